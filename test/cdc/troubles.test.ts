@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LockNotAvailableError } from "../../provider/src/errors";
 import { connect, watchSession } from "../../provider/src/postgres/connection/connect";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -78,10 +77,10 @@ describe("a follower during temporary failures", () => {
     ],
     [
       "the termination of its sessions on both servers",
-      async () => {
+      async (seen) => {
         for (let time = 0; time < 6; time++) {
           await endSessions(time % 2 === 0 ? servers.source : servers.target);
-          await sleep(250);
+          await seen.progress();
         }
       },
       /terminat/,
@@ -237,11 +236,19 @@ describe("a follower during temporary failures", () => {
 
   it("resumes after connections that break after a number of bytes", async () => {
     const proxies = { source: await CuttableProxy.to(scene.source), target: await CuttableProxy.to(scene.target) };
-    const follower = scene.follow({ source: proxies.source.endpoint, target: proxies.target.endpoint });
+    let losses = 0;
+    const follower = scene.follow({
+      source: proxies.source.endpoint,
+      target: proxies.target.endpoint,
+      onEvent: ({ kind }) => {
+        if (kind === "connectionLost") losses++;
+      },
+    });
     for (const bytes of [900, 5000, 20_000, 100_000, 1234, 40_000]) {
+      const before = losses;
       proxies.source.breakAfter(bytes * 2);
       proxies.target.breakAfter(bytes);
-      await sleep(700);
+      await until(`a connection breaks after ${bytes} bytes`, () => losses > before);
     }
     for (const proxy of [proxies.source, proxies.target]) proxy.breakAfter(Infinity);
     await changes.stop();

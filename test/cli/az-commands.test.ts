@@ -92,14 +92,120 @@ describe("pg-migration, az's commands", () => {
     assert.match(unasked.stderr, /pass --yes/);
     const deleted = await command.run(["delete", ...az, "--migration-name", "testmigration", "--yes"]);
     assert.equal(deleted.code, 0, deleted.stderr);
-    const gone = await command.run(["show", ...az, "--migration-name", "testmigration"]);
-    assert.equal(gone.code, 3);
-    assert.match(gone.stderr, /^pg-migration: no migration testmigration is recorded on .*\n {2}To do: .*\n$/);
+    const missing = await command.run(["show", ...az, "--migration-name", "testmigration"]);
+    assert.equal(missing.code, 3);
+    assert.match(missing.stderr, /^pg-migration: no migration testmigration is recorded on .*\n {2}To do: .*\n$/);
+  });
+
+  it("create takes a template and its parameters file", async () => {
+    const database = await lab.database(schema);
+    const { properties } = JSON.parse(body(database)) as { properties: unknown };
+    const template = {
+      parameters: { name: { type: "string" }, databases: { type: "array", defaultValue: [database] } },
+      resources: [
+        {
+          type: "Microsoft.DBforPostgreSQL/flexibleServers/migrations",
+          apiVersion: "2025-08-01",
+          name: "[format('{0}/{1}', 'prod', parameters('name'))]",
+          properties: {
+            ...(properties as object),
+            DBsToMigrate: "[parameters('databases')]",
+            migrationMode: "offline",
+          },
+        },
+      ],
+    };
+    const file = await command.file("template.json", JSON.stringify(template));
+    const create = ["create", "--service", "prod", "--name", "of-template", "--properties", file];
+    const refused = await command.run(create);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /name: this expression cannot be resolved: the parameter name has no value/);
+    const parameters = await command.file(
+      "parameters.json",
+      '{ "parameters": { "name": { "value": "of-template" } } }',
+    );
+    const created = await command.json<Shown>([...create, "--parameters", parameters, "--wait"]);
+    assert.deepEqual([created.dbsToMigrate, created.currentStatus.state], [[database], "Succeeded"]);
+    assert.equal((await command.run(["delete", "--name", "of-template", "-y"])).code, 0);
+  });
+
+  it("create generates a name, and shows what az shows", async () => {
+    const database = await lab.database(schema);
+    const file = await command.file("body.json", body(database, { TriggerCutover: "True", MigrationMode: "Offline" }));
+    const group = ["--subscription", "11111111-1111", "--resource-group", "my-group"];
+    const create = ["create", ...group, "--location", "westeurope", "--properties", file];
+    const { name, ...created } = await command.json<Record<string, unknown> & { name: string }>([...create, "--wait"]);
+    assert.match(name, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    const { host, port, user } = lab.administrator;
+    const server = host.split(".")[0]!;
+    const expected = {
+      id: `/subscriptions/11111111-1111/resourceGroups/my-group/providers/Microsoft.DBforPostgreSQL/flexibleServers/${server}/migrations/${name}`,
+      type: "Microsoft.DBforPostgreSQL/flexibleServers/migrations",
+      location: "westeurope",
+      resourceGroup: "my-group",
+      sslMode: "Prefer",
+      targetDbServerResourceId: `${host}:${port}@${user}`,
+      overwriteDbsInTarget: "True",
+      migrateRoles: "False",
+      setupLogicalReplicationOnSourceDbIfNeeded: "False",
+      startDataMigration: "True",
+      triggerCutover: "False",
+      cancel: "False",
+      dbsToTriggerCutoverOn: [],
+      dbsToCancelMigrationOn: [],
+      migrationWindowStartTimeInUtc: null,
+      migrationWindowEndTimeInUtc: null,
+      migrationInstanceResourceId: null,
+      secretParameters: null,
+      systemData: null,
+    };
+    assert.deepEqual({ ...created, ...expected }, created);
+    assert.match(JSON.stringify(created.sourceDbServerMetadata), /"version"/);
+
+    const [listed] = await command.json<Record<string, unknown>[]>(["list", ...group, "--filter", "all"]);
+    assert.deepEqual({ ...listed, location: "westeurope" }, { name, ...created });
+
+    const shown = JSON.stringify({ ...created, name: "again" });
+    const again = await command.file("shown.json", shown);
+    const repeated = await command.json<Shown>(["create", "--properties", again, "--wait"]);
+    assert.deepEqual([repeated.name, repeated.currentStatus.state], ["again", "Succeeded"]);
+    for (const one of [name, "again"]) assert.equal((await command.run(["delete", "--name", one, "-y"])).code, 0);
+  });
+
+  it("--query selects a part of the answer in every format", async () => {
+    const database = await lab.database(schema);
+    const created = await command.run([
+      ...["create", "--name", "queried", "-d", database, "--wait"],
+      ...["--query", "currentStatus.state", "-o", "tsv"],
+    ]);
+    assert.equal(created.stdout, "Succeeded\n");
+    const list = async (...args: string[]): Promise<string> =>
+      (await command.run(["list", "--filter", "ALL", ...args])).stdout;
+    assert.deepEqual(JSON.parse(await list("--query", "[].name", "-o", "jsonc")), ["queried"]);
+    assert.equal(await list("--query", "[].[name, migrationMode]", "-o", "tsv"), "queried\tOffline\n");
+    const selected = ["--query", "[].{name: name, mode: migrationMode}"];
+    assert.deepEqual(parse(await list(...selected, "-o", "yamlc")), [{ name: "queried", mode: "Offline" }]);
+    assert.match(await list(...selected, "-o", "table"), /^Name +Mode *\n-.*\nqueried +Offline *\n$/);
+    assert.equal(await list("-o", "none"), "");
+    const wrong = await command.run(["create", "--name", "x", "-d", database, "--query", "[0"]);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /--query: invalid expression "\[0"/);
+    assert.deepEqual(JSON.parse(await list("--query", "[].name")), ["queried"], "nothing was created");
+    assert.equal((await command.run(["delete", "--name", "queried", "-y"])).code, 0);
   });
 
   it("update --cancel ends a migration and keeps the copied data", async () => {
     const database = await lab.database(schema);
-    await command.json(["create", "--name", "given-up", "--databases", database, "--migration-mode", "Online"]);
+    await command.json([
+      "create",
+      "--name",
+      "given-up",
+      "--databases",
+      database,
+      "--migration-mode",
+      "Online",
+      "--no-wait",
+    ]);
     const canceled = await command.json<Shown>(["update", "--name", "given-up", "--cancel", "--wait"]);
     assert.equal(canceled.currentStatus.state, "Canceled");
     const deleted = await command.run(["delete", "--name", "given-up", "-y"]);
@@ -136,12 +242,21 @@ describe("pg-migration, az's commands", () => {
     assert.match(shown, new RegExp(`^${database} +Succeeded +1 +0 +0 +0 +2000 `, "m"));
 
     const name = (given: string): Promise<unknown> => command.json(["check-name-availability", "--name", given]);
+    const type = "Microsoft.DBforPostgreSQL/flexibleServers/migrations";
     assert.deepEqual(await name("offline"), {
+      name: "offline",
+      type,
       nameAvailable: false,
       reason: "AlreadyExists",
       message: "a migration offline exists on that server, in state Succeeded",
     });
-    assert.deepEqual(await name("another"), { nameAvailable: true, reason: null, message: "another is available" });
+    assert.deepEqual(await name("another"), {
+      name: "another",
+      type,
+      nameAvailable: true,
+      reason: null,
+      message: "another is available",
+    });
     assert.equal(((await name("-no")) as { reason: string }).reason, "Invalid");
     assert.equal((await command.run(["delete", "--name", "offline", "-y"])).code, 0);
   });
@@ -156,7 +271,10 @@ describe("pg-migration, az's commands", () => {
       await wrong(["crate"]),
       /^2 pg-migration: unknown command 'crate' \(Did you mean create\?\)\n {2}To do: .*\n$/,
     );
-    assert.match(await wrong(["list", "-o", "xml"]), /^2 .*Allowed choices are json, none, table, tsv, yaml/);
+    assert.match(
+      await wrong(["list", "-o", "xml"]),
+      /^2 .*Allowed choices are json, jsonc, none, table, tsv, yaml, yamlc/,
+    );
     assert.match(
       await wrong(["show"]),
       /^2 pg-migration: --name: missing; .*\n {2}To do: see pg-migration show --help\n$/,

@@ -5,6 +5,8 @@ import { CommanderError } from "commander";
 import { exitCodeOf, exitCodes } from "../../provider/src/cli/exit-code";
 import { inCommandTerms } from "../../provider/src/cli/output/command-terms";
 import { errorText } from "../../provider/src/cli/output/error-text";
+import { print } from "../../provider/src/cli/output/print";
+import { buildProgram } from "../../provider/src/cli/program";
 import { formatTable } from "../../provider/src/display/format-table";
 import { escapeControls, escapeLine, truncate } from "../../provider/src/units/terminal-text";
 import {
@@ -42,6 +44,31 @@ describe("the command's output", () => {
       table,
       ["Name         Rows", "-----------  ----", "日本         1", "line\\nbreak  22", "é"].join("\n"),
     );
+  });
+
+  it("has a column for each key of a list's objects, in which every value is below its key", async () => {
+    const written: string[] = [];
+    const write = process.stdout.write.bind(process.stdout);
+    process.stdout.write = (text) => written.push(String(text)) > 0;
+    try {
+      const findings = [{ code: "A" }, { state: "Failed", code: "B" }];
+      await print({ output: "table", query: "@" }, findings, () => "");
+      await print({ output: "table", query: "[].[code, state]" }, findings, () => "");
+      await print({ output: "table", query: "[].code" }, findings, () => "");
+    } finally {
+      process.stdout.write = write;
+    }
+    assert.deepEqual(written, [
+      "Code  State\n----  ------\nA\nB     Failed\n",
+      "Column1  Column2\n-------  -------\nA\nB        Failed\n",
+      "Result\n------\nA\nB\n",
+    ]);
+  });
+
+  it("has options whose values may have any case", () => {
+    const [doctor] = buildProgram().commands.filter((command) => command.name() === "doctor");
+    doctor!.parseOptions(["--source-type", "aws_rds", "-o", "JSON"]);
+    assert.deepEqual([doctor!.opts().sourceType, doctor!.opts().output], ["AWS_RDS", "json"]);
   });
 
   it("estimates the remaining time only after ten seconds", () => {

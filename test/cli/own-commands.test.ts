@@ -8,9 +8,10 @@ import { buildProgram } from "../../provider/dist/cli/program.js";
 import type { Finding } from "../../provider/dist/findings.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
+import { strictlyParsed } from "../support/report";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
-import { CommandLine, commandPath } from "./command";
+import { type Answer, CommandLine, commandPath } from "./command";
 
 /** A command line for `script -c`: the path may contain spaces. */
 const shellLine = (...words: readonly string[]): string =>
@@ -57,6 +58,7 @@ describe("pg-migration, its own commands", () => {
     assert.match(bad.stdout, /^Status +Code +Database +Impacted object +Type +Finding\n/);
     assert.match(bad.stdout, new RegExp(`^Failed +603101 .*${database}`, "m"));
     assert.match(bad.stdout, /\nTo do:\n {2}603101: --overwrite/);
+    assert.match(bad.stdout, /\nCodes: https:\/\/github\.com\/.*\/docs\/findings\.md\n/);
     const schemas = await lab.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'");
     assert.equal(schemas.length, 0, "nothing is recorded");
   });
@@ -107,7 +109,7 @@ describe("pg-migration, its own commands", () => {
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
     const file = await command.file("timeout.json", JSON.stringify({ timeouts: { create: "1s" } }));
-    const late = await command.run(["create", "--name", "late", "-d", database, "--properties", file, "--wait"]);
+    const late = await command.run(["create", "--name", "late", "-d", `${database}*`, "--properties", file, "--wait"]);
     assert.equal(late.code, 8, late.stderr);
     assert.match(late.stderr, /did not reach its success within 1 s\n {2}To do: .*pg-migration update/);
     assert.equal((await command.run(["update", "--name", "late", "--setup-replication"])).code, 4);
@@ -133,6 +135,15 @@ describe("pg-migration, its own commands", () => {
     );
     assert.match(plan.stdout, /2 tables, 2\d\d\.\d kB: about 00:00:01 at 1 MB\/s\n4 tables and 2 indexes in parallel/);
     assert.match(plan.stdout, /public\.empty +\S+ k?B +-$/m, "no estimate for a table that was never analysed");
+    assert.match(
+      plan.stdout,
+      /\nrecommended: Standard_D2ds_v5 \(GeneralPurpose, 2 vCores, 8 GiB of memory\), 32 GiB of storage, P\d+ /,
+    );
+    const large = await command.run(["plan", "--source-service", "old", "-d", database, "--vcores", "5"]);
+    assert.match(
+      large.stdout,
+      /\nrecommended: Standard_D8ds_v5 .*\n(?: {2}.*\n)* {2}vCores: at least 5, as on the source\n/,
+    );
     const [, neverAnalysed] = (
       await command.json<{ tables: { rowsEstimated: number | null }[] }>([
         ...["plan", "--source-service", "old", "-d", database, "-o", "json"],
@@ -159,10 +170,96 @@ describe("pg-migration, its own commands", () => {
     const lacking = await command.run(["doctor", "--source-type", "AWS_RDS", "--database-count", "40"]);
     assert.equal(lacking.code, 6);
     assert.match(lacking.stdout, /max_replication_slots +\d+ free +41 free +NO/);
-    assert.match(lacking.stdout, /To do:\n {2}aws rds modify-db-parameter-group .*rds\.logical_replication/);
+    assert.match(lacking.stdout, /To do:\n {2}.*aws rds modify-db-parameter-group .*rds\.logical_replication/);
     await lab.source.query("CREATE ROLE reader LOGIN PASSWORD 'reader'");
     const reader = { PG_MIGRATION_SOURCE_USER: "reader", PG_MIGRATION_SOURCE_PASSWORD: "reader" };
     assert.match((await command.run(["doctor"], reader)).stdout, /To do:\n {2}ALTER ROLE "reader" REPLICATION/);
+  });
+
+  it("databases lists size, extensions and blockers, and why a database cannot be read", async () => {
+    const hashed = `CREATE TYPE color AS ENUM ('red'); CREATE TABLE t (c color) PARTITION BY HASH (c);
+      CREATE TABLE p PARTITION OF t FOR VALUES WITH (MODULUS 1, REMAINDER 0); CREATE EXTENSION tablefunc`;
+    const ofExtension = "CREATE EXTENSION tablefunc; CREATE TABLE t (); ALTER EXTENSION tablefunc ADD TABLE t";
+    const [plain, blocked] = [await lab.database(schema), await lab.database(hashed)];
+    const [denied, closed, locked] = [await lab.database(""), await lab.database(""), await lab.database(ofExtension)];
+    undo.push(() => lab.source.query("DROP OWNED BY lister; DROP ROLE lister"));
+    await lab.source.query(`CREATE ROLE lister LOGIN PASSWORD 'lister'; GRANT pg_read_all_data TO lister`);
+    await lab.source.query(`REVOKE CONNECT ON DATABASE ${denied} FROM public`);
+    await lab.source.query(`ALTER DATABASE ${closed} ALLOW_CONNECTIONS false`);
+    const obstacle = await lab.source.connect(locked);
+    undo.push(() => obstacle.end());
+    await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+    const login = { PG_MIGRATION_SOURCE_USER: "lister", PG_MIGRATION_SOURCE_PASSWORD: "lister" };
+    interface Row {
+      readonly name: string;
+      readonly bytes: number | null;
+      readonly tables: number | null;
+      readonly extensions: readonly string[];
+      readonly blockers: readonly { readonly code: string; readonly remedy: string }[];
+      readonly unreadable: string | null;
+      readonly matchedByPatterns: boolean;
+    }
+    const rows = await command.json<Row[]>(["databases", "-o", "json"], login);
+    const row = (name: string): Row => rows.find((one) => one.name === name)!;
+    assert.deepEqual([row(plain).tables, row(plain).blockers, row(plain).unreadable], [2, [], null]);
+    assert.deepEqual([row(blocked).tables, row(blocked).extensions], [2, ["tablefunc"]]);
+    assert.deepEqual(
+      row(blocked).blockers.map(({ code }) => code),
+      ["PGM-418"],
+    );
+    assert(row(plain).bytes! > 1_000_000);
+    for (const [name, reason] of [
+      [denied, /the role may not connect/],
+      [closed, /accepts no connections/],
+    ] as const) {
+      assert.deepEqual([row(name).tables, row(name).blockers.map(({ code }) => code)], [null, ["PGM-104"]]);
+      assert.match(row(name).unreadable!, reason);
+    }
+    assert.equal(row(denied).bytes, null, "without CONNECT");
+    assert.deepEqual([row(locked).blockers, row(locked).unreadable], [[], "canceling statement due to lock timeout"]);
+    assert.deepEqual(
+      [row("postgres"), row(closed), row(plain)].map((one) => one.matchedByPatterns),
+      [false, false, true],
+    );
+    assert(!rows.some(({ name }) => name.startsWith("template")));
+    const { stdout } = await command.run(["databases", "-d", `${blocked}*`, denied, locked], login);
+    assert.match(stdout, new RegExp(`^${locked} cannot be read: canceling statement`, "m"));
+    assert.match(
+      stdout,
+      new RegExp(`^${blocked} +\\d+\\.\\d MB +postgres +UTF8 +\\S+ +yes +2 +tablefunc +PGM-418$`, "m"),
+    );
+    assert.match(stdout, new RegExp(`^${denied} +\\? .* PGM-104$`, "m"));
+    assert.match(stdout, /^To do:\n(?: {2}.*\n)* {2}PGM-104: GRANT CONNECT ON DATABASE "db_\w+" TO "lister"$/m);
+    assert(!stdout.includes(plain));
+    const codes = ["--migration-mode", "online", "--query", "[].blockers[].code", "-o", "tsv"];
+    assert.equal((await command.run(["databases", "-d", plain, ...codes], login)).stdout, "603110\n603110\n");
+    const missing = await command.run(["databases", "-d", "missing"]);
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /--databases: .* has no database missing/);
+  });
+
+  it("--databases takes patterns: validate, plan and doctor print what they select", async () => {
+    const database = await lab.database(schema);
+    const pattern = ["--databases", `${database}*`, "!other"];
+    const selects = new RegExp(
+      `--databases ${database}\\*, !other selects on .*: ${database}\n.*!other excludes nothing on`,
+    );
+    for (const [name, ...flags] of [["validate"], ["plan"], ["doctor", "-o", "table"]]) {
+      const { code, stdout, stderr } = await command.run([name!, ...pattern, ...flags]);
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, selects, name);
+      if (name === "plan") assert.match(stdout, new RegExp(`^${database} +public\\.t `, "m"));
+    }
+    for (const name of ["validate", "plan", "doctor"]) {
+      const unmatched = await command.run([name, "--databases", `${database}_*`]);
+      assert.equal(unmatched.code, 2);
+      assert.match(unmatched.stderr, new RegExp(`--databases: ${database}_\\* matches no database of .*${database}`));
+      const contradictory = await command.run([name, "--databases", "!a"]);
+      assert.match(contradictory.stderr, /--databases: !a only excludes: add a name or a pattern/);
+    }
+    const empty = await command.run(["doctor", "--databases", ""]);
+    assert.match(empty.stderr, /--databases: a database has a name/);
+    assert.equal((await command.run(["doctor", ...pattern, "--database-count", "2"])).code, 2);
   });
 
   it("diff-parameters lists parameters set on the source that differ", async () => {
@@ -196,6 +293,20 @@ describe("pg-migration, its own commands", () => {
     assert.match(logged.stdout, new RegExp(`info +\\[${database}\\] .*all equal`));
     const tail = await command.run(["logs", "--name", name, "--tail", "1"]);
     assert.equal(tail.stdout.trimEnd().split("\n").length, 1);
+
+    const report = (output: string): Promise<Answer> => command.run(["report", "--name", name, "--output", output]);
+    const printed = await report("json");
+    assert.equal(strictlyParsed(printed.stdout).migration.state, "Succeeded");
+    const file = join(command.directory, "reports", "audit.HTML");
+    const written = await report(file);
+    assert.deepEqual([written.code, written.stdout, written.stderr], [0, "", `written: ${file}\n`]);
+    assert.match(await readFile(file, "utf8"), new RegExp(`<title>Migration ${name}: report</title>`));
+    assert.match((await report("HTML")).stdout, /^<!doctype html>/);
+    const wrong = await report("audit.pdf");
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /Allowed are html, json, and a file that ends in \.html or \.json/);
+    assert.equal((await report(join(file, "audit.json"))).code, 2, "a file is not a directory");
+    assert.equal((await command.run(["report", "--name", "none"])).code, 3);
   });
 
   it("watch draws bars on a terminal", async function () {
@@ -309,7 +420,7 @@ describe("pg-migration, its own commands", () => {
   it("every command has help with an example", async () => {
     assert.match((await command.run(["update", "--help"])).stdout, /Examples?.*:\n {2}pg-migration update/);
     const { commands } = buildProgram();
-    assert.equal(commands.length, 17);
+    assert.equal(commands.length, 19);
     for (const each of commands) {
       let help = "";
       each.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();

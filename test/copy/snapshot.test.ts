@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
+import { columnsReplacedSince } from "../../provider/src/copy/tables-altered-since";
 import { tableLockTimeout } from "../../provider/src/copy/table-lock-timeout";
 import { RefusedError, UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
@@ -38,7 +40,8 @@ describe("a snapshot", () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const before = await count(snapshot);
     await insert();
-    await new Promise((resolve) => setTimeout(resolve, 4000));
+    // Longer than the timeouts of the server, which must not end its session.
+    await sleep(3500);
     assert.equal(await count(snapshot), before);
     await snapshot.release();
     assert.equal(snapshot.lost.aborted, false);
@@ -101,12 +104,12 @@ describe("a snapshot", () => {
     const application = await server.connect(database);
     try {
       await application.query('BEGIN; LOCK TABLE "B" IN ACCESS EXCLUSIVE MODE');
-      let onTold: (holders: string) => void = () => undefined;
-      const told = new Promise<string>((resolve) => (onTold = resolve));
+      let onWaiting: (holders: string) => void = () => undefined;
+      const reported = new Promise<string>((resolve) => (onWaiting = resolve));
       const tables = ["a", "B"].map((name) => ({ schema: "public", name }));
-      const locked = snapshot.lockTables(tables, { onWaiting: onTold });
+      const locked = snapshot.lockTables(tables, { onWaiting: (holders) => onWaiting(holders) });
       assert.match(
-        await told,
+        await reported,
         /^public\."B" is locked by pid \d+ \(postgres, test, idle in transaction, open for \d+ s\)$/,
       );
       await application.query("ALTER TABLE a ADD COLUMN v text; COMMIT");
@@ -133,9 +136,12 @@ describe("a snapshot", () => {
       await session.query("SET lock_timeout = 100");
       const cause = await session.query("TABLE public.t").catch((error: unknown) => error);
       assert.ok(isLockTimeout(cause), String(cause));
-      const told = await tableLockTimeout(endpointOf(server), database, t, cause);
-      assert.match(told.message, /cannot be read: public\.t is about to be locked by pid \d+ \(postgres, test, active/);
-      assert.match(told.remedy ?? "", /SELECT pg_terminate_backend\(\d+\); then start again/);
+      const timeout = await tableLockTimeout(endpointOf(server), database, t, cause);
+      assert.match(
+        timeout.message,
+        /cannot be read: public\.t is about to be locked by pid \d+ \(postgres, test, active/,
+      );
+      assert.match(timeout.remedy ?? "", /SELECT pg_terminate_backend\(\d+\); then start again/);
       await snapshot.release();
       await altered;
     } finally {
@@ -184,8 +190,8 @@ describe("a snapshot", () => {
     const application = await server.connect(database);
     try {
       await application.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      const told: string[] = [];
-      const onWaiting = (holders: string): unknown => told.push(holders);
+      const reports: string[] = [];
+      const onWaiting = (holders: string): unknown => reports.push(holders);
       await assert.rejects(snapshot.lockTables([t], { seconds: 2, onWaiting }), (error: Error) => {
         assert.ok(error instanceof RefusedError);
         assert.match(
@@ -196,7 +202,7 @@ describe("a snapshot", () => {
         return true;
       });
       // It is not reported again when only the transaction's age changes.
-      assert.equal(told.length, 1);
+      assert.equal(reports.length, 1);
       await application.query("ROLLBACK");
       assert.deepEqual(await snapshot.lockTables([t]), []);
     } finally {
@@ -220,7 +226,7 @@ describe("a snapshot", () => {
         assert.match(error.message, /out of shared memory/);
         assert.match(
           error.remedy ?? "",
-          /^raise max_locks_per_transaction on the source 127\.0\.0\.1:\d+ from 64 to 128 /,
+          /^raise max_locks_per_transaction on the source 127\.0\.0\.1:\d+ from 64 to 128 .*ALTER SYSTEM SET max_locks_per_transaction = 128/,
         );
         return true;
       });
@@ -229,6 +235,29 @@ describe("a snapshot", () => {
       await snapshot.release();
     }
   });
+
+  for (const [what, sql] of [
+    ["renamed", "ALTER TABLE s RENAME v TO w"],
+    ["dropped", "ALTER TABLE s DROP v"],
+    ["replaced", "ALTER TABLE s RENAME v TO w; ALTER TABLE s ADD v text"],
+  ] as const)
+    it(`sees that a column was ${what}`, async () => {
+      const s = { schema: "public", name: "s" };
+      await server.query("CREATE TABLE s (id int, v text)", { database });
+      const snapshot = await Snapshot.export(endpointOf(server), database);
+      const session = await openInSnapshot(endpointOf(server), database, snapshot.id, "test");
+      try {
+        await server.query("ALTER TABLE s ADD n int", { database });
+        assert.equal(await columnsReplacedSince(session, [t, s]), false);
+        await server.query(sql, { database });
+        await session.query("LOCK TABLE public.s IN ACCESS SHARE MODE");
+        assert.equal(await columnsReplacedSince(session, [t, s]), true);
+      } finally {
+        await session.end();
+        await snapshot.release();
+        await server.query("DROP TABLE s", { database });
+      }
+    });
 
   for (const [what, sql] of [
     ["truncated", "INSERT INTO s VALUES (1); TRUNCATE s"],

@@ -41,4 +41,23 @@ describe("the tables to copy", () => {
     await session.end();
     assert.deepEqual(Object.fromEntries(conditions), { settings: "NOT own", plain: undefined, mine: undefined });
   });
+
+  it("are listed while another session alters one: its size is then that of its last ANALYZE", async () => {
+    const database = await freshDatabase(
+      server,
+      "CREATE TABLE locked AS SELECT generate_series(1, 10000) AS id; ANALYZE locked; CREATE TABLE free (id int)",
+    );
+    const [application, session] = await Promise.all([open(server, database), open(server, database)]);
+    await application.query("BEGIN; ALTER TABLE public.locked ADD COLUMN v text");
+    await session.query("SET lock_timeout = '5s'");
+    const listed = await tablesToCopy(session);
+    await Promise.all([application.end(), session.end()]);
+    assert.deepEqual(
+      listed.map(({ table }) => [table.name, table.heapBytes > 0]),
+      [
+        ["locked", true],
+        ["free", false],
+      ],
+    );
+  });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { startDashboard, type Dashboard, type DashboardOptions } from "../../provider/dist/dashboard/server.js";
@@ -129,8 +130,10 @@ describe("the dashboard's page", function () {
     const database = await lab.database(Traffic.schema);
     const traffic = Traffic.start(lab.source, database, 2);
     undo.push(() => traffic.stop());
+    const folder = await mkdtemp(join(tmpdir(), "reports-"));
+    undo.push(() => rm(folder, { recursive: true }));
     const resource = declare();
-    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await resource.create(lab.inputs([database], { migrationMode: "Online", report: folder }));
     const name = resource.inputs.migrationName as string;
     const page = await open(dashboard.url);
     assert(!page.url().includes("token"), "the token does not stay in the address");
@@ -170,6 +173,31 @@ describe("the dashboard's page", function () {
     await page.locator(".title").getByText("Succeeded").waitFor();
     assert.match(await page.getByRole("table", { name: "Cutover" }).innerText(), /apply all commits up to it/);
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+
+    assert.equal(
+      (await resource.diff()).changes,
+      true,
+      "the next up writes the report of a migration that ended meanwhile",
+    );
+    await resource.update({});
+    assert.deepEqual((await readdir(folder)).sort(), [`${name}.html`, `${name}.json`]);
+    assert.equal((await resource.diff()).changes, false);
+
+    const opening = page.context().waitForEvent("page");
+    await page.getByRole("link", { name: "Report", exact: true }).click();
+    const report = await opening;
+    report.on("console", (message) => complaints.push(message.text()));
+    await report.getByRole("heading", { name: `${name} Succeeded` }).waitFor();
+    assert.match(await report.getByRole("region", { name: `Tables of ${database}` }).innerText(), /equal\tcontent, at/);
+    const padding = `getComputedStyle(document.querySelector(".tiles > div")).paddingLeft`;
+    assert.notEqual(await report.evaluate(padding), "0px", "the policy allows the style");
+    assert.deepEqual(await barriers(report), []);
+    await picture(report, "report");
+    for (const format of ["HTML", "JSON"]) {
+      const downloading = page.waitForEvent("download");
+      await page.getByRole("link", { name: `Save as ${format}` }).click();
+      assert.equal((await downloading).suggestedFilename(), `${name}.${format.toLowerCase()}`);
+    }
   });
 
   it("cancels a running migration by clicking, and leaves nothing on the source", async () => {
@@ -194,9 +222,9 @@ describe("the dashboard's page", function () {
 
   it("shows the progress of a copy: bars, tables and throughput", async () => {
     const database = await lab.database(
-      // Slow: the copy takes 20 s, so that the page shows it in progress.
+      // Slow: the copy takes 5 s, so that the page shows it in progress.
       `CREATE TABLE big (id bigint PRIMARY KEY, v text); CREATE TABLE small (id int PRIMARY KEY);
-       INSERT INTO big SELECT i, repeat(md5(i::text), 400) FROM generate_series(1, 2000) i;
+       INSERT INTO big SELECT i, repeat(md5(i::text), 400) FROM generate_series(1, 500) i;
        ALTER TABLE big ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
        UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'big'::regclass`,
     );
@@ -206,12 +234,18 @@ describe("the dashboard's page", function () {
     const page = await open(dashboard.url);
     await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
     await page.locator("#state").getByText("Copying").waitFor();
+    await page.locator("#state").getByText("Applications must not write to the source.").waitFor();
     await page.getByText(/^(copying tables|comparing rows, building indexes)$/).waitFor();
     await page.getByText(/^(?!0 %)\d+ %$/).waitFor();
     await picture(page, "copying");
     assert.deepEqual(await barriers(page), []);
+    await lab.source.query("INSERT INTO small VALUES (1)", { database });
     await created;
     await page.locator(".title").getByText("Succeeded").waitFor();
+    await page
+      .locator("#state")
+      .getByText("The target lacks changes that were committed after the snapshot.")
+      .waitFor();
   });
 
   it("shows findings with a remedy to copy, and server texts never as HTML", async () => {
@@ -221,12 +255,19 @@ describe("the dashboard's page", function () {
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     const resource = declare();
     await Resource.failure(resource.create(lab.inputs([database], { migrationMode: "Online" })));
+    const name = resource.inputs.migrationName as string;
     const page = await open(dashboard.url);
-    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    await page.getByRole("link", { name }).click();
     const findings = page.getByRole("table", { name: "Validation" });
-    await findings.getByText("603101").waitFor();
+    const code = findings.getByRole("link", { name: "603101" });
+    assert.match((await code.getAttribute("href")) ?? "", /^https:.*\/docs\/findings\.md#603101$/);
     assert.match(await findings.innerText(), /overwriteDbsInTarget/);
     assert.match(await findings.innerText(), /<img src=x/);
+    const report = await page.context().newPage();
+    report.on("console", (message) => complaints.push(message.text()));
+    await report.goto(new URL(`/api/migrations/${name}/report.html`, page.url()).href);
+    assert.match(await report.locator("#findings").innerText(), /<img src=x/);
+    await report.close();
     await picture(page, "failed");
     assert.equal(await page.locator("main img").count(), 0);
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -264,6 +305,10 @@ describe("the dashboard's page", function () {
     const wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert.equal(wide, 0, "a phone scrolls in one direction only");
     await picture(page, "phone");
+    await page.goto(new URL(`/api/migrations/${name}/report.html`, page.url()).href);
+    assert.equal(await page.locator("#tables tbody tr").count(), 5000);
+    assert.equal(await page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await page.goBack();
     await page.getByRole("link", { name: "pg-migration" }).click();
     await page.getByRole("link", { name }).waitFor();
     assert.deepEqual(await barriers(page), []);

@@ -9,6 +9,7 @@ import {
 } from "../../provider/dist/dashboard/answer-schemas.js";
 import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/server.js";
 import { Lab } from "../support/lab";
+import { strictlyParsed } from "../support/report";
 import { Resource } from "../support/resource";
 
 interface Answer {
@@ -145,10 +146,12 @@ describe("the dashboard's server", () => {
     const resource = new Resource();
     await resource.create(lab.inputs([database]));
     const name = resource.inputs.migrationName as string;
-    const paths = ["", "/tables", "/events", "/history"].map((path) => `/api/migrations/${name}${path}`);
+    const paths = ["", "/tables", "/events", "/history", "/report", "/report.html"].map(
+      (path) => `/api/migrations/${name}${path}`,
+    );
     const answers = await Promise.all([...paths, "/api/migrations", "/metrics"].map((path) => ask(path, bearer)));
     for (const answer of answers) assert.equal(answer.status, 200);
-    const [shown, tables, events, history, list, metrics] = answers.map(({ text }) => text);
+    const [shown, tables, events, history, report, reportFile, list, metrics] = answers.map(({ text }) => text);
     assert.match(shown!, /"state":"Succeeded"/);
     assert.match(tables!, /"table":"t","state":"completed"/);
     assert.match(events!, /all equal/);
@@ -162,6 +165,8 @@ describe("the dashboard's server", () => {
       samples.map(({ atMs }) => atMs),
       "a page that opens later receives the history",
     );
+    assert.equal(strictlyParsed(report!).migration.name, name);
+    assert.match(reportFile!, new RegExp(`<title>Migration ${name}: report</title>`));
     assert.match(list!, new RegExp(`"name":"${name}"`));
     const labels = `{migration="${name}",database="${database}"}`;
     assert(metrics!.includes(`pg_migration_rows_copied${labels} 2\n`), metrics);
@@ -172,7 +177,12 @@ describe("the dashboard's server", () => {
     const refused = await ask(`/api/migrations/${name}/cutover`, bearer, "POST");
     assert.equal(refused.status, 409);
     assert.match(refused.text, /603113/);
-    assert.equal(await status("/api/migrations/none", bearer), 404);
+    for (const path of ["/api/migrations/none", "/api/migrations/none/report", "/api/migrations/none/report.html"])
+      assert.equal(await status(path, bearer), 404, path);
+    for (const path of ["report", "report.html"]) {
+      assert.equal(await status(`/api/migrations/${name}/${path}`), 401, path);
+      assert.equal(await status(`/api/migrations/${name}/${path}`, bearer, "POST"), 405, path);
+    }
     for (const [path, schema] of [
       ["", migrationSchema],
       ["/tables", tablesSchema],

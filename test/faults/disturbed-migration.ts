@@ -103,7 +103,7 @@ export class DisturbedMigration {
       target,
     });
     const migrationName = String(inputs.migrationName);
-    const strikes = new Strikes(lab, random.fork(), migrationName, toSource, toTarget);
+    const strikes = new Strikes(lab, random.fork(), migrationName, { toSource, toTarget });
     const migration = new DisturbedMigration(lab, random, { course, schema, database, strikes });
     try {
       await migration.#run(inputs, kills);
@@ -156,7 +156,9 @@ export class DisturbedMigration {
   }
 
   #write(server: EmbeddedServer): RandomWriters {
-    return new RandomWriters(server, this.#database, this.#schema, this.#random.fork(), 3, writersPauseMs);
+    return new RandomWriters(server, this.#database, {
+      ...{ schema: this.#schema, random: this.#random.fork(), longestPauseMs: writersPauseMs },
+    });
   }
 
   /** Disturbs the worker while it catches up with a backlog, replicates DDL and compares rows. */

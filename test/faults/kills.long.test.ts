@@ -11,3 +11,4 @@ for (const pair of versionPairs([
   { from: 18, to: 18 },
 ]))
   migrateUnderFaults(pair, kills);
+for (const pair of versionPairs([{ from: 14, to: 18 }])) migrateUnderFaults(pair, 3);

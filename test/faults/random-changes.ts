@@ -20,7 +20,7 @@ export function followRandomChanges({ from, to }: VersionPair, schemas: number):
         await scene.onSource(schema.rows);
         // The second round writes without a follower, so its changes are applied in large batches.
         for (let round = 0; round < 3; round++) {
-          const writers = new RandomWriters(servers.source, scene.database, schema, random.fork(), 3);
+          const writers = new RandomWriters(servers.source, scene.database, { schema, random: random.fork() });
           const follower = round === 1 ? undefined : scene.follow({ generation: round + 1 });
           await until("the writers have committed", () => writers.transactions >= transactionsOfRound);
           await writers.stop();

@@ -11,8 +11,19 @@ import type { Seeded } from "../support/seeded";
 const ordinary = /^(23|40|22|25006|55P03|55006|42P10|55000)/;
 const lost = /^(08|57P|53)|^ECONN|terminated|not queryable|Client was closed/;
 
+const sessions = 3;
+
+interface WriterOptions {
+  readonly schema: RandomSchema;
+  readonly random: Seeded;
+  /** Maximum pause of a session after a transaction. */
+  readonly longestPauseMs?: number;
+}
+
 /** Sessions that write random transactions into a random schema until `stop`, and reconnect after server restarts. */
 export class RandomWriters {
+  readonly schema: RandomSchema;
+  readonly longestPauseMs: number;
   transactions = 0;
   #running = true;
   readonly #done: Promise<unknown>;
@@ -20,12 +31,10 @@ export class RandomWriters {
   constructor(
     readonly server: EmbeddedServer,
     readonly database: string,
-    readonly schema: RandomSchema,
-    random: Seeded,
-    sessions: number,
-    /** Maximum pause of a session after a transaction. */
-    readonly longestPauseMs = 8,
+    { schema, random, longestPauseMs = 8 }: WriterOptions,
   ) {
+    this.schema = schema;
+    this.longestPauseMs = longestPauseMs;
     this.#done = Promise.all(Array.from({ length: sessions }, () => this.#session(random.fork())));
     // Prevents an unhandled rejection until `stop` awaits it.
     this.#done.catch(() => undefined);

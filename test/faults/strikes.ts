@@ -46,8 +46,7 @@ export class Strikes {
     readonly lab: Lab,
     readonly random: Seeded,
     readonly migration: string,
-    readonly toSource: CuttableProxy,
-    readonly toTarget: CuttableProxy,
+    readonly proxies: { readonly toSource: CuttableProxy; readonly toTarget: CuttableProxy },
   ) {}
 
   describe(): string {
@@ -92,7 +91,7 @@ export class Strikes {
   async #do(fault: Fault, worker: Worker): Promise<void> {
     if (fault === "killBeforeConfirmation") {
       // Changes committed from now on are not confirmed to the server that sent them.
-      (isRollingBack(worker) ? this.toTarget : this.toSource).holdBackWords();
+      (isRollingBack(worker) ? this.proxies.toTarget : this.proxies.toSource).holdBackWords();
       await sleep(this.random.below(500));
     }
     if (fault === "kill" || fault === "killBeforeConfirmation") this.#kill(worker, fault);
@@ -106,10 +105,10 @@ export class Strikes {
     if (fault.startsWith("restart") && mode === "immediate") this.crashes++;
     switch (fault) {
       case "cutSource":
-        this.toSource.cut();
+        this.proxies.toSource.cut();
         break;
       case "cutTarget":
-        this.toTarget.cut();
+        this.proxies.toTarget.cut();
         break;
       case "restartSource":
         await lab.source.restart(mode);
@@ -137,7 +136,7 @@ export class Strikes {
       this.kills++;
       this.#note(`${how} (${doing})`);
     }
-    for (const proxy of [this.toSource, ...(isRollingBack(worker) ? [this.toTarget] : [])]) proxy.cut();
+    for (const proxy of [this.proxies.toSource, ...(isRollingBack(worker) ? [this.proxies.toTarget] : [])]) proxy.cut();
   }
 
   #note(what: string): void {

@@ -1,50 +1,31 @@
 import assert from "node:assert/strict";
 import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
+import { TwoDatabases } from "./two-databases";
 
-const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
+describe("a migration of several databases", () => {
+  const scene = new TwoDatabases();
 
-describe("a migration of several databases, one of which fails or loses its worker", () => {
-  let lab: Lab;
-  let databases: [string, string];
-
-  before(async () => {
-    // As many slots as the rollback replications of two databases need.
-    lab = await Lab.start({ target: { parameters: { max_replication_slots: 3 } } });
-  });
-
-  beforeEach(async () => {
-    databases = [await lab.database(table), await lab.database(table)];
-  });
-
-  after(() => lab.stop());
-
-  const slots = async (): Promise<number> =>
-    (await lab.source.query("SELECT FROM pg_replication_slots WHERE NOT temporary")).length;
-
-  const statesOf = (resource: Resource): string[] =>
-    databases.map((name) => resource.status.currentSubStateDetails.dbDetails[name]!.migrationState);
   it("continues with the same worker when one database fails: the others are verified and cut over, the failed one later", async () => {
-    const [first, second] = databases;
-    await lab.source.query(Traffic.schema, { database: second });
+    const [first, second] = scene.names;
+    await scene.lab.source.query(Traffic.schema, { database: second });
     const resource = new Resource();
-    const { worker } = await resource.create(lab.inputs(databases, { migrationMode: "Online" }));
-    const command = await CommandLine.in(lab);
+    const { worker } = await resource.create(scene.lab.inputs(scene.names, { migrationMode: "Online" }));
+    const command = await CommandLine.in(scene.lab);
     const ask = (name: string, ...options: string[]) =>
       command.run([name, ...options, "--name", String(resource.inputs.migrationName)]);
-    const traffic = Traffic.start(lab.source, second, 2);
+    const traffic = Traffic.start(scene.lab.source, second, 2);
     try {
-      await lab.target.query("DELETE FROM t WHERE id = 7", lab.onTarget(first));
-      await lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
+      await scene.lab.target.query("DELETE FROM t WHERE id = 7", scene.lab.onTarget(first));
+      await scene.lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
       await until("the database has failed", async () => {
         await resource.refresh();
         return resource.status.error !== undefined;
       });
-      assert.deepEqual(statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);
+      assert.deepEqual(scene.statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);
       const details = resource.status.currentSubStateDetails.dbDetails[first]!;
       assert.match(details.message!, /"public"\."t".*0 of 1 rows.*To do: /s);
       assert.equal(resource.status.error, `${first}: ${details.message}`);
@@ -59,62 +40,99 @@ describe("a migration of several databases, one of which fails or loses its work
     const { code, stderr } = await ask("update", "--cutover", "--wait");
     assert.equal(code, 1, stderr);
     assert.equal((await resource.refresh()).worker.pid, worker.pid);
-    assert.deepEqual([resource.status.state, ...statesOf(resource)], ["Failed", "Failed", "Succeeded"]);
+    assert.deepEqual([resource.status.state, ...scene.statesOf(resource)], ["Failed", "Failed", "Succeeded"]);
     await command.close();
-    await lab.target.query("INSERT INTO t VALUES (7)", lab.onTarget(first));
+    await scene.lab.target.query("INSERT INTO t VALUES (7)", scene.lab.onTarget(first));
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    for (const database of databases)
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    for (const database of scene.names)
+      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
     await resource.destroy();
   });
 
   it("keeps a rollback replication per database across kills, and returns one database while the other replicates", async () => {
-    const [first, second] = databases;
-    const onTarget = { login: lab.administrator };
+    const [first, second] = scene.names;
+    const onTarget = { login: scene.lab.administrator };
     const resource = new Resource();
-    await resource.create(lab.inputs(databases, { migrationMode: "Online", rollback: "keep", fence: "readOnly" }));
+    await resource.create(
+      scene.lab.inputs(scene.names, { migrationMode: "Online", rollback: "keep", fence: "readOnly" }),
+    );
     const partly = await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [first] });
-    assert.deepEqual(statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"]);
+    assert.deepEqual(scene.statesOf(resource), ["Succeeded", "WaitingForCutoverTrigger"]);
     assert.equal(partly.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
     process.kill(partly.worker.pid!, "SIGKILL");
     await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
     await resource.update({});
-    await lab.target.query("INSERT INTO t VALUES (500)", { database: first, ...onTarget });
-    await lab.source.query("INSERT INTO t VALUES (600)", { database: second });
+    await scene.lab.target.query("INSERT INTO t VALUES (500)", { database: first, ...onTarget });
+    await scene.lab.source.query("INSERT INTO t VALUES (600)", { database: second });
     assert.match(
       (await resource.failures({ ...resource.inputs, cancel: true, dbsToCancelMigrationOn: [first] })).join(),
       /^cancel: .*has been cut over/,
     );
     const returned = await resource.update({ rollback: "return" });
-    assert.deepEqual(statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
     assert.equal(returned.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
-    assert.equal((await lab.source.query("SELECT FROM t WHERE id = 500", { database: first })).length, 1);
-    await lab.source.query("INSERT INTO t VALUES (501)", { database: first });
+    assert.equal((await scene.lab.source.query("SELECT FROM t WHERE id = 500", { database: first })).length, 1);
+    await scene.lab.source.query("INSERT INTO t VALUES (501)", { database: first });
     await resource.update({ cancel: true, dbsToCancelMigrationOn: [second] });
-    assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
-    await lab.source.query("INSERT INTO t VALUES (601)", { database: second });
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Canceled"]);
+    await scene.lab.source.query("INSERT INTO t VALUES (601)", { database: second });
     await resource.destroy();
   });
+
   it("can be canceled after a failure and while the source is unreachable; the next up completes the clean-up", async () => {
     const resource = new Resource();
-    await resource.create(lab.inputs(databases, { migrationMode: "Online", reconnectFor: "3s" }));
-    for (const database of databases) {
-      await lab.target.query("DELETE FROM t", { database });
-      await lab.source.query("DELETE FROM t", { database });
+    await resource.create(scene.lab.inputs(scene.names, { migrationMode: "Online", reconnectFor: "3s" }));
+    for (const database of scene.names) {
+      await scene.lab.target.query("DELETE FROM t", { database });
+      await scene.lab.source.query("DELETE FROM t", { database });
     }
     await until("changes are refused", async () => (await resource.refresh()).state === "Failed");
-    assert.equal(await slots(), 2);
-    await lab.source.halt();
+    assert.equal(await scene.slots(), 2);
+    await scene.lab.source.halt();
     const text = await Resource.failure(resource.update({ cancel: true }));
-    await lab.source.resume();
-    for (const database of databases)
+    await scene.lab.source.resume();
+    for (const database of scene.names)
       assert(text.includes(`on the source, in ${database}: SELECT pg_drop_replication_slot`), text);
     assert.match(text, /pulumi up/);
     assert.equal(resource.status.state, "Failed");
-    assert.equal(await slots(), 2);
+    assert.equal(await scene.slots(), 2);
     assert.equal((await resource.update({})).state, "Canceled");
-    assert.deepEqual(statesOf(resource), ["Canceled", "Canceled"]);
-    assert.equal(await slots(), 0);
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Canceled"]);
+    assert.equal(await scene.slots(), 0);
+    await resource.destroy();
+  });
+
+  it("reports the error of one database while another is still being copied", async () => {
+    const [first] = scene.names;
+    // Copying its rows takes minutes.
+    const slow = await scene.lab.database(
+      `CREATE TABLE slow AS SELECT generate_series(1, 20000) AS id; ALTER TABLE slow ADD CHECK (pg_sleep(0.01) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
+    );
+    scene.names = [first, slow];
+    const resource = new Resource();
+    await resource.create(scene.lab.inputs(scene.names, { migrationMode: "Online", waitFor: "started" }));
+    const hasCome = async (state: string): Promise<boolean> => {
+      await resource.refresh();
+      return scene.statesOf(resource)[0] === state;
+    };
+    await until("the first database is replicating", () => hasCome("WaitingForCutoverTrigger"));
+    await scene.lab.target.query("DELETE FROM t WHERE id = 7", scene.lab.onTarget(first));
+    await scene.lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
+    await until("the first database has failed", () => hasCome("Failed"));
+    assert.deepEqual([resource.status.state, ...scene.statesOf(resource)], ["InProgress", "Failed", "InProgress"]);
+    assert.equal((await resource.update({ cancel: true, waitFor: undefined })).state, "Canceled");
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Canceled"]);
+    await resource.destroy();
+  });
+
+  it("keeps rollback replications one after another if the target has only one free slot", async () => {
+    const resource = new Resource();
+    await resource.create(scene.lab.inputs(scene.names, { migrationMode: "Online", rollback: "keep" }));
+    for (const cutOver of [scene.names.slice(0, 1), scene.names])
+      await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: cutOver });
+    assert.deepEqual(scene.statesOf(resource), ["Succeeded", "Succeeded"]);
+    assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
     await resource.destroy();
   });
 });

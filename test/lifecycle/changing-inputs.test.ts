@@ -92,7 +92,7 @@ describe("inputs that change", () => {
       const change = { ...online.inputs, [name]: value };
       assert.match((await online.failures(change)).join(), new RegExp(`^${name}: it determines what is copied`));
       await assert.rejects(
-        lifecycle.update(online.id, online.outputs, change, () => undefined),
+        lifecycle.update(online.outputs, change, () => undefined),
         new RegExp(`${name} of m-\\w+ cannot change: it determines what is copied`),
       );
     }

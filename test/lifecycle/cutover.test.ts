@@ -35,51 +35,6 @@ describe("a cutover", () => {
     await resource.destroy();
   });
 
-  it("compares content within its time budget, and counts the remaining tables", async () => {
-    const database = await lab.database(
-      `CREATE TABLE small (id int PRIMARY KEY, v text); INSERT INTO small VALUES (1, 'a');
-       CREATE TABLE large (id int PRIMARY KEY, v text); INSERT INTO large SELECT i, md5(i::text) FROM generate_series(1, 1000) i`,
-    );
-    const resource = new Resource();
-    await resource.create(lab.inputs([database], { migrationMode: "Online", cutoverVerificationBudget: "1h" }));
-    await lab.queryTarget(database, "UPDATE small SET v = 'b'; UPDATE large SET v = 'c' WHERE id = 7");
-    const text = await Resource.failure(resource.update({ triggerCutover: true }));
-    assert.match(text, /"public"\."small": .*different \(id = 1\)/);
-    assert.match(text, /"public"\."large": .*different \(id = 7\)/);
-    const slots = "SELECT FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary";
-    assert.equal((await lab.querySource(database, slots)).length, 1, "the slot remains for the next attempt");
-
-    await lab.queryTarget(database, "UPDATE small SET v = 'a'; UPDATE large SET v = md5('7') WHERE id = 7");
-    await lab.querySource(database, "INSERT INTO small VALUES (2, 'c')");
-    const lock = await lab.target.connect(database);
-    let done;
-    try {
-      await lock.query("BEGIN; LOCK TABLE large");
-      done = resource.update({ cutoverVerificationBudget: "5s" });
-      await until("the large table is counted", async () => {
-        const waiting =
-          "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%''0'' AS hash%large%'";
-        return (await lab.target.query(waiting)).length > 0;
-      });
-    } finally {
-      await lock.end();
-    }
-    const { state, cutoverTimeline, currentSubStateDetails } = await done;
-    assert.equal(state, "Succeeded");
-    assert.match(cutoverTimeline.map(({ step }) => step).join(), /compare \(1 by content, 1 by counts\)/);
-    const { tables, tablesCompared, tablesCounted } = currentSubStateDetails.dbDetails[database]!;
-    assert.deepEqual([tablesCompared, tablesCounted], [2, 1]);
-    assert.deepEqual(
-      tables.map(({ table, verified, verifiedBy }) => [table, verified, verifiedBy]),
-      [
-        ["public.large", "equal", "counts"],
-        ["public.small", "equal", "content"],
-      ],
-    );
-    await assertSameContent(...lab.places(database));
-    await resource.destroy();
-  });
-
   it("is repeated at another LSN if a table is truncated between the first LSN and its comparison", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
@@ -132,6 +87,32 @@ describe("a cutover", () => {
       ...["carry over sequences", "refresh materialized views", "compare", "clean up"],
     ]);
     assert(steps.every(({ seconds }) => seconds >= 0));
+    await resource.destroy();
+  });
+
+  it("or a cancellation that another update withdraws ends the operations that wait for it", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database]);
+    const other = new Resource();
+    Object.assign(other, { id: resource.id, outputs: resource.outputs, inputs: resource.inputs });
+    const { pid } = resource.status.worker;
+    const isAsked = (kind: string) => async (): Promise<boolean> =>
+      (await lab.target.query("SELECT FROM pgmigration.request WHERE kind = $1", { values: [kind] })).length === 1;
+    process.kill(pid!, "SIGSTOP");
+    try {
+      for (const [kind, on, off] of [
+        ["cutover", { triggerCutover: true }, { triggerCutover: false }],
+        ["cancel", { cancel: true }, { cancel: false }],
+      ] as const) {
+        const text = Resource.failure(resource.update(on));
+        await until("it is requested", isAsked(kind));
+        await other.update(off);
+        assert.match(await text, new RegExp(`the ${kind}.* of ${database} was withdrawn by another update`));
+        await resource.update(off);
+      }
+    } finally {
+      process.kill(pid!, "SIGCONT");
+    }
     await resource.destroy();
   });
 });

@@ -59,12 +59,7 @@ describe("a migration", () => {
   });
 
   it("whose record is missing after a cutover that Pulumi did not see: the database in use is not replaced", async () => {
-    await lifecycle.update(
-      resource.id,
-      resource.outputs,
-      { ...resource.inputs, triggerCutover: true },
-      () => undefined,
-    );
+    await lifecycle.update(resource.outputs, { ...resource.inputs, triggerCutover: true }, () => undefined);
     await lab.target.query("INSERT INTO t VALUES (1000)", { database });
     await lab.target.query("DELETE FROM pgmigration.migration");
     assert.match(
@@ -95,6 +90,17 @@ describe("a migration", () => {
     await validated.destroy();
   });
 
+  it("whose records another session locks: refresh ends with the last status", async () => {
+    const session = await lab.target.connect("postgres");
+    try {
+      await session.query("BEGIN; LOCK TABLE pgmigration.migration");
+      const { props } = await lifecycle.read(resource.id, resource.outputs, 500);
+      assert.deepEqual(props, resource.outputs);
+    } finally {
+      await session.end();
+    }
+  });
+
   it("whose records' schema is missing", async () => {
     await lab.target.query("DROP SCHEMA pgmigration CASCADE");
     assert.equal((await resource.refresh()).worker.state, "lost");
@@ -102,10 +108,18 @@ describe("a migration", () => {
   });
 
   it("without its slot: refresh names it, and an update copies the database again", async () => {
-    await killWorker();
     const [slot] = await ownSlot();
-    await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });
-    const { error, currentSubStateDetails } = await resource.refresh();
+    await until("the slot is dropped", async () => {
+      await lab.source.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots");
+      return lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] }).then(
+        () => true,
+        () => false,
+      );
+    });
+    await until("the worker has failed", async () => (await resource.refresh()).state === "Failed");
+    const { error, currentSubStateDetails } = resource.status;
+    const remedies = [...(error ?? "").matchAll(/To do: (.*)/g)].map(([, remedy]) => remedy);
+    assert.deepEqual([...new Set(remedies)], ["run pulumi up, which copies the database again"]);
     assert.match(
       error ?? "",
       new RegExp(`the slot ${slot!.name} is missing on the source, so changes made since then are lost`),

@@ -116,7 +116,7 @@ describe("inputs with Azure's names", () => {
       /^webhook\.secret: the secret must have at least 16 characters/,
     ],
     [{ webhook: { url: "https://hooks.example", secrte: "x" } }, /^webhook\.secrte: .*did you mean secret\?/],
-    [{ source: { ...friendly.source, passwordCommand: "x" } }, /^source\.passwordCommand: a password is also given/],
+    [{ source: { ...friendly.source, auth: { kind: "entra" } } }, /^source\.auth: a password is also given/],
     [{ source: { host: "a", password: "p" } }, /^source\.user: is missing.*secretParameters\.sourceServerUsername/],
     [{ target: undefined }, /^target\.host: is missing.*\n?target\.user: is missing.*\n?target\.password: is missing/s],
     [
@@ -161,7 +161,7 @@ describe("inputs with Azure's names", () => {
   it("report all problems at once, also between properties, and ignore values that are unknown in a preview", () => {
     const all = reasons({
       ...friendly,
-      migrationMode: "offline",
+      migrationMode: "Later",
       target: friendly.source,
       tableJobs: 0,
       dbsToCancelMigrationOn: ["crm"],

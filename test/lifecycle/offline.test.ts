@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { assertSameContent } from "../support/content";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
+import { assertReportedRows, reportOf, statesIn, strictlyParsed } from "../support/report";
 import { Resource } from "../support/resource";
 
 describe("an offline migration", () => {
@@ -10,12 +15,21 @@ describe("an offline migration", () => {
     lab = await Lab.start();
   });
 
+  const undo: (() => Promise<unknown>)[] = [];
+
+  afterEach(async () => {
+    for (const step of undo.splice(0)) await step();
+  });
+
   after(() => lab.stop());
 
   it("migrates AdventureWorks completely, reports its work, and leaves nothing after destroy", async () => {
     const database = await lab.adventureWorks();
     const resource = new Resource();
-    const status = await resource.create(lab.inputs([database]));
+    const folder = await mkdtemp(join(tmpdir(), "reports-"));
+    undo.push(() => rm(folder, { recursive: true }));
+    const inputs = lab.inputs([database], { report: folder });
+    const status = await resource.create(inputs);
     assert.equal(status.state, "Succeeded");
     assert.equal(status.currentSubStateDetails.currentSubState, "Completed");
     const details = status.currentSubStateDetails.dbDetails[database]!;
@@ -35,7 +49,38 @@ describe("an offline migration", () => {
       "progress was shown",
     );
 
+    const path = (format: string): string => join(folder, `${inputs.migrationName as string}.${format}`);
+    const report = strictlyParsed(await readFile(path("json"), "utf8"));
+    assert.equal(report.migration.state, "Succeeded");
+    await assertReportedRows(lab, report, database);
+    assert.equal(report.tables.length, 68);
+    const { snapshotLsn } = report.databases[0]!;
+    assert.match(snapshotLsn!, /^[0-9A-F]+\/[0-9A-F]+$/);
+    for (const { comparison, state, rowsCopied } of report.tables) {
+      assert.deepEqual([state, rowsCopied], ["completed", comparison?.sourceRows]);
+      const { result, by, occasion, lsn } = comparison!;
+      assert.deepEqual([result, by, occasion, lsn], ["equal", "content", "copy", snapshotLsn]);
+    }
+    const sequences = await lab.querySource<{ name: string; last: string }>(
+      database,
+      "SELECT schemaname || '.' || sequencename AS name, last_value::text AS last FROM pg_sequences WHERE last_value IS NOT NULL",
+    );
+    for (const { name, last } of sequences)
+      assert.equal(report.sequences.find((one) => `${one.schema}.${one.sequence}` === name)?.lastValue, last, name);
+    assert.match(report.source.version!, /^14\./);
+    assert.match(report.target.version!, /^17\./);
+    assert.deepEqual(statesIn(report), [
+      "InProgress PerformingPreRequisiteSteps",
+      "InProgress ValidationInProgress",
+      "InProgress MigratingData",
+      "Succeeded Completed",
+    ]);
+
     await resource.destroy();
+    assert.match(await readFile(path("html"), "utf8"), /<h1>.*Succeeded/);
+    for (const format of ["html", "json"])
+      for (const login of [lab.source.login, lab.administrator])
+        assert(!(await readFile(path(format), "utf8")).includes(login.password), "no password");
     assert((await lab.targetDatabases()).includes(database), "the migrated data stays");
     const schemas = await lab.target.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'");
     assert.equal(schemas.length, 0, "the records are dropped with the last migration");
@@ -76,7 +121,13 @@ describe("an offline migration", () => {
     const kept = await lab.target.query("SELECT FROM pg_class WHERE relname = 'precious'", { database });
     assert.equal(kept.length, 1, "the target is untouched");
     assert.equal((await resource.diff()).changes, true, "the next up retries");
+    const findingOf = async (): Promise<unknown> => {
+      const { findings } = await reportOf(lab, resource);
+      return findings.filter(({ code }) => code === "603101").map(({ status, severity }) => [status, severity]);
+    };
+    assert.deepEqual(await findingOf(), [["open", "Failed"]]);
     assert.equal((await resource.update({ overwriteDbsInTarget: true })).state, "Succeeded");
+    assert.deepEqual(await findingOf(), [["resolved", "Failed"]]);
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
   });
@@ -88,7 +139,11 @@ describe("an offline migration", () => {
     assert.equal(status.state, "Succeeded");
     assert.equal(status.currentSubStateDetails.validationDetails?.status, "Succeeded");
     assert(!(await lab.targetDatabases()).includes(database));
-    assert.equal((await resource.update({ migrationOption: "ValidateAndMigrate" })).state, "Succeeded");
+    // A file is not a directory.
+    const report = join(__filename, "report.html");
+    const migrated = await resource.update({ migrationOption: "ValidateAndMigrate", report });
+    assert.equal(migrated.state, "Succeeded", "a report that cannot be written does not fail the migration");
+    assertFinding(migrated, /report\.html: the report cannot be written: EEXIST/);
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     await resource.destroy();
   });

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { parseLsn } from "../../provider/src/postgres/lsn";
 import { assertSameContent, digests } from "../support/content";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
+import { assertReportedRows, reportOf, statesIn } from "../support/report";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
@@ -46,9 +49,30 @@ describe("an online migration", () => {
       );
     });
 
+    const waitingReport = await reportOf(lab, resource);
+    assert.equal(waitingReport.migration.endedOn, undefined);
+    assert(waitingReport.tables.every(({ state, comparison }) => state === "completed" && !comparison));
+
     const done = await resource.update({ triggerCutover: true });
     assert.equal(done.state, "Succeeded");
     assert.equal(done.currentSubStateDetails.dbDetails[database]!.tablesCompared, 68);
+    const report = await reportOf(lab, resource);
+    await assertReportedRows(lab, report, database);
+    const { cutoverLsn, snapshotLsn, changes } = report.databases[0]!;
+    assert(parseLsn(cutoverLsn!) > parseLsn(snapshotLsn!), "the cutover LSN follows the snapshot's");
+    assert.equal(changes?.inserts, 1);
+    for (const { comparison } of report.tables)
+      assert.deepEqual([comparison?.occasion, comparison?.lsn], ["cutover", cutoverLsn]);
+    const sequence = report.sequences.find((one) => one.sequence === "department_departmentid_seq");
+    assert.deepEqual([sequence?.schema, sequence?.setOn], ["humanresources", "target"]);
+    assert.deepEqual(statesIn(report).slice(2), [
+      "InProgress MigratingData",
+      "WaitingForUserAction WaitingForCutoverTrigger",
+      "InProgress CompletingMigration",
+      "Succeeded Completed",
+    ]);
+    const phases = report.timeline.flatMap((one) => (one.database === database ? [one.subState] : []));
+    assert.deepEqual([...new Set(phases)], ["copying", "following", "completing", "done"]);
     assert(done.cutoverTimeline.some(({ step }) => step === "apply all commits up to it"));
     await assertSameContent(...lab.places(database));
     const next = "SELECT nextval('humanresources.department_departmentid_seq') AS id";
@@ -80,28 +104,6 @@ describe("an online migration", () => {
     await resource.destroy();
   });
 
-  it("continues with a successor when its worker is killed, and loses no change", async () => {
-    const database = await lab.database(Traffic.schema);
-    const traffic = Traffic.start(lab.source, database, 3);
-    const resource = new Resource();
-    try {
-      await resource.create(lab.inputs([database], { migrationMode: "Online" }));
-      for (let round = 0; round < 3; round++) {
-        await traffic.forTransactions(100);
-        process.kill(await workerPid(resource), "SIGKILL");
-        await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
-        await traffic.forTransactions(50);
-        assert.equal((await resource.diff()).changes, true, "a lost worker is a change");
-        assert.equal((await resource.update({})).worker.state, "running");
-      }
-    } finally {
-      await traffic.stop();
-    }
-    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent(...lab.places(database));
-    await resource.destroy();
-  });
-
   it("detects rows that others wrote on the target, and can be cut over after their removal", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 1000) i",
@@ -117,11 +119,11 @@ describe("an online migration", () => {
     };
     await refused(
       "UPDATE t SET v = 'four' WHERE id = 4",
-      /603410: .*To do: .*insert it on the target.*pulumi up then resumes/s,
+      /PGM-504: .*To do: .*insert it on the target.*pulumi up then resumes/s,
     );
     await lab.target.query("INSERT INTO t VALUES (4)", onTarget);
     assert.equal((await resource.update({})).state, "WaitingForUserAction");
-    await refused("INSERT INTO t VALUES (2000)", /603410: .*To do: .*deleting a row.*pulumi up then resumes/s);
+    await refused("INSERT INTO t VALUES (2000)", /PGM-504: .*To do: .*deleting a row.*pulumi up then resumes/s);
     await lab.target.query("DELETE FROM t WHERE id = 2000", onTarget);
     assert.equal((await resource.update({})).state, "WaitingForUserAction");
     await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", onTarget);
@@ -144,7 +146,9 @@ describe("an online migration", () => {
     const resource = new Resource();
     const validated = lab.onlineInputs([database], { migrationOption: "Validate" });
     // The lock is held until the validation has ended.
-    assert.equal((await resource.create(validated)).state, "Succeeded");
+    const status = await resource.create(validated);
+    assert.equal(status.state, "Succeeded");
+    assertFinding(status, /could not be read for 5 s: public\.t is locked by pid \d+/);
     await obstacle.query("COMMIT");
     await obstacle.end();
     await resource.destroy();

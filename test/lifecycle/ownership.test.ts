@@ -94,6 +94,30 @@ describe("a migration's record and its owner", () => {
     await prod.destroy();
   });
 
+  it("of a failed migration is not restarted by another stack, which would drop its slot", async () => {
+    const inputs = online();
+    const owner = await created("prod", "crm", inputs);
+    await lab.target.query("UPDATE pgmigration.migration SET state = 'Failed', ended_at = now()");
+    const other = new Resource(urnOf("rehearsal", "crm"));
+    assert.match(
+      await Resource.failure(other.create({ ...inputs, onExistingRecord: "restart" })),
+      /belongs to the resource crm of stack prod \(project shop\), and is Failed/,
+    );
+    assert.equal((await slots()).length, 1);
+    assert.equal((await owner.update({})).state, "WaitingForUserAction");
+    await owner.destroy();
+  });
+
+  it("of a running migration is not adopted with a source password that is wrong", async () => {
+    const inputs = online();
+    const owner = await created("prod", "crm", inputs);
+    const wrong = { ...inputs, source: { ...lab.source.login, password: "nope", sslMode: "Disable" } };
+    const next = new Resource(urnOf("prod", "renamed"));
+    assert.match(await Resource.failure(next.create(wrong)), /password/);
+    assert.equal((await owner.refresh()).error, undefined, "the record still belongs to its owner");
+    await owner.destroy();
+  });
+
   it("of an ended migration is adopted and reported if Pulumi was killed during create", async () => {
     const inputs = lab.inputs([database]);
     const { create } = await import("../../provider/dist/resource/lifecycle.js");

@@ -33,7 +33,8 @@ describe("a refused migration", () => {
   async function refused(inputs: Record<string, unknown>, ...expected: RegExp[]): Promise<string> {
     const resource = new Resource();
     const text = await Resource.failure(resource.create(inputs));
-    for (const pattern of [/ValidationFailed/, /To do:/, ...expected]) assert.match(text, pattern);
+    for (const pattern of [/ValidationFailed/, /To do:/, /\nCodes: https:.*docs\/findings\.md/, ...expected])
+      assert.match(text, pattern);
     assert.equal(resource.status.state, "ValidationFailed");
     assert.equal(resource.status.currentSubStateDetails.validationDetails?.status, "Failed");
     assert.equal((await resource.diff()).changes, true);
@@ -224,7 +225,7 @@ describe("a refused migration", () => {
       const target = { ...lab.administrator, host: "127.0.0.1", port: pooler.port, sslMode: "Disable" };
       assert.match(
         await Resource.failure(new Resource().create({ ...inputs, target })),
-        /603000: a pooler in transaction or statement mode .* the target.*To do: set host and port to those of the target server itself/s,
+        /PGM-102: a pooler in transaction or statement mode .* the target.*To do: set host and port to those of the target server itself/s,
       );
       await assertUntouched();
       const resource = new Resource();
@@ -254,7 +255,7 @@ describe("a refused migration", () => {
   it("names a target role that may not create databases", async () => {
     await lab.target.query("CREATE ROLE weak LOGIN PASSWORD 'weak'; GRANT azure_pg_admin TO weak");
     const target = { ...lab.administrator, user: "weak", password: "weak" };
-    await refused(lab.inputs([database], { target }), /603115/, /CREATEDB/);
+    await refused(lab.inputs([database], { target }), /PGM-301/, /CREATEDB/);
   });
 
   it("reports all invalid inputs at once, by property", async () => {
@@ -266,8 +267,8 @@ describe("a refused migration", () => {
       [{ dbsToMigrate: ["a", "a"] }, /^dbsToMigrate: the list contains a database twice/],
       [{ dbsToMigrate: ["ü".repeat(32)] }, /^dbsToMigrate\[0\]: .*63 bytes/],
       [{ dbsToMigrate: ["template0"] }, /^dbsToMigrate\[0\]/],
-      [{ dbsToMigrate: ["postgres"] }, /^dbsToMigrate: .*maintenance database/],
-      [{ migrationMode: "online" }, /^migrationMode: .*"Offline", "Online"/],
+      [{ dbsToMigrate: ["postgres"], maintenanceDatabase: "postgres" }, /^dbsToMigrate: .*maintenance database/],
+      [{ migrationMode: "onlin" }, /^migrationMode: .*"Offline", "Online"/],
       [{ triggerCutover: true }, /^triggerCutover: 603114/],
       [{ overwriteDbsInTarget: "yes" }, /^overwriteDbsInTarget/],
       [{ overwriteDbsInTaget: true }, /^overwriteDbsInTaget: .*did you mean overwriteDbsInTarget\?/],

@@ -35,6 +35,31 @@ describe("a migration", () => {
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
   });
 
+  it("does not replace a database or its rows while another migration replicates into it", async () => {
+    const database = await lab.database(schema);
+    const login = lab.administrator;
+    await lab.target.query("CREATE DATABASE other_records", { login });
+    const replicating = await lab.follow([database]);
+    for (const changes of [
+      { migrationOption: "Migrate" },
+      { migrationOption: "Migrate", dataOnly: true },
+      { dataOnly: true },
+      { maintenanceDatabase: "other_records" },
+    ]) {
+      const second = new Resource();
+      const text = await Resource.failure(
+        second.create(lab.inputs([database], { overwriteDbsInTarget: true, ...changes })),
+      );
+      assert.match(text, new RegExp(`migration .* uses ${database} on this target`), JSON.stringify(changes));
+      await second.destroy();
+    }
+    await lab.source.query("INSERT INTO t VALUES (2, 'two')", { database });
+    assert.equal((await replicating.update({ triggerCutover: true })).state, "Succeeded");
+    assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 2);
+    await replicating.destroy();
+    await lab.target.query("DROP DATABASE other_records", { login });
+  });
+
   it("does not drop a database that another user created after a failed attempt", async () => {
     // Reading a file requires a superuser, so the first attempt fails after it created the database.
     const database = await lab.database(

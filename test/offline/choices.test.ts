@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { assertSameContent, digests } from "../support/content";
 import { Lab } from "../support/lab";
+import { reportOf } from "../support/report";
 import { Resource } from "../support/resource";
 
 const shop = `
@@ -65,6 +66,10 @@ describe("a migration of a selection", () => {
           "sales.recent",
         ]);
         assert.match(messages(resource), /Warning: not migrated.*view sales\.logged, view sales\.logged_twice/);
+        const { notMigrated } = await reportOf(lab, resource);
+        const reasons = new Map(notMigrated.map(({ object, reason }) => [object, reason]));
+        assert.match(reasons.get("extension tablefunc") ?? "", /not selected by include and exclude/);
+        assert.match(reasons.get("view sales.logged_twice") ?? "", /depends on an object that is not selected/);
         const extensions = await lab.target.query("SELECT FROM pg_extension WHERE extname = 'tablefunc'", { database });
         assert.equal(extensions.length, 0);
       },

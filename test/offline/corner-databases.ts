@@ -332,12 +332,25 @@ export const refusedDatabases: readonly HardDatabase[] = [
       CREATE VIEW arrays AS SELECT array_append(ARRAY[1], 2) AS a, ARRAY[1] || 2 AS b, ARRAY['a'] || ARRAY['b'] AS c, EXTRACT(year FROM now()) AS y FROM pg_tables`,
   },
   {
-    name: "refused: locales of the source's machine",
+    name: "refused: collations of the source's machine",
     from: 14,
-    refused: /no locale for collations .*: found_there, public.made_there$/,
+    refused: /no locale for collations .*: public.made_there$/,
     sql: `CREATE COLLATION public.made_there (LOCALE = 'C'); CREATE COLLATION public.everywhere (PROVIDER = icu, LOCALE = 'de-u-co-phonebk', DETERMINISTIC = false); SET allow_system_table_mods = on;
-      UPDATE pg_collation SET collcollate = 'xx_YY.utf8', collctype = 'xx_YY.utf8' WHERE collname = 'made_there';
+      UPDATE pg_collation SET collcollate = 'xx_YY.utf8', collctype = 'xx_YY.utf8' WHERE collname = 'made_there'`,
+  },
+  {
+    name: "refused: columns with locales of the source's machine",
+    from: 14,
+    refused: /collations of columns in .*: public\.t\.a \(found_there\)$/,
+    sql: `SET allow_system_table_mods = on;
       INSERT INTO pg_collation (SELECT (json_populate_record(c, '{"oid": 15999, "collname": "found_there"}')).* FROM pg_collation c WHERE collname = 'C' LIMIT 1); CREATE TABLE t (a text COLLATE "found_there", b text COLLATE "C")`,
+  },
+  {
+    name: "refused: an index with a locale of the source's machine",
+    from: 14,
+    refused: /no locale for collations that indexes, views or functions of .* use: found_there$/,
+    sql: `SET allow_system_table_mods = on;
+      INSERT INTO pg_collation (SELECT (json_populate_record(c, '{"oid": 15999, "collname": "found_there"}')).* FROM pg_collation c WHERE collname = 'C' LIMIT 1); CREATE TABLE t (a text); CREATE INDEX ON t (a COLLATE "found_there")`,
   },
   {
     name: "refused: base type",

@@ -1,3 +1,4 @@
-import { migrateHardDatabasesOverOtherPairs } from "./hard-databases";
+import { migrateHardDatabases, migrateHardDatabasesOverOtherPairs } from "./hard-databases";
 
+migrateHardDatabases();
 migrateHardDatabasesOverOtherPairs();

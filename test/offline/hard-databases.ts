@@ -75,24 +75,36 @@ const firstSource = (one: HardDatabase): number | undefined => pairs.find(({ fro
 const isShown = (one: HardDatabase, major: number): boolean =>
   isMadeBy(one, major) && (firstSource(one) === major || major === pairs.at(-1)!.from);
 
-/** Migrates the hard databases over the first pair of versions. */
+/** Nasty and corner databases that this pair is the first to create. */
+const onceEach = (databases: readonly HardDatabase[], { from }: VersionPair): HardDatabase[] =>
+  databases.filter((one) => firstSource(one) === from);
+
+/** Migrates the hard and the nasty databases over the first pair of versions. */
 export function migrateHardDatabases(): void {
-  migrateOverPair(pairs[0]!, false);
+  const pair = pairs[0]!;
+  const databases = [...hardDatabases.filter((one) => isShown(one, pair.from)), ...onceEach(nastyDatabases, pair)];
+  migrateOverPair(pair, databases, onceEach(refusedDatabases, pair));
 }
 
-/** Migrates the hard databases over the other pairs. */
+/** Migrates the corner databases over the first pair of versions, and all databases over the other pairs. */
 export function migrateHardDatabasesOverOtherPairs(): void {
-  for (const pair of pairs.slice(1)) migrateOverPair(pair, true);
+  const [first, ...others] = pairs;
+  migrateOverPair(first!, onceEach(cornerDatabases, first!), []);
+  for (const pair of others) {
+    const databases = [
+      ...hardDatabases.filter((one) => isMadeBy(one, pair.from)),
+      ...onceEach([...nastyDatabases, ...cornerDatabases], pair),
+    ];
+    migrateOverPair(pair, databases, onceEach(refusedDatabases, pair));
+  }
 }
 
-function migrateOverPair({ from, to, tool }: VersionPair, everyDatabase: boolean): void {
+function migrateOverPair(
+  { from, to, tool }: VersionPair,
+  databases: readonly HardDatabase[],
+  refused: readonly HardDatabase[],
+): void {
   describe(`hard databases from PostgreSQL ${from} to ${to}, read by the ${tool ?? "native"} pg_dump`, () => {
-    const onceEach = [...nastyDatabases, ...cornerDatabases].filter((one) => firstSource(one) === from);
-    const databases = [
-      ...hardDatabases.filter((one) => (everyDatabase ? isMadeBy(one, from) : isShown(one, from))),
-      ...onceEach,
-    ];
-    const refused = refusedDatabases.filter((one) => firstSource(one) === from);
     const unlessSet = process.env.PG_DUMP;
     let lab: Lab;
     let resource: Resource | undefined;

@@ -6,6 +6,7 @@ import { connect } from "../../provider/src/postgres/connection/connect";
 import { tablesUnsafeToPlan } from "../../provider/src/postgres/planner-functions";
 import { CommandLine } from "../cli/command";
 import { endpointOf } from "../copy/pairs";
+import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -42,6 +43,12 @@ const hostile = (log: string): string => `
   CREATE TABLE by_partition (id int, v text) PARTITION BY RANGE (id);
   CREATE TABLE by_partition_1 PARTITION OF by_partition FOR VALUES FROM (0) TO (1000);
   CREATE INDEX ON by_partition (v) WHERE evil('partition');
+  CREATE FUNCTION one(place text) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT public.evil(place)::int $$;
+  CREATE TABLE by_key (id int) PARTITION BY HASH ((id + one('partition key')));
+  CREATE TABLE by_key_0 PARTITION OF by_key FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+  CREATE TABLE by_partition_check (id int PRIMARY KEY, v text);
+  CREATE INDEX ON by_partition_check (v) WHERE satisfies_hash_partition('by_key'::regclass::oid, 1, 0, 1);
+  CREATE MATERIALIZED VIEW by_partition_definition AS SELECT pg_get_partition_constraintdef('by_key_0'::regclass) AS d;
   CREATE VIEW by_view AS SELECT * FROM by_predicate WHERE evil('view');
   CREATE MATERIALIZED VIEW by_materialized_view AS SELECT id, v FROM by_predicate;
   CREATE TABLE harmless (id int PRIMARY KEY, v text);
@@ -49,9 +56,12 @@ const hostile = (log: string): string => `
   INSERT INTO by_expression SELECT i, E'\\t\\n\\\\' || i, 'good', '{good,NULL,bad}', '[0.1,0.3)' FROM generate_series(1, 300) i;
   INSERT INTO by_statistics SELECT i, md5(i::text) FROM generate_series(1, 300) i;
   INSERT INTO by_check SELECT * FROM by_statistics; INSERT INTO by_policy SELECT * FROM by_statistics;
+  INSERT INTO by_partition_check SELECT * FROM by_statistics;
   INSERT INTO by_partition SELECT * FROM by_statistics; INSERT INTO harmless SELECT * FROM by_statistics;
   INSERT INTO by_type VALUES ('good', '{bad}', '[1,2)', 'harmless', '{harmless,by_type}');
   REFRESH MATERIALIZED VIEW by_materialized_view;`;
+
+const rollbackTrust = /rollback replication writes to the source as postgres\..*These roles own objects: "mallory"/;
 
 describe("a table owner on the source who is hostile", () => {
   let lab: Lab;
@@ -90,6 +100,7 @@ describe("a table owner on the source who is hostile", () => {
     assert.deepEqual([...unsafe].sort(), [
       '"public"."by_expression"',
       '"public"."by_partition_1"',
+      '"public"."by_partition_check"',
       '"public"."by_predicate"',
       '"public"."by_statistics"',
     ]);
@@ -122,23 +133,63 @@ describe("a table owner on the source who is hostile", () => {
     }
   });
 
+  it("is named by the validation if changes of the target are to be applied to the source", async () => {
+    const { database } = await hostileDatabase();
+    const resource = new Resource();
+    const inputs = { migrationMode: "Online", migrationOption: "Validate", rollback: "keep" };
+    await resource.create(lab.inputs([database], inputs)).catch(() => undefined);
+    assertFinding(resource.status, rollbackTrust);
+    await resource.destroy();
+  });
+
   it("gets no code executed by an online migration, its verification, cutover and return", async () => {
     const { database, harm } = await hostileDatabase();
     const resource = new Resource();
     try {
-      await resource.create(lab.inputs([database], { migrationMode: "Online", migrateRoles: true, rollback: "keep" }));
+      await resource.create(lab.inputs([database], { migrationMode: "Online", migrateRoles: true }));
       await lab.source.query(
         "SET SESSION AUTHORIZATION mallory; INSERT INTO harmless VALUES (1000, 'later'); INSERT INTO by_predicate VALUES (1000)",
         { database },
       );
       await resource.update({ verifyNow: "once" });
       assert.equal(await harm(), "");
-      await resource.update({ triggerCutover: true });
+      await resource.update({ triggerCutover: true, rollback: "keep" });
+      assertFinding(resource.status, rollbackTrust);
       assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
       await resource.update({ rollback: "return" });
       assert.equal(await harm(), "");
     } finally {
       await resource.destroy();
+    }
+  });
+});
+
+describe("a table owner on a source before 14 who is hostile", () => {
+  it("gets no code executed when the validation tries a materialized view", async () => {
+    const lab = await Lab.start({ source: { major: 10 } });
+    const resource = new Resource();
+    try {
+      await lab.source.query("CREATE ROLE mallory LOGIN");
+      const database = await lab.database("GRANT CREATE ON SCHEMA public TO mallory");
+      const owned = `
+        CREATE FUNCTION difference(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+          IF current_setting('is_superuser') = 'on' THEN RAISE 'run as a superuser'; END IF;
+          RETURN $1 - $2;
+        END $$;
+        CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = difference);
+        CREATE TABLE t AS SELECT i AS id, span(i, i + 10) AS s FROM generate_series(1, 500) AS i; ANALYZE t;
+        CREATE MATERIALIZED VIEW by_range AS SELECT count(*) FROM t WHERE s <@ '[5,300)'`;
+      await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${owned}`, { database });
+      await assert.rejects(
+        lab.source.query("EXPLAIN SELECT FROM t WHERE s <@ '[5,300)'", { database }),
+        /as a superuser/,
+      );
+      await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
+      assert.doesNotMatch(JSON.stringify(resource.status), /as a superuser/);
+      assert.match(JSON.stringify(resource.status), /could not be tested.*by_range/);
+    } finally {
+      await resource.destroy();
+      await lab.stop();
     }
   });
 });

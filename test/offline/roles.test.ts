@@ -118,4 +118,38 @@ describe("roles", () => {
     ]);
     await resource.destroy();
   });
+
+  it("of Microsoft Entra are created by an Entra administrator of the target, never as administrators", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t OWNER TO team");
+    const label = "aadauth,oid=11111111-2222-3333-4444-555555555555,type=service,admin";
+    const labelled = (role: string, given: string): string =>
+      `INSERT INTO pg_shseclabel (objoid, classoid, provider, label)
+       SELECT oid, 'pg_authid'::regclass, 'pgaadauth', '${given}' FROM pg_roles WHERE rolname = '${role}'`;
+    await lab.source.query(`CREATE ROLE "id-app" LOGIN; ${labelled("id-app", label)};
+                            CREATE ROLE azure_ad_user; CREATE ROLE "ada@contoso.com" LOGIN IN ROLE azure_ad_user`);
+    // Stand-ins for the functions of a flexible server. They record their arguments as comments.
+    const create = (name: string, parameters: string, note: string): string => `
+      CREATE FUNCTION ${name}(role text, ${parameters}admin bool, mfa bool) RETURNS text SECURITY DEFINER LANGUAGE plpgsql AS $$
+      BEGIN
+        EXECUTE format('CREATE ROLE %I LOGIN', role);
+        EXECUTE format('COMMENT ON ROLE %I IS %L', role, concat_ws(' ', ${note}, admin, mfa));
+        RETURN role;
+      END $$;`;
+    await lab.target.query(
+      create("pgaadauth_create_principal", "", "'by name'") +
+        create("pgaadauth_create_principal_with_oid", "id text, type text, ", "id, type") +
+        labelled(lab.administrator.user, "aadauth,oid=99999999-2222-3333-4444-555555555555,type=user,admin"),
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrateRoles: true }));
+    const rows = await lab.target.query(
+      `SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid') AS made FROM pg_roles
+        WHERE rolname IN ('id-app', 'ada@contoso.com') ORDER BY 1`,
+    );
+    assert.deepEqual(rows, [
+      { rolname: "ada@contoso.com", rolcanlogin: true, made: "by name f f" },
+      { rolname: "id-app", rolcanlogin: true, made: "11111111-2222-3333-4444-555555555555 service f f" },
+    ]);
+    await resource.destroy();
+  });
 });

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import { specOf } from "../../provider/src/inputs/inputs";
 import { CopyHelper } from "../../provider/src/worker/initial-copy/copy-helper";
@@ -12,6 +11,7 @@ import { assertSameContent } from "../support/content";
 import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { startStartingServer } from "../support/servers/starting-server";
 import { until } from "../support/until";
 
 /** Seconds per row on the target until {@link hurry}. Long enough for a process to start meanwhile. */
@@ -269,7 +269,9 @@ describe("a copy shared by several workers", () => {
     const created = resource.create(spec);
     await busy((pid, led) => pid !== led);
     await lab.target.halt();
-    await sleep(1200);
+    const starting = await startStartingServer(lab.target.port);
+    await starting.untilAsked(4);
+    await starting.stop();
     await lab.target.resume();
     const before = (await tasks()).filter(({ state }) => state === "completed");
     await until("both workers complete further tasks", async () => {

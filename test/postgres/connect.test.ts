@@ -81,7 +81,7 @@ describe("a connection", () => {
   it("with Prefer connects without TLS if pg_hba.conf refuses TLS, as libpq does", async () => {
     const login = { user: "unguarded", password: "unguarded" };
     assert.equal(await isEncrypted(encrypted, { ...login, sslMode: "Prefer" }), false);
-    await refused(encrypted, { ...login, sslMode: "Require" }, /603002.*pg_hba\.conf/s);
+    await refused(encrypted, { ...login, sslMode: "Require" }, /PGM-101.*pg_hba\.conf/s);
   });
 
   it("with Prefer connects without TLS if the server requires a client certificate, and otherwise reports that requirement", async () => {
@@ -89,7 +89,7 @@ describe("a connection", () => {
     assert.equal(await isEncrypted(encrypted, { ...half, sslMode: "Prefer" }), false);
     const whole = { user: "certified", password: "certified" };
     for (const sslMode of ["Prefer", "Require"] as const)
-      await refused(encrypted, { ...whole, sslMode }, /603002.*client certificate.*To do: .*hostssl all certified/s);
+      await refused(encrypted, { ...whole, sslMode }, /PGM-101.*client certificate.*To do: .*hostssl all certified/s);
   });
 
   it("reports an expired certificate, which Require does not check", async () => {
@@ -164,7 +164,7 @@ describe("a connection", () => {
     await refused(
       encrypted,
       { user: "guarded", password: "guarded", sslMode: "Disable" },
-      /603002.*sslMode to Require/s,
+      /PGM-101.*sslMode to Require/s,
     );
   });
 

@@ -44,7 +44,7 @@ describe("a server that breaks the protocol causes one error:", () => {
   ] as const)
     it(`an unsupported authentication method, ${method}`, async () => {
       const failure = await failureOf(authenticationRequest(request));
-      assert.match(failure.message, new RegExp(`^603002: reader@127.*authentication by ${method}.*pg_hba`, "s"));
+      assert.match(failure.message, new RegExp(`^PGM-101: reader@127.*authentication by ${method}.*pg_hba`, "s"));
       assert.equal(isConnectionLoss(failure), false);
     });
 

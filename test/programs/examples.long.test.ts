@@ -28,7 +28,7 @@ for (const hostName of hostNames) {
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
     const deploy = (program: string, config: Record<string, string>, environment?: Record<string, string>): Host =>
-      deployProgram(hostName, directory, lab, program, config, environment);
+      deployProgram(hostName, directory, lab, { program, config, environment });
     it("examples/online: a killed worker is replaced at the next up --refresh, and the cutover is an update", async () => {
       const database = await lab.database(Traffic.schema);
       const config = { dbsToMigrate: JSON.stringify([database]) };

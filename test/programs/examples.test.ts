@@ -28,18 +28,21 @@ for (const hostName of hostNames) {
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
     const deploy = (program: string, config: Record<string, string>, environment?: Record<string, string>): Host =>
-      deployProgram(hostName, directory, lab, program, config, environment);
+      deployProgram(hostName, directory, lab, { program, config, environment });
 
     it("examples/offline: preview changes nothing, up migrates, a second up changes nothing, destroy cleans up", async () => {
       const database = await lab.adventureWorks();
-      const config = { dbsToMigrate: JSON.stringify([database]) };
+      const config = { dbsToMigrate: JSON.stringify(["adventureworks_*"]) };
       const host = deploy("examples/offline", config);
       // As users run it: Pulumi checks its types, too.
       const preview = await deploy("examples/offline", config, { PULUMI_NODEJS_TRANSPILE_ONLY: "false" }).preview();
       assert(preview.ok && preview.summary.create >= 1);
+      const said = preview.diagnostics.map(({ message }) => message).join("\n");
+      assert.match(said, new RegExp(`^dbsToMigrate adventureworks_\\* selects on .*: ${database}$`, "m"));
       assert.deepEqual(await lab.targetDatabases(), []);
       assert.equal(statusOf(await host.up()).state, "Succeeded");
       await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      await lab.source.query("CREATE DATABASE adventureworks_later");
       const again = await host.up();
       assert.deepEqual([again.ok, again.summary.create, again.summary.update], [true, 0, 0]);
       assert((await host.destroy()).ok);
@@ -48,11 +51,13 @@ for (const hostName of hostNames) {
     it("a preview accepts unknown values, and no secret is stored in clear text", async () => {
       const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const host = deploy("test/programs/late-target", {
-        dbsToMigrate: JSON.stringify([database]),
+        dbsToMigrate: JSON.stringify([`${database}*`]),
         sourcePassword: lab.source.login.password,
       });
       const preview = await host.preview();
       assert(preview.ok, JSON.stringify(preview.diagnostics));
+      const said = preview.diagnostics.map(({ message }) => message).join("\n");
+      assert.match(said, new RegExp(` selects on .*: ${database}$`, "m"), "although the target is unknown");
       const result = await host.up();
       assert(result.ok, JSON.stringify(result.diagnostics));
       assert.equal((result.outputs.migration as unknown as MigrationStatus).state, "Succeeded");

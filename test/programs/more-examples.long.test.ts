@@ -33,7 +33,10 @@ for (const hostName of hostNames) {
     afterEach(() => rm(directory, { recursive: true, force: true }));
 
     const deploy = (program: string, databases: readonly string[], config: Record<string, string> = {}): Host =>
-      deployProgram(hostName, directory, lab, program, { dbsToMigrate: JSON.stringify(databases), ...config });
+      deployProgram(hostName, directory, lab, {
+        program,
+        config: { dbsToMigrate: JSON.stringify(databases), ...config },
+      });
 
     const assertMigrated = (database: string) =>
       assertSameContent({ server: lab.source, database }, { server: lab.target, database });
@@ -125,7 +128,7 @@ for (const hostName of hostNames) {
         return row!.found && (await lab.target.query("SELECT FROM pgmigration.migration")).length === 1;
       });
       const job = { migrationName: "externalworker", source: lab.source.login, target: lab.administrator };
-      const worker = spawn(process.execPath, [resolve("provider/dist/worker/main.js")], {
+      const worker = spawn(process.execPath, [resolve("provider/dist/bundles/worker.js")], {
         env: { PATH: process.env.PATH, PG_MIGRATION_JOB: JSON.stringify(job) },
         stdio: "ignore",
       });

@@ -57,8 +57,8 @@ for (const hostName of hostNames) {
       });
       // The CLI does not hide secrets in messages of providers. The embedded host does.
       const said = hostName === "cli" ? [...events, ...result.diagnostics].map(withoutMessage) : [events, result];
-      const told = JSON.stringify([result.outputs, result.operations, said]);
-      for (const text of secretTexts) assert.ok(!told.includes(text), `${text} was shown`);
+      const shown = JSON.stringify([result.outputs, result.operations, said]);
+      for (const text of secretTexts) assert.ok(!shown.includes(text), `${text} was shown`);
     });
   });
 }

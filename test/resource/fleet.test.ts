@@ -60,12 +60,13 @@ describe("PgFleetMigration", () => {
         source: { user: "migrator", password: "shared", sslMode: "Require" },
         target: pulumi.output({ host: "target", user: "admin", password: "p" }),
         secretParameters: { adminCredentials: { targetServerPassword: "t" }, sourceServerUsername: "s" },
+        dbsToMigrate: ["*", "!scratch"],
       },
       migrations: [
         { name: "a", source: { host: "db-a" }, target: { port: 6000 } },
         {
           name: "b",
-          source: { host: "db-b", passwordCommand: "print-it" },
+          source: { host: "db-b", auth: { kind: "command", command: "print-it" } },
           secretParameters: { sourceServerUsername: "own" },
         },
       ],
@@ -80,8 +81,9 @@ describe("PgFleetMigration", () => {
     });
     assert.deepEqual(plain(declared.get("a")!.target), { host: "target", user: "admin", password: "p", port: 6000 });
     assert.deepEqual(plain(declared.get("b")!.source), {
-      ...{ user: "migrator", sslMode: "Require", host: "db-b", passwordCommand: "print-it" },
+      ...{ user: "migrator", sslMode: "Require", host: "db-b", auth: { kind: "command", command: "print-it" } },
     });
+    assert.deepEqual(declared.get("b")!.dbsToMigrate, ["*", "!scratch"], "which each member resolves on its source");
     assert.deepEqual(plain(declared.get("b")!.secretParameters), {
       adminCredentials: { targetServerPassword: "t" },
       sourceServerUsername: "own",

@@ -4,7 +4,7 @@ import { readCatalogueVersion } from "../../provider/src/schema/catalogue/catalo
 import { readSourceVersion } from "../../provider/src/worker/schema-diff/source-version";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 
-const told = [
+const noticed = [
   "CREATE TABLE t (id int)",
   "GRANT SELECT ON t TO PUBLIC",
   "GRANT UPDATE (id) ON t TO PUBLIC",
@@ -52,7 +52,7 @@ describe("the catalogues' version", () => {
     const client = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
     try {
       let before = await readCatalogueVersion(client);
-      for (const sql of told) {
+      for (const sql of noticed) {
         await server.query(sql);
         const now = await readCatalogueVersion(client);
         assert.notEqual(now, before, sql);

@@ -4,7 +4,6 @@ import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promis
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { CanceledError, LockNotAvailableError, RefusedError, UnreachableError } from "../../provider/src/errors";
 import type { Endpoint, SslMode } from "../../provider/src/postgres/connection/endpoint";
 import { dumpSchema } from "../../provider/src/schema/dump/dump";
@@ -124,7 +123,7 @@ describe("the dump of a schema", () => {
         await source.query("DROP TABLE not_yours", { database: odd });
       }
       assert.deepEqual(await leftovers(), []);
-      while ((await dumpersSessions()) > 0) await sleep(20);
+      await until("its sessions have ended", async () => (await dumpersSessions()) === 0);
     });
 
     it(`by the ${tool} tool stops on a signal`, async function () {

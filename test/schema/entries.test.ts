@@ -16,6 +16,11 @@ const ending = `-- Completed on 2026-01-01\n\n--\n-- PostgreSQL database dump co
 const dump = (...parts: string[]): string => preamble + parts.join("") + ending;
 
 describe("the entries of a dump", () => {
+  it("keep the end of a comment that looks like a session setting", () => {
+    const sql = "COMMENT ON TABLE t1 IS 'a\nSET default_tablespace = ';";
+    assert.equal(parseTocEntries(dump(table(1, sql)))[0]!.sql, sql);
+  });
+
   it("have the values of their headers, without session settings around them", () => {
     const entries = parseTocEntries(
       dump(

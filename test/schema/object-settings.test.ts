@@ -36,7 +36,7 @@ for (const major of [10, 18] as const)
          ALTER MATERIALIZED VIEW seen ALTER a SET STATISTICS 7; ALTER FOREIGN TABLE there ALTER a SET DEFAULT 3; CREATE VIEW plain AS SELECT 1 AS "A"; ALTER VIEW plain ALTER "A" SET DEFAULT 2;
          CREATE UNLOGGED TABLE fast (id int PRIMARY KEY); CLUSTER fast USING fast_pkey; ALTER TABLE fast REPLICA IDENTITY USING INDEX fast_pkey;
          CREATE TABLE "Late" (id int REFERENCES "x on y"."T" DEFERRABLE INITIALLY DEFERRED); ALTER TABLE "Late" REPLICA IDENTITY FULL;
-         CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple, StopWords = english, "accept" = 'false'); CREATE PUBLICATION "Told" WITH (publish = 'insert')`,
+         CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple, StopWords = english, "accept" = 'false'); CREATE PUBLICATION "Noted" WITH (publish = 'insert')`,
       );
       const session = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
       try {

@@ -50,6 +50,11 @@ describe("the plan of a restore", () => {
     entry("COMMENT", "PUBLICATION pg_migration_x", "COMMENT ON PUBLICATION pg_migration_x IS 'pg_migration: full';"),
     entry("PUBLICATION TABLE", "pg_migration_x t", "ALTER PUBLICATION pg_migration_x ADD TABLE ONLY s.t;"),
     entry("EVENT TRIGGER", "e", "CREATE EVENT TRIGGER e ON ddl_command_start EXECUTE FUNCTION s.f();"),
+    entry(
+      "TRIGGER",
+      "t always",
+      'CREATE TRIGGER always AFTER INSERT ON s."t\nu" EXECUTE FUNCTION s.f();\n\nALTER TABLE s."t\nu" ENABLE ALWAYS TRIGGER always;',
+    ),
     entry("ROW SECURITY", "t", "ALTER TABLE s.t ENABLE ROW LEVEL SECURITY;"),
     entry("ACL", "TABLE t", "GRANT SELECT ON TABLE s.t TO r;"),
   ]);
@@ -92,9 +97,10 @@ describe("the plan of a restore", () => {
     );
   });
 
-  it("ends with row security, owners from tables to schemas, privileges, and event triggers", () => {
+  it("ends with row security, firing triggers, owners from tables to schemas, privileges, and event triggers", () => {
     assert.deepEqual(names(plan.handover), [
       "ROW SECURITY t",
+      "TRIGGER t always",
       "ROW SECURITY t",
       "TABLE OWNER t",
       "SEQUENCE OWNER q",

@@ -5,6 +5,13 @@ import type { Host, OperationResult } from "../../tools/pulumi-host/host";
 import type { Lab } from "./lab";
 import { createHost, type HostName } from "./pulumi-cli";
 
+export interface Deployment {
+  /** Folder of the program. */
+  readonly program: string;
+  readonly config: Readonly<Record<string, string>>;
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+}
+
 /**
  * A program whose configuration names a lab's servers with the keys that the examples read. `npm run types` checks its
  * types. Pulumi would check them again at each operation, which takes longer than the migration.
@@ -13,9 +20,7 @@ export function deployProgram(
   hostName: HostName,
   directory: string,
   { source, administrator }: Lab,
-  program: string,
-  config: Readonly<Record<string, string>>,
-  environment: Readonly<Record<string, string>> = {},
+  { program, config, environment = {} }: Deployment,
 ): Host {
   return createHost(hostName, directory, {
     programDirectory: resolve(program),

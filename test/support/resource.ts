@@ -27,13 +27,20 @@ export class Resource {
   }
 
   async update(changes: Properties): Promise<MigrationStatus> {
-    this.inputs = await this.#checked(this.inputs, { ...this.inputs, ...changes });
-    await this.#keep(lifecycle.update(this.id, this.outputs, this.inputs, this.#report, this.#note));
+    this.inputs = await this.#checked(this.inputs, { ...this.#declared, ...changes });
+    await this.#keep(lifecycle.update(this.outputs, this.inputs, this.#report, this.#note));
     return this.status;
   }
 
   async diff(changes: Properties = {}): Promise<lifecycle.DiffAnswer> {
-    return lifecycle.diff(this.id, this.outputs, await this.#checked(this.inputs, { ...this.inputs, ...changes }));
+    const inputs = await this.#checked(this.inputs, { ...this.#declared, ...changes });
+    return lifecycle.diff(this.id, this.outputs, inputs, this.#note);
+  }
+
+  /** The inputs as the program has them: patterns instead of the databases that they select. */
+  get #declared(): Properties {
+    const { dbsToMigratePatterns, ...inputs } = this.inputs;
+    return dbsToMigratePatterns === undefined ? inputs : { ...inputs, dbsToMigrate: dbsToMigratePatterns };
   }
 
   async refresh(): Promise<MigrationStatus> {
@@ -49,7 +56,7 @@ export class Resource {
   }
 
   destroy(): Promise<void> {
-    return lifecycle.remove(this.id, this.outputs, this.#note);
+    return lifecycle.remove(this.outputs, this.#note);
   }
 
   /** Fails unless the operation fails. Returns the text that the user sees. */
@@ -65,7 +72,7 @@ export class Resource {
 
   /** Failures of `check` for new inputs, as `property: reason`. */
   async failures(inputs: Properties): Promise<string[]> {
-    const { failures } = await lifecycle.check(this.inputs, inputs);
+    const { failures } = await lifecycle.check(this.inputs, inputs, this.#note);
     return failures.map(({ property, reason }) => `${property}: ${reason}`);
   }
 
@@ -78,7 +85,7 @@ export class Resource {
   }
 
   async #checked(olds: Properties, news: Properties): Promise<Properties> {
-    const { inputs, failures } = await lifecycle.check(olds, news);
+    const { inputs, failures } = await lifecycle.check(olds, news, this.#note);
     if (failures.length > 0)
       throw new Error(failures.map(({ property, reason }) => `${property}: ${reason}`).join("\n"));
     return inputs;

@@ -49,5 +49,5 @@ async function workerProcesses(): Promise<[string, string][]> {
       return [`${file} of process ${pid}`, text];
     }),
   );
-  return (await Promise.all(texts)).filter(([, text]) => text.includes("worker/main.js"));
+  return (await Promise.all(texts)).filter(([, text]) => text.includes("bundles/worker.js"));
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 const firstPauseMs = 50;
-const longestPauseMs = 300;
+const longestPauseMs = 500;
 
 /**
  * Waits for a condition, and fails at the deadline with a message that names the condition. The pauses between checks grow,

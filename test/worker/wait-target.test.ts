@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import type { DatabaseState, MigrationState, MigrationStatus, MigrationSubState } from "../../provider/src/status";
+import { refuseWithdrawn } from "../../provider/src/supervisor/refuse-withdrawn";
 import { goalOf } from "../../provider/src/supervisor/wait-target";
 
 const waiting = ["WaitingForUserAction", "WaitingForCutoverTrigger"] as const;
@@ -89,4 +90,40 @@ describe("the goal of an operation, when a database has failed,", () => {
       );
     }
   });
+
+  for (const [title, changes] of [
+    ["is not reached while a retried stream opens and another database waits", {}],
+    ["is not reached while a retried stream opens after the cutover of another database", cutover("b")],
+  ] as const) {
+    it(title, () => {
+      const { isReached } = goalOf(inputs(changes));
+      const status = statusOf(waiting, { a: "InProgress", b: "Succeeded", c: ready });
+      assert.equal(isReached(status), true, "the copy of a is not waited for");
+      Object.assign(status.currentSubStateDetails.dbDetails.a!, { migrationOperation: "following" });
+      assert.equal(isReached(status), false);
+    });
+  }
+
+  const returning = { ...cutover(), rollback: "return" };
+  const keeping = { rollback: "keep", verifyNow: undefined };
+  for (const [title, changes, other, asked, expected] of [
+    ["refuses a withdrawn cutover", cutover(), ready, [], /the cutover of b was withdrawn/],
+    ["waits for a cutover that has begun", cutover(), "InProgress", [], undefined],
+    ["waits for the cutover of another database", cutover("a"), ready, [], undefined],
+    ["waits while the cutover is requested for each database", cutover(), ready, ["cutover b"], undefined],
+    ["refuses a withdrawn cancellation", { cancel: true }, ready, [], /the cancellation of b was withdrawn/],
+    ["waits for a cancellation that has begun", { cancel: true }, "Canceling", [], undefined],
+    ["refuses a withdrawn return", returning, "kept", ["cutover "], /the decision to return .* of b was withdrawn/],
+  ] as const) {
+    it(title, () => {
+      const requests = asked.map((one) => {
+        const [kind, database] = one.split(" ") as ["cutover", string];
+        return { kind, database };
+      });
+      const status = statusOf(["InProgress", "CompletingMigration"], { b: other });
+      const refuse = (): void => refuseWithdrawn(status, inputs(changes), { ...keeping, requests });
+      if (expected) assert.throws(refuse, expected);
+      else assert.doesNotThrow(refuse);
+    });
+  }
 });

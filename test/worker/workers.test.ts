@@ -35,7 +35,7 @@ describe("the workers of a resource", () => {
 
   /** Starts a worker as an external runner does. */
   function startWorker(environment: Record<string, string>): { child: ChildProcess; exited: Promise<unknown> } {
-    const child = spawn(process.execPath, [resolve("provider/dist/worker/main.js")], {
+    const child = spawn(process.execPath, [resolve("provider/dist/bundles/worker.js")], {
       env: { PATH: process.env.PATH, ...environment },
       stdio: ["ignore", "ignore", "inherit"],
     });
@@ -142,7 +142,7 @@ describe("the workers of a resource", () => {
     await lab.target.query(`ALTER ROLE ${lab.administrator.user} PASSWORD '${lab.administrator.password}'`);
   });
 
-  it("run passwordCommand at each connection, and store the password nowhere", async () => {
+  it("run the command of auth at each connection, and store the password nowhere", async () => {
     const command = join(directory, "token");
     const calls = join(directory, "calls");
     await writeFile(join(directory, "secret"), lab.source.login.password, { mode: 0o600 });
@@ -150,15 +150,15 @@ describe("the workers of a resource", () => {
     await chmod(command, 0o755);
     const { host, port, user, password } = lab.source.login;
     const resource = new Resource();
-    await resource.create(lab.inputs([database], { source: { host, port, user, passwordCommand: command } }));
+    await resource.create(lab.inputs([database], { source: { host, port, user, auth: { kind: "command", command } } }));
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     assert((await readFile(calls, "utf8")).length > 3);
     assert.deepEqual(await secretsIn([password], { lab, texts: [JSON.stringify(resource.outputs)] }), []);
     await resource.destroy();
     const refused = new Resource();
-    const source = { host, port, user, passwordCommand: "exit 3" };
+    const source = { host, port, user, auth: { kind: "command", command: "exit 3" } };
     const text = await Resource.failure(refused.create(lab.inputs([database], { source })));
-    assert.match(text, /603100.*the passwordCommand failed: exit code 3/s);
+    assert.match(text, /PGM-105.*the command of auth failed: exit code 3/s);
     await refused.destroy();
   });
 

@@ -71,6 +71,12 @@ const movedWithoutBig: [Command[], Command[][]] = (() => {
   return [[{ do: "insert", id: 1, row }], [[moved]]];
 })();
 
+/** A row before and after a command; undefined where it does not exist. */
+interface Versions {
+  readonly before: Row | undefined;
+  readonly after: Row | undefined;
+}
+
 /** Executes commands on a simulated source table, and returns the published changes for each copy of a row. */
 class SourceTable {
   readonly #relation: Relation;
@@ -91,10 +97,10 @@ class SourceTable {
     const keepsBig = command.do === "update" && !command.setsBig;
     const after = command.do === "delete" ? undefined : { ...command.row, ...(keepsBig ? { big: before!.big } : {}) };
     if (after) this.#rows.set(to, after);
-    return Array.from({ length: this.#copies }, (_, copy) => this.#change(copy, command, to, before, after));
+    return Array.from({ length: this.#copies }, (_, copy) => this.#change(copy, command, to, { before, after }));
   }
 
-  #change(copy: number, command: Command, to: number, before: Row | undefined, after: Row | undefined): RowChange {
+  #change(copy: number, command: Command, to: number, { before, after }: Versions): RowChange {
     const relation = this.#relation;
     const values = (id: number, { v, big, n, d }: Row): FieldText[] => [
       String(copy),

@@ -23,12 +23,10 @@ export class DeployedLab {
   #stacks = 0;
 
   private constructor(
-    readonly hostName: HostName,
-    readonly directory: string,
+    readonly place: { readonly hostName: HostName; readonly directory: string },
     readonly azure: AzureServer,
     readonly source: EmbeddedServer,
-    readonly plugins: Readonly<Record<string, string>>,
-    readonly rootCertificate: string,
+    readonly options: { readonly plugins: Readonly<Record<string, string>>; readonly rootCertificate: string },
   ) {}
 
   static async start(hostName: HostName, images: Readonly<Record<string, Image>> = {}): Promise<DeployedLab> {
@@ -39,16 +37,16 @@ export class DeployedLab {
     await createAdventureWorks({ ...source.login, database }, { scale: 0.01 });
     const plugins = await writePlugins(join(directory, "plugins"), azure.providers);
     const { root } = await makeVpnCertificates([]);
-    return new DeployedLab(hostName, directory, azure, source, plugins, root.certificate);
+    return new DeployedLab({ hostName, directory }, azure, source, { plugins, rootCertificate: root.certificate });
   }
 
   async close(): Promise<void> {
     await Promise.all([this.azure.close(), this.source.stop()]);
-    await rm(this.directory, { recursive: true, force: true });
+    await rm(this.place.directory, { recursive: true, force: true });
   }
 
   get #state(): string {
-    return join(this.directory, String(this.#stacks));
+    return join(this.place.directory, String(this.#stacks));
   }
 
   /** Starts a new stack for the following deployments. */
@@ -74,20 +72,20 @@ export class DeployedLab {
       resourceManager: this.azure.url,
       server: { administratorLogin: "pgadmin" },
       parameters: { isSource: true, fromSource: "apply" },
-      vpn: { rootCertificate: this.rootCertificate },
+      vpn: { rootCertificate: this.options.rootCertificate },
       migration: this.migration(),
       ...changes,
     };
     const given = Object.entries(config).filter(([, value]) => value !== undefined);
     const texts = given.map(([key, value]) => [key, typeof value === "object" ? JSON.stringify(value) : String(value)]);
-    return createHost(this.hostName, this.#state, {
+    return createHost(this.place.hostName, this.#state, {
       programDirectory: resolve("lab-stack"),
       stack: "dev",
       passphrase: "a passphrase for tests",
       config: Object.fromEntries(texts) as Record<string, string>,
       secretConfig: { sourcePassword: this.source.login.password, administratorPassword },
       providers: this.azure.providers,
-      environment: this.plugins,
+      environment: this.options.plugins,
     });
   }
 
@@ -101,7 +99,7 @@ export class DeployedLab {
 
   /** The stack's state in the format of its host. */
   stateText(): Promise<string> {
-    const file = this.hostName === "embedded" ? "state.json" : ".pulumi/stacks/pg-migration-lab/dev.json";
+    const file = this.place.hostName === "embedded" ? "state.json" : ".pulumi/stacks/pg-migration-lab/dev.json";
     return readFile(join(this.#state, file), "utf8");
   }
 

@@ -26,10 +26,11 @@ describe("lab-stack: the migration's runner", () => {
     registryPassword: "pull-secret",
   };
   const declare = (runner: object, changes: object = {}): Promise<MockedLab> => {
-    const { source, ...rest } = { source: {}, ...changes } as { source?: object };
+    const { source, targetLogin, ...rest } = { source: {}, ...changes } as { source?: object; targetLogin?: object };
     const migration = {
       source: { host: "192.168.1.10", user: "postgres", ...source },
       databases: ["adventureworks"],
+      ...(targetLogin && { targetLogin }),
       worker: "container",
       runner: { image, ...runner },
     };
@@ -110,6 +111,19 @@ describe("lab-stack: the migration's runner", () => {
     );
     const order = lab.declared.map(({ type }) => type);
     assert(order.indexOf("azure-native:authorization:RoleAssignment") < order.indexOf(`azure-native:${groupType}`));
+  });
+
+  it("has a managed identity for tokens, and then no password in its job", async () => {
+    const identity =
+      "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-app";
+    const auth = { kind: "entra", credential: "managedIdentity", clientId: "00000000-0000-0000-0000-000000000009" };
+    const source = { auth, sslMode: "Require" };
+    const lab = await declare({ registry, identity }, { source, targetLogin: { user: "id-app", auth } });
+    const group = lab.the(groupType);
+    assert.deepEqual(at(group, "identity.userAssignedIdentities"), ["/ids/id-pglab-dev-runner", identity]);
+    const job = JSON.parse(text(containersOf(group)[0], "environmentVariables.0.secureValue")) as Properties;
+    assert.deepEqual([at(job, "source.auth"), at(job, "target.auth"), at(job, "target.user")], [auth, auth, "id-app"]);
+    assert.doesNotMatch(JSON.stringify(job), /password/i);
   });
 
   it("pulls from another registry with a secret password", async () => {

@@ -10,6 +10,7 @@ import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
 import { slotsOf, tableSql, whileTargetIsLocked, writeWal } from "./retained-wal-scene";
+import { changeCaptureNames } from "../../../provider/dist/cdc/model/names.js";
 
 describe("WAL that the source retains for a migration", () => {
   let lab: Lab;
@@ -42,6 +43,33 @@ describe("WAL that the source retains for a migration", () => {
     assert.equal(again.state, "WaitingForUserAction");
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    await resource.destroy();
+  });
+
+  it("causes a warning on the target during a rollback replication, which continues", async () => {
+    const database = await lab.database(tableSql);
+    const resource = new Resource();
+    const inputs = lab.onlineInputs([database], { maxRetainedWal: "60MB", rollback: "keep" });
+    await resource.create(inputs);
+    await resource.update({ triggerCutover: true });
+    const obstacle = await lab.source.connect(database);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+      await lab.target.query(
+        `UPDATE t SET v = 'back' WHERE id = 1;
+         SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024)) FROM generate_series(1, 70)`,
+        { database },
+      );
+      await until("a warning is reported", async () =>
+        /the target retains \d\d\.\d MB of WAL.*the limit is 60\.0 MB.*set rollback to drop/.test(
+          findingLines(await resource.refresh()),
+        ),
+      );
+    } finally {
+      await obstacle.end();
+    }
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 
@@ -87,7 +115,7 @@ describe("WAL that the source retains for a migration", () => {
     await until("the database has failed", async () => (await details()).migrationState === "Failed");
     assert.equal((await slotsOf(lab)).length, 3);
     await writeWal(lab, other, 100);
-    await until("their slots are gone", async () => (await slotsOf(lab)).length === 1, 90);
+    await until("their slots are dropped", async () => (await slotsOf(lab)).length === 1, 90);
     const names = (error = "") => error.match(/more than maxRetainedWal/g)?.length === 2;
     await until("the error names both databases", async () => names((await resource.refresh()).error));
     assert.match((await details()).message!, /more than maxRetainedWal \(60\.0 MB\).*copies the database again/s);
@@ -99,6 +127,51 @@ describe("WAL that the source retains for a migration", () => {
     assert.notEqual(again.worker.pid, worker.pid, "another worker tries again");
     assert.deepEqual([again.state, again.error], ["WaitingForUserAction", undefined]);
     assert.equal((await lab.target.query("SELECT FROM t WHERE v = 'w'", { database })).length, 1, "copied again");
+    await resource.destroy();
+  });
+
+  it('cancels only the database above the limit with onMaxRetainedWal: "cancel"', async () => {
+    const [database, other] = [await lab.database(tableSql), await lab.database(tableSql)];
+    const resource = new Resource();
+    await resource.create(
+      lab.onlineInputs([database, other], {
+        maxRetainedWal: "60MB",
+        onMaxRetainedWal: "cancel",
+      }),
+    );
+    await whileTargetIsLocked(lab, database, async () => {
+      await writeWal(lab, database, 100);
+      await until(
+        "the database is canceled",
+        async () => {
+          const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
+          return dbDetails[database]!.migrationState === "Canceled";
+        },
+        90,
+      );
+    });
+    assert.equal((await slotsOf(lab)).length, 1, "the slot of the other database");
+    const details = resource.status.currentSubStateDetails.dbDetails[database]!;
+    assert.equal(details.migrationOperation, "canceled");
+    assert.match(details.message!, /more than maxRetainedWal \(60\.0 MB\).*removed from dbsToMigrate/s);
+    // The state that a killed worker leaves if it recorded the cancellation but did not drop the slot.
+    const { slot } = changeCaptureNames(
+      { migrationName: resource.inputs.migrationName as string, target: lab.administrator },
+      database,
+    );
+    await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { database, values: [slot] });
+    await lab.target.query("UPDATE pgmigration.database SET slot = $1, state = 'Canceling' WHERE name = $2", {
+      values: [slot, database],
+    });
+    process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await resource.update({});
+    assert.equal((await slotsOf(lab)).length, 1, "again only the slot of the other database");
+    const again = resource.status.currentSubStateDetails.dbDetails[database]!;
+    assert.deepEqual([again.migrationState, again.migrationOperation], ["Canceled", "canceled"]);
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent({ server: lab.source, database: other }, { server: lab.target, database: other });
+    assert.equal((await resource.diff()).changes, false);
     await resource.destroy();
   });
 });

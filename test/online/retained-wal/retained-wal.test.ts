@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { changeCaptureNames } from "../../../provider/dist/cdc/model/names.js";
 import { migrationRoles } from "../../../provider/dist/cdc/model/stream-roles.js";
 import { verifySlotPlace } from "../../../provider/dist/cdc/source/slot-identity.js";
 import type { MigrationSpec } from "../../../provider/dist/inputs/inputs.js";
@@ -8,12 +7,10 @@ import type { Finding } from "../../../provider/dist/findings.js";
 import { RetainedWalMonitor, toleratedSeconds } from "../../../provider/dist/worker/monitoring/retained-wal-monitor.js";
 import { endpointOf } from "../../cdc/scene";
 import { assertSameContent } from "../../support/content";
-import { findingLines } from "../../support/findings";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { Lab } from "../../support/lab";
-import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
-import { slotsOf, tableSql, whileTargetIsLocked, writeWal } from "./retained-wal-scene";
+import { tableSql, whileTargetIsLocked, writeWal } from "./retained-wal-scene";
 
 describe("the wait before a slot beyond maxRetainedWal is dropped", () => {
   for (const [what, unconfirmed, isBlocked, seconds] of [
@@ -62,7 +59,7 @@ describe("an unused slot", () => {
       return monitor.signal.aborted;
     });
     const why =
-      /603120: .*no session read it for longer than idle_replication_slot_timeout.*To do: .*idle_replication_slot_timeout = 0.*start it again/s;
+      /PGM-501: .*no session read it for longer than idle_replication_slot_timeout.*To do: .*idle_replication_slot_timeout = 0.*start it again/s;
     assert.match(String(monitor.signal.reason), why);
     const session = await server.connect();
     await assert.rejects(
@@ -83,51 +80,6 @@ describe("WAL that the source retains for a migration", () => {
   });
 
   after(() => lab.stop());
-
-  it('cancels only the database above the limit with onMaxRetainedWal: "cancel"', async () => {
-    const [database, other] = [await lab.database(tableSql), await lab.database(tableSql)];
-    const resource = new Resource();
-    await resource.create(
-      lab.onlineInputs([database, other], {
-        maxRetainedWal: "60MB",
-        onMaxRetainedWal: "cancel",
-      }),
-    );
-    await whileTargetIsLocked(lab, database, async () => {
-      await writeWal(lab, database, 100);
-      await until(
-        "the database is canceled",
-        async () => {
-          const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
-          return dbDetails[database]!.migrationState === "Canceled";
-        },
-        90,
-      );
-    });
-    assert.equal((await slotsOf(lab)).length, 1, "the slot of the other database");
-    const details = resource.status.currentSubStateDetails.dbDetails[database]!;
-    assert.equal(details.migrationOperation, "canceled");
-    assert.match(details.message!, /more than maxRetainedWal \(60\.0 MB\).*removed from dbsToMigrate/s);
-    // The state that a killed worker leaves if it recorded the cancellation but did not drop the slot.
-    const { slot } = changeCaptureNames(
-      { migrationName: resource.inputs.migrationName as string, target: lab.administrator },
-      database,
-    );
-    await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { database, values: [slot] });
-    await lab.target.query("UPDATE pgmigration.database SET slot = $1, state = 'Canceling' WHERE name = $2", {
-      values: [slot, database],
-    });
-    process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
-    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
-    await resource.update({});
-    assert.equal((await slotsOf(lab)).length, 1, "again only the slot of the other database");
-    const again = resource.status.currentSubStateDetails.dbDetails[database]!;
-    assert.deepEqual([again.migrationState, again.migrationOperation], ["Canceled", "canceled"]);
-    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    await assertSameContent({ server: lab.source, database: other }, { server: lab.target, database: other });
-    assert.equal((await resource.diff()).changes, false);
-    await resource.destroy();
-  });
 
   /** Makes the source remove WAL that slots still need. */
   async function loseSlots(database: string): Promise<void> {
@@ -152,7 +104,7 @@ describe("WAL that the source retains for a migration", () => {
     await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
     assert.match(
       resource.status.error!,
-      /603120.*removed WAL that the slot needs.*max_slot_wal_keep_size = -1.*then delete this migration and start it again/s,
+      /PGM-501.*removed WAL that the slot needs.*max_slot_wal_keep_size = -1.*then delete this migration and start it again/s,
     );
     assert.doesNotMatch(resource.status.error!, /stays on the source/);
     await resource.destroy();
@@ -173,40 +125,13 @@ describe("WAL that the source retains for a migration", () => {
     await until("the migration has failed", async () => (await resource.refresh()).state === "Failed", 60);
     assert.match(
       resource.status.error!,
-      /603120.*removed WAL that the slot needs.*then run pulumi up, which copies the/s,
+      /PGM-501.*removed WAL that the slot needs.*then run pulumi up, which copies the/s,
     );
     await lab.source.query("ALTER TABLE slow DROP CONSTRAINT slow_check; ALTER TABLE slow ADD PRIMARY KEY (id)", {
       database,
     });
     const again = await resource.update({ triggerCutover: true, waitFor: "succeeded" });
     assert.equal(again.state, "Succeeded");
-    await assertSameContent(...lab.places(database));
-    await resource.destroy();
-  });
-
-  it("causes a warning on the target during a rollback replication, which continues", async () => {
-    const database = await lab.database(tableSql);
-    const resource = new Resource();
-    const inputs = lab.onlineInputs([database], { maxRetainedWal: "60MB", rollback: "keep" });
-    await resource.create(inputs);
-    await resource.update({ triggerCutover: true });
-    const obstacle = await lab.source.connect(database);
-    try {
-      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      await lab.target.query(
-        `UPDATE t SET v = 'back' WHERE id = 1;
-         SELECT pg_logical_emit_message(false, 'test', repeat('x', 1024 * 1024)) FROM generate_series(1, 70)`,
-        { database },
-      );
-      await until("a warning is reported", async () =>
-        /the target retains \d\d\.\d MB of WAL.*the limit is 60\.0 MB.*set rollback to drop/.test(
-          findingLines(await resource.refresh()),
-        ),
-      );
-    } finally {
-      await obstacle.end();
-    }
-    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });

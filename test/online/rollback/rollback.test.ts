@@ -4,6 +4,7 @@ import { assertSameContent } from "../../support/content";
 import { InsistentWriters } from "../../support/insistent-writers";
 import { assertFinding } from "../../support/findings";
 import { Lab } from "../../support/lab";
+import { reportOf } from "../../support/report";
 import { Resource } from "../../support/resource";
 import { startStartingServer } from "../../support/servers/starting-server";
 import { until } from "../../support/until";
@@ -40,6 +41,11 @@ describe("rollback replication", () => {
     await lab.target.query("ALTER TABLE t NO FORCE ROW LEVEL SECURITY", lab.onTarget(database));
     const returned = await resource.update({ rollback: "return" });
     assert.equal(returned.state, "Canceled");
+    const report = await reportOf(lab, resource);
+    const { comparison } = report.tables.find(({ table }) => table === "t")!;
+    assert.deepEqual([comparison?.occasion, comparison?.result, comparison?.sourceRows], ["return", "equal", 1]);
+    assert(report.notMigrated.some(({ code, object }) => code === "PGM-606" && /Made/.test(object!)));
+    assert(report.timeline.some(({ subState }) => subState === "returned"));
     assertFinding(returned, /TABLE "public"\."Made": .*not returned to the source/);
     assertFinding(returned, /large objects, which logical replication omits: .*not returned to the source/);
     await lab.source.query("INSERT INTO t VALUES (2)", { database });
@@ -188,6 +194,42 @@ describe("rollback replication", () => {
       await lab.source.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'", { database }),
       [],
     );
+  });
+
+  it("refuses triggers and rules that would fire on the source for the target's changes", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE log (id int); CREATE TABLE excluded (id int PRIMARY KEY);
+      CREATE FUNCTION write_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log VALUES (NEW.id); RETURN NEW; END';
+      CREATE TRIGGER always AFTER INSERT ON t FOR EACH ROW EXECUTE PROCEDURE write_log();
+      CREATE RULE replica AS ON UPDATE TO t DO ALSO INSERT INTO log VALUES (NEW.id);
+      ALTER TABLE t ENABLE ALWAYS TRIGGER always; ALTER TABLE t ENABLE REPLICA RULE replica;
+      CREATE TRIGGER always AFTER INSERT ON excluded FOR EACH ROW EXECUTE PROCEDURE write_log();
+      ALTER TABLE excluded ENABLE ALWAYS TRIGGER always`);
+    const resource = new Resource();
+    const exclude = { tables: ["public.excluded"] };
+    const text = await Resource.failure(
+      resource.create(lab.onlineInputs([database], { rollback: "keep", verification: "none", exclude })),
+    );
+    assert.match(text, /trigger "always" of "public"."t" on the source fires for replicated changes/);
+    assert.match(text, /on the source: ALTER TABLE "public"."t" ENABLE RULE "replica"/);
+    assert.doesNotMatch(text, /excluded/);
+    await resource.update({ rollback: "drop" });
+    const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
+    assert.match(refused, /cannot keep a rollback replication.*trigger "always" of "public"."t"/s);
+    await lab.source.query("ALTER TABLE t ENABLE TRIGGER always; ALTER TABLE t ENABLE RULE replica", { database });
+    assert.equal((await resource.update({ verification: "content" })).state, "WaitingForUserAction");
+    await lab.source.query("ALTER TABLE t ENABLE ALWAYS TRIGGER always", { database });
+    await until("the replication is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
+    const firing = /PGM-605: trigger "always" of "public"."t" .*ENABLE TRIGGER "always"/s;
+    assert.match((await rollbackOf(resource, database))!.message!, firing);
+    assert.match(await Resource.failure(resource.update({ rollback: "return" })), firing);
+    await resource.update({ rollback: "keep" });
+    await lab.source.query("ALTER TABLE t ENABLE TRIGGER always", { database });
+    await lab.target.query("INSERT INTO t VALUES (1); UPDATE t SET id = 2", lab.onTarget(database));
+    await arrives(database, "SELECT FROM t WHERE id = 2");
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    assert.deepEqual(await lab.source.query("SELECT id FROM log ORDER BY 1", { database }), [{ id: 1 }, { id: 2 }]);
+    await resource.destroy();
   });
 
   it("causes a finding that prevents the cutover if the target does not allow logical replication", async () => {

@@ -46,7 +46,7 @@ describe("additions to the schema of a followed source", () => {
       { database },
     );
     await lab.source.query(
-      `UPDATE t SET note = 'told', m = 'so so', v = NULL WHERE id % 2 = 0;
+      `UPDATE t SET note = 'noted', m = 'so so', v = NULL WHERE id % 2 = 0;
        UPDATE parent SET inherited = 5; INSERT INTO heir VALUES (2, 6);
        ALTER TABLE t ALTER COLUMN rank SET DEFAULT 8;
        INSERT INTO t (id, v, filled) VALUES (101, 'ranked', 6);

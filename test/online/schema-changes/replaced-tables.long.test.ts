@@ -1,3 +1,5 @@
 import { replaceTablesWhileFollowing } from "./replaced-tables";
 
-replaceTablesWhileFollowing(10, true);
+// Up to 10 the source does not publish TRUNCATE.
+replaceTablesWhileFollowing(10);
+replaceTablesWhileFollowing(18);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import { changeCaptureNames } from "../../provider/src/cdc/model/names";
-import type { MigrationStatus } from "../../provider/src/status";
-import { eraseUnrecorded } from "../../provider/src/worker/cleanup/erase-migration";
-import { digests } from "../support/content";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { changeCaptureNames } from "../../../provider/src/cdc/model/names";
+import { eraseUnrecorded } from "../../../provider/src/worker/cleanup/erase-migration";
+import { digests } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+import { destroyWhen } from "./destroy-when";
 
 /**
  * Destroys a migration while `create` in another process still waits for it. The check after every test fails if objects
@@ -36,34 +36,30 @@ describe("destroying a migration", () => {
     await client.query(`BEGIN; ${sql}`);
   }
 
-  async function destroyWhen(
-    inputs: Record<string, unknown>,
-    what: string,
-    isThere: (said: string) => boolean,
-    destroy = (other: Resource): Promise<void> => other.destroy(),
-  ): Promise<void> {
-    const creating = new Resource();
-    const created = Resource.failure(creating.create(inputs));
-    const other = new Resource();
-    other.outputs = inputs;
-    await until(what, async () => {
-      const status = (await other.refresh()) as MigrationStatus | undefined;
-      if (!status) return false;
-      const details = Object.values(status.currentSubStateDetails.dbDetails)[0];
-      return isThere(
-        `${status.currentSubStateDetails.currentSubState} ${details?.migrationOperation} ${details?.message ?? ""}`,
-      );
-    });
-    await destroy(other);
-    assert.match(await created, /was deleted from the target|not recorded/);
-  }
-
   it("works while the worker waits for an old transaction to create its slot", async () => {
     const database = await lab.database(schema);
     await obstruct(database, "INSERT INTO t VALUES (0, 'open')");
     await destroyWhen(lab.inputs([database], { migrationMode: "Online" }), "it waits for a transaction", (said) =>
       /waiting for older transactions on the source: session \d+ \(test\)/.test(said),
     );
+  });
+
+  it("drops nothing if its role lost the privilege to read the records", async () => {
+    const database = await lab.database(schema);
+    const resource = await lab.follow([database]);
+    const { user } = lab.administrator;
+    const slots = (): Promise<unknown[]> =>
+      lab.source.query("SELECT FROM pg_replication_slots WHERE database = $1", { values: [database] });
+    await lab.queryTarget("postgres", `REVOKE USAGE ON SCHEMA pgmigration FROM ${user}`);
+    try {
+      const message = /lacks USAGE on the schema pgmigration in the target's database postgres(.|\n)*GRANT USAGE/;
+      assert.match(await Resource.failure(resource.destroy()), message);
+      assert.equal((await slots()).length, 1);
+    } finally {
+      await lab.queryTarget("postgres", `GRANT USAGE ON SCHEMA pgmigration TO ${user}`);
+    }
+    await resource.destroy();
+    assert.equal((await slots()).length, 0);
   });
 
   it("works while a lock on the source blocks the copy", async () => {

@@ -1,54 +1,35 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type BacklogLimits, backlogLimits, canAdvanceCopiedSlots } from "../../provider/src/cdc/reader/backlog-limits";
-import { BacklogReader } from "../../provider/src/cdc/reader/backlog-reader";
-import { openBacklogSession } from "../../provider/src/cdc/reader/backlog-session";
-import type { Follower } from "../../provider/src/cdc/follower";
-import type { FollowEvent, FollowOptions } from "../../provider/src/cdc/follow-options";
-import { BacklogIncomplete } from "../../provider/src/cdc/model/signals";
-import { readerSlot } from "../../provider/src/cdc/model/names";
-import { migrationRoles } from "../../provider/src/cdc/model/stream-roles";
-import { pgOutputOptions } from "../../provider/src/cdc/decode/pgoutput";
-import { RefusedError } from "../../provider/src/errors";
-import { CuttableProxy } from "./cuttable-proxy";
-import { randomTables } from "./random-changes";
-import { type Scene } from "./scene";
-import { Stage } from "./apply/stage";
-import { until } from "../support/until";
-
-/** Reads every backlog in portions, and each portion covers little WAL. */
-const backlog = { behindBytes: 0, portionBytes: 1 << 20, aheadBytes: 64 << 10, restBytes: 8 << 10 };
-
-const manyRows = "CREATE TABLE many (id int PRIMARY KEY, n int)";
-
-/** More rows than may be in flight. A portion is therefore not read completely while the target applies nothing. */
-const writeManyRows = (from: number): string => `
-  DO $$ BEGIN
-    FOR batch IN 0..599 LOOP
-      INSERT INTO many SELECT ${from} + batch * 100 + i, batch FROM generate_series(1, 100) i;
-      COMMIT;
-    END LOOP;
-  END $$`;
+import {
+  type BacklogLimits,
+  backlogLimits,
+  canAdvanceCopiedSlots,
+} from "../../../provider/src/cdc/reader/backlog-limits";
+import { BacklogReader } from "../../../provider/src/cdc/reader/backlog-reader";
+import { openBacklogSession } from "../../../provider/src/cdc/reader/backlog-session";
+import { BacklogIncomplete } from "../../../provider/src/cdc/model/signals";
+import { readerSlot } from "../../../provider/src/cdc/model/names";
+import { migrationRoles } from "../../../provider/src/cdc/model/stream-roles";
+import { pgOutputOptions } from "../../../provider/src/cdc/decode/pgoutput";
+import { CuttableProxy } from "../cuttable-proxy";
+import { randomTables } from "../random-changes";
+import { type Scene } from "../scene";
+import { Stage } from "../apply/stage";
+import { until } from "../../support/until";
+import {
+  backlog,
+  backlogServers,
+  followBacklog,
+  holdInPortion,
+  manyRows,
+  slotsOf,
+  writeManyRows,
+} from "./backlog-scene";
+import { changeSlotMeanwhile } from "./changed-slot";
+import { readLargeTransaction } from "./large-transaction";
 
 describe("a backlog", () => {
-  const servers = new Stage({ from: 16, to: 17, parameters: { wal_sender_timeout: "5s", max_replication_slots: "6" } });
-
-  const follow = (on: Scene, options: Partial<FollowOptions> = {}): { follower: Follower; events: FollowEvent[] } => {
-    const events: FollowEvent[] = [];
-    return { follower: on.follow({ backlog, onEvent: (event) => events.push(event), ...options }), events };
-  };
-  const slots = async (on: Scene): Promise<Record<string, boolean>> => {
-    const rows = await on.onSource(
-      "SELECT slot_name AS name, active FROM pg_replication_slots WHERE database = current_database()",
-    );
-    return Object.fromEntries(rows.map(({ name, active }) => [name as string, active as boolean]));
-  };
-  /** Holds the follower, and waits until a portion is partly received. */
-  const heldInPortion = async (on: Scene, follower: Follower): Promise<void> => {
-    await follower.hold();
-    await until("much being received", () => follower.status().incomingChanges > 20_000);
-    assert.deepEqual(await slots(on), { [on.names.slot]: false, [readerSlot(on.names.slot)]: true });
-  };
+  const servers = new Stage(backlogServers);
 
   it("is read with SQL in portions, also if a table is altered in its middle, and a walsender continues after it", async () => {
     const s = await servers.open(`${randomTables}; ${manyRows}`);
@@ -57,11 +38,11 @@ describe("a backlog", () => {
     await s.onSource(writeManyRows(0));
     await s.onSource("ALTER TABLE many ADD COLUMN added text; INSERT INTO many VALUES (-1, 0, 'added')");
     await s.onSource(writeManyRows(100_000));
-    const { follower, events } = follow(s);
-    await heldInPortion(s, follower);
+    const { follower, events } = followBacklog(s);
+    await holdInPortion(s, follower);
     await s.compareAtPoint(follower);
-    await until("the walsender streams", async () => (await slots(s))[s.names.slot] === true);
-    assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
+    await until("the walsender streams", async () => (await slotsOf(s))[s.names.slot] === true);
+    assert.deepEqual(Object.keys(await slotsOf(s)), [s.names.slot]);
     await s.compareAtPoint(follower);
     await random.stop();
     await s.mustBecomeEqual(follower);
@@ -101,7 +82,7 @@ describe("a backlog", () => {
       await until("some being written", () => next > round * 240 + 100);
       const middle = await s.sourceLsn();
       await written;
-      const { follower } = follow(s, { generation: round + 1, backlog: endless });
+      const { follower } = followBacklog(s, { generation: round + 1, backlog: endless });
       await follower.drainTo(middle);
       await until("the slot is advanced", () => {
         const { appliedLsn, confirmedLsn } = follower.status();
@@ -116,8 +97,8 @@ describe("a backlog", () => {
   it("is read again after its session was terminated", async () => {
     const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
-    const { follower, events } = follow(s);
-    await heldInPortion(s, follower);
+    const { follower, events } = followBacklog(s);
+    await holdInPortion(s, follower);
     await s.onSource(
       "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE temporary AND database = current_database()",
     );
@@ -127,49 +108,21 @@ describe("a backlog", () => {
     assert.equal(events.filter(({ kind }) => kind === "backlog").length, 2);
   });
 
-  for (const [change, sql, expected] of [
-    ["dropped", "SELECT pg_drop_replication_slot($slot)", /slot does not exist/],
-    [
-      "recreated",
-      "SELECT pg_drop_replication_slot($slot); SELECT pg_create_logical_replication_slot($slot, 'pgoutput')",
-      /recreated/,
-    ],
-    ["advanced", "SELECT pg_replication_slot_advance($slot, pg_current_wal_lsn())", /advanced by another session/],
-  ] as const)
-    it(`ends the stream if another session has ${change} the slot meanwhile, and skips no change`, async () => {
-      const s = await servers.open(manyRows);
-      await s.onSource(writeManyRows(0));
-      const { follower } = follow(s);
-      await heldInPortion(s, follower);
-      const before = await s.sourceLsn();
-      await s.onSource("UPDATE many SET n = -1 WHERE id < 100");
-      await s.onSource(sql.replaceAll("$slot", `'${s.names.slot}'`));
-      await s.onSource("INSERT INTO many VALUES (-1, -1)");
-      // The target must not get the update before the follower notices that the slot is beyond it.
-      follower.releaseUpTo(before);
-      const isStreaming = async (): Promise<boolean> => (await slots(s))[s.names.slot] === true;
-      await until(
-        "a walsender or its refusal",
-        async () => follower.status().state === "failed" || (await isStreaming()),
-      );
-      await assert.rejects(
-        Promise.race([s.mustBecomeEqual(follower), follower.finished]),
-        (error: Error) => error instanceof RefusedError && expected.test(error.message),
-      );
-    });
+  it("ends the stream if another session has advanced the slot meanwhile, and skips no change", () =>
+    changeSlotMeanwhile(servers, "advanced"));
 
   it("is not applied twice if the role may no longer read pg_replication_slots after a portion", async () => {
     const s = await servers.open("CREATE TABLE many (id int, n int); ALTER TABLE many REPLICA IDENTITY FULL");
     await s.onSource(writeManyRows(0));
     await servers.source.query("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'");
     try {
-      const { follower } = follow(s, { source: { ...s.source, user: "reader", password: "reader" } });
-      await heldInPortion(s, follower);
+      const { follower } = followBacklog(s, { source: { ...s.source, user: "reader", password: "reader" } });
+      await holdInPortion(s, follower);
       await s.onSource("REVOKE SELECT ON pg_catalog.pg_replication_slots FROM PUBLIC");
       follower.resume();
       await assert.rejects(s.mustBecomeEqual(follower), /permission denied for view pg_replication_slots/);
       await s.onSource("GRANT SELECT ON pg_catalog.pg_replication_slots TO PUBLIC");
-      await s.mustBecomeEqual(follow(s, { generation: 2 }).follower);
+      await s.mustBecomeEqual(followBacklog(s, { generation: 2 }).follower);
     } finally {
       await servers.source.query("DROP ROLE reader");
     }
@@ -180,7 +133,7 @@ describe("a backlog", () => {
     const { slot } = s.names;
     await s.onSource(`SELECT pg_copy_logical_replication_slot('${slot}', 'kept')`);
     await s.onSource("INSERT INTO many VALUES (1, 1)");
-    const { follower: first } = follow(s);
+    const { follower: first } = followBacklog(s);
     await s.mustBecomeEqual(first);
     await first.stop();
     // Simulates a crash of the source, which loses the last confirmed position.
@@ -190,7 +143,7 @@ describe("a backlog", () => {
     await s.onSource("INSERT INTO many VALUES (2, 2)");
     await servers.source.query("CREATE ROLE reader LOGIN REPLICATION PASSWORD 'reader'");
     try {
-      const { follower, events } = follow(s, {
+      const { follower, events } = followBacklog(s, {
         generation: 2,
         source: { ...s.source, user: "reader", password: "reader" },
       });
@@ -208,10 +161,10 @@ describe("a backlog", () => {
   it("is read through the walsender while a slow target would hold back the source's vacuum", async () => {
     const s = await servers.open(manyRows);
     await s.onSource(writeManyRows(0));
-    const { follower, events } = follow(s, { backlog: { ...backlog, longestPauseMs: 2000 } });
+    const { follower, events } = followBacklog(s, { backlog: { ...backlog, longestPauseMs: 2000 } });
     await follower.hold();
-    await until("the walsender streams", async () => (await slots(s))[s.names.slot] === true);
-    await until("the reader's session ends", async () => !(readerSlot(s.names.slot) in (await slots(s))));
+    await until("the walsender streams", async () => (await slotsOf(s))[s.names.slot] === true);
+    await until("the reader's session ends", async () => !(readerSlot(s.names.slot) in (await slotsOf(s))));
     follower.resume();
     await s.mustBecomeEqual(follower);
     assert.deepEqual(
@@ -226,46 +179,17 @@ describe("a backlog", () => {
     for (const name of ["a", "b", "c", "d"])
       await servers.source.query(`SELECT pg_create_physical_replication_slot('${name}')`);
     try {
-      const { follower, events } = follow(s);
+      const { follower, events } = followBacklog(s);
       await s.mustBecomeEqual(follower);
       assert.match((events[0] as { refused?: string }).refused ?? "", /too few are free/);
-      assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
+      assert.deepEqual(Object.keys(await slotsOf(s)), [s.names.slot]);
     } finally {
       for (const name of ["a", "b", "c", "d"]) await servers.source.query(`SELECT pg_drop_replication_slot('${name}')`);
     }
   });
 
-  for (const [variant, write] of [
-    ["alone", undefined],
-    ["with concurrent transactions", (step: number) => `INSERT INTO t VALUES (${-1 - step}, 'concurrent')`],
-  ] as const)
-    it(`is read through the walsender at a transaction for which the source would write a large file, ${variant}`, async () => {
-      const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v text)");
-      const temporaryBytes = async (): Promise<unknown> =>
-        s.onSource("SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()");
-      const before = await temporaryBytes();
-      const session = await servers.source.connect(s.database);
-      await session.query("BEGIN");
-      for (let step = 0; step < 50; step++) {
-        await session.query(
-          `INSERT INTO t SELECT ${step * 1000} + i, repeat(md5(i::text), 30) FROM generate_series(1, 1000) i`,
-        );
-        if (write) await s.onSource(write(step));
-      }
-      await session.query("COMMIT");
-      await session.end();
-      // With concurrent transactions, only the WAL span of the portions reveals the large transaction.
-      const spanBytes = write ? 8 << 20 : 1 << 30;
-      const { follower, events } = follow(s, { backlog: { ...backlog, spanBytes } });
-      await follower.drainTo(await s.sourceLsn());
-      assert.deepEqual(Object.keys(await slots(s)), [s.names.slot]);
-      assert.deepEqual(await temporaryBytes(), before);
-      await s.mustBecomeEqual(follower);
-      assert.deepEqual(
-        events.map(({ kind }) => kind),
-        ["backlog", "streaming"],
-      );
-    });
+  it("is read through the walsender at a transaction for which the source would write a large file, alone", () =>
+    readLargeTransaction(servers));
 
   describe("with a silent connection", () => {
     interface Reading {
@@ -340,8 +264,8 @@ describe("a backlog", () => {
       await s.onSource(writeManyRows(0));
       await s.onSource(`ALTER DATABASE ${s.database} SET track_activities = off`);
       await read(s, {}, async (reading) => {
-        // Long enough for several checks of the session.
-        await sleep(4000);
+        // Three times the silence limit, in which the reader must not give up.
+        await sleep(1500);
         assert.deepEqual(reading.ends, []);
         await reading.release();
         await until("the reader finishes", () => reading.ends.length > 0);

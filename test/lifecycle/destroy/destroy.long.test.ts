@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import type pg from "pg";
-import type { MigrationStatus } from "../../provider/src/status";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+import { destroyWhen } from "./destroy-when";
 
 /**
  * Destroys a migration while `create` in another process still waits for it. The check after every test fails if objects
@@ -11,39 +10,12 @@ import { until } from "../support/until";
  */
 describe("destroying a migration whose worker is stopped", () => {
   let lab: Lab;
-  const open: pg.Client[] = [];
 
   before(async () => {
     lab = await Lab.start();
   });
 
-  afterEach(async () => {
-    await Promise.all(open.splice(0).map((client) => client.end()));
-  });
-
   after(() => lab.stop());
-
-  async function destroyWhen(
-    inputs: Record<string, unknown>,
-    what: string,
-    isThere: (said: string) => boolean,
-    destroy = (other: Resource): Promise<void> => other.destroy(),
-  ): Promise<void> {
-    const creating = new Resource();
-    const created = Resource.failure(creating.create(inputs));
-    const other = new Resource();
-    other.outputs = inputs;
-    await until(what, async () => {
-      const status = (await other.refresh()) as MigrationStatus | undefined;
-      if (!status) return false;
-      const details = Object.values(status.currentSubStateDetails.dbDetails)[0];
-      return isThere(
-        `${status.currentSubStateDetails.currentSubState} ${details?.migrationOperation} ${details?.message ?? ""}`,
-      );
-    });
-    await destroy(other);
-    assert.match(await created, /was deleted from the target|not recorded/);
-  }
 
   it("releases the locks of its copy, which does not resume when the worker wakes", async () => {
     const database = await lab.database(

@@ -25,9 +25,9 @@ for (const hostName of hostNames) {
     it("is the new resource after it was renamed: the running migration continues and reaches its cutover", async () => {
       const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const deploy = (resourceName: string, config: Record<string, string> = {}) =>
-        deployProgram(hostName, directory, lab, "test/programs/renamed", {
-          ...{ resourceName, dbsToMigrate: JSON.stringify([database]) },
-          ...config,
+        deployProgram(hostName, directory, lab, {
+          program: "test/programs/renamed",
+          config: { resourceName, dbsToMigrate: JSON.stringify([database]), ...config },
         });
       const slots = () => lab.source.query("SELECT slot_name, active FROM pg_replication_slots WHERE NOT temporary");
       const { worker } = statusOf(await deploy("before").up());

@@ -1,0 +1,3 @@
+import { testSlots } from "./slots";
+
+testSlots(10);

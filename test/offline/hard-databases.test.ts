@@ -1,3 +1,0 @@
-import { migrateHardDatabases } from "./hard-databases";
-
-migrateHardDatabases();

@@ -1,0 +1,3 @@
+import { writeAfterTheSnapshot } from "./late-writes";
+
+writeAfterTheSnapshot(10);

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { assertSameContent } from "../../support/content";
+import type { Lab } from "../../support/lab";
+import type { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+
+/** An application that waits longer than this for the migration fails the test. */
+export const impatiently = { options: "-c lock_timeout=5000" } as object;
+
+/** Computing this takes long on the target, whose version is newer. */
+const slowly = `
+  CREATE FUNCTION slowly(int) RETURNS int IMMUTABLE LANGUAGE sql
+    AS $$ SELECT $1 FROM pg_sleep(CASE WHEN current_setting('server_version_num')::int >= 170000 THEN 0.1 ELSE 0 END) $$`;
+
+/** Runs a statement on the new table `late` while its rows are copied, and cuts over. */
+export async function changeWhileJoining(lab: Lab, statement: string): Promise<void> {
+  const database = await lab.database(`CREATE TABLE t (id int PRIMARY KEY); ${slowly}`);
+  const resource = await lab.follow([database]);
+  await lab.querySource(
+    database,
+    "CREATE TABLE late (id int PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED); INSERT INTO late SELECT generate_series(1, 80)",
+  );
+  await until("the rows of the new table are copied", () => isCopied(lab, database, "late"));
+  await lab.source.query(statement, { database, login: impatiently });
+  await lab.querySource(database, "INSERT INTO t VALUES (1)");
+  if (statement.startsWith("DROP")) await dropOnTarget(lab, resource, database);
+  assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+  await assertSameContent(...lab.places(database));
+  await resource.destroy();
+}
+
+/** Truncates one joining table again and again while another one is copied, which takes longer than the pauses. */
+export async function truncateBesideJoining(lab: Lab): Promise<void> {
+  const database = await lab.database(`CREATE TABLE t (id int PRIMARY KEY); ${slowly}`);
+  const resource = await lab.follow([database]);
+  await lab.querySource(
+    database,
+    `BEGIN; CREATE TABLE late (id int PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED);
+     INSERT INTO late SELECT generate_series(1, 80);
+     CREATE TABLE truncated (id int PRIMARY KEY REFERENCES late); INSERT INTO truncated VALUES (1); COMMIT`,
+  );
+  const isJoined = async (): Promise<boolean> => {
+    await lab.source.query("BEGIN; TRUNCATE truncated; INSERT INTO truncated VALUES (2); COMMIT; SELECT pg_sleep(2)", {
+      ...{ database, login: impatiently },
+    });
+    return (await lab.queryTarget(database, "SELECT to_regclass('late') AS found"))[0]!.found === null
+      ? false
+      : (await lab.queryTarget(database, "SELECT FROM late")).length === 80;
+  };
+  await until("the table that is not truncated is copied", isJoined);
+  assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+  await assertSameContent(...lab.places(database));
+  const keys = "SELECT FROM pg_constraint WHERE contype = 'f' AND convalidated";
+  assert.equal((await lab.queryTarget(database, keys)).length, 1);
+  await resource.destroy();
+}
+
+async function isCopied(lab: Lab, database: string, table: string): Promise<boolean> {
+  const copies = await lab.querySource(
+    database,
+    `SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name LIKE 'pg-migration % join%' AND query LIKE 'COPY%"${table}"%'`,
+  );
+  return copies.length > 0;
+}
+
+async function dropOnTarget(lab: Lab, resource: Resource, database: string): Promise<void> {
+  const statement = 'DROP TABLE "public"."late"';
+  await until(`${statement} is requested`, async () => (await resource.messageOf(database)).includes(statement));
+  await lab.queryTarget(database, statement);
+  await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
+}

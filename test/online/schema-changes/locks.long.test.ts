@@ -1,0 +1,16 @@
+import { Lab } from "../../support/lab";
+import { changeWhileJoining, truncateBesideJoining } from "./joining-table";
+
+describe("locks of a table that joins the stream", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+  });
+  after(() => lab.stop());
+
+  for (const statement of ["ALTER TABLE late ADD COLUMN note text", "DROP TABLE late"])
+    it(`${statement}: does not wait until the table is copied`, () => changeWhileJoining(lab, statement));
+
+  it("a table that is truncated again and again: does not delay the others that join", () =>
+    truncateBesideJoining(lab));
+});

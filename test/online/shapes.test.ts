@@ -1,4 +1,0 @@
-import { versionPairs } from "../support/servers/version-pairs";
-import { migrateEveryShape } from "./shapes";
-
-for (const pair of versionPairs([{ from: 18, to: 18 }])) migrateEveryShape(pair);

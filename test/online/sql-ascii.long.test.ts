@@ -1,0 +1,3 @@
+import { migrateSqlAscii } from "./sql-ascii";
+
+migrateSqlAscii("test_decoding");

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import type { Finding } from "../../provider/src/findings";
+import { parameterCommands } from "../../provider/src/platforms/platform";
+import { amazonRds } from "../../provider/src/platforms/aws";
+import { walRetentionFindings } from "../../provider/src/validation/replication/wal-retention";
+import { Lab } from "../support/lab";
+import { problemsOf } from "./problems-of";
+
+const byCode = (findings: readonly Finding[], code: string): Finding | undefined =>
+  findings.find((finding) => finding.code === code);
+
+describe("the validation of both servers", () => {
+  let lab: Lab;
+  let database: string;
+
+  before(async () => {
+    lab = await Lab.start({
+      source: { parameters: { shared_preload_libraries: "pg_stat_statements", max_slot_wal_keep_size: "2MB" } },
+      target: { extensions: ["PG_STAT_STATEMENTS", "HSTORE", "ADMINPACK"], major: 16 },
+    });
+    database = await lab.database("CREATE EXTENSION pg_stat_statements; CREATE EXTENSION hstore SCHEMA pg_catalog");
+    await lab.target.query("CREATE ROLE plain LOGIN CREATEDB PASSWORD 'plain'; GRANT CREATE ON SCHEMA public TO plain");
+  });
+
+  after(() => lab.stop());
+
+  const asPlain = (): Record<string, unknown> => ({
+    target: { ...lab.administrator, user: "plain", password: "plain", sslMode: "Disable" },
+  });
+
+  it("reports a library that the target has not loaded as 603109", async () => {
+    const finding = byCode(await problemsOf(lab.inputs([database])), "603109");
+    assert.equal(finding?.state, "Warning");
+    assert.match(finding.message, /lacks the libraries of extensions .*: pg_stat_statements$/);
+    assert.match(finding.remedy!, /--name shared_preload_libraries --value pg_stat_statements, then restart/);
+  });
+
+  it("reports an extension in a system schema as 603407, unless a filter excludes it", async () => {
+    const finding = byCode(await problemsOf(lab.inputs([database])), "603407");
+    assert.match(finding!.message, /system schema.*: hstore$/);
+    const without = await problemsOf(lab.inputs([database], { exclude: { extensions: ["hstore"] } }));
+    assert.equal(byCode(without, "603407"), undefined);
+  });
+
+  it("accepts an extension that requires a system schema by itself", async () => {
+    const own = await lab.database("CREATE EXTENSION adminpack");
+    assert.equal(byCode(await problemsOf(lab.inputs([own])), "603407"), undefined);
+  });
+
+  it("reports a role outside of azure_pg_admin as 603115", async () => {
+    assert.equal(byCode(await problemsOf(lab.inputs([database], asPlain())), "603115")?.state, "Warning");
+    assert.equal(byCode(await problemsOf(lab.inputs([database])), "603115"), undefined);
+  });
+
+  it("reports a role without CREATEROLE as 603116, only with migrateRoles", async () => {
+    const finding = byCode(await problemsOf(lab.inputs([database], { ...asPlain(), migrateRoles: true })), "603116");
+    assert.equal(finding?.state, "Failed");
+    assert.equal(byCode(await problemsOf(lab.inputs([database], asPlain())), "603116"), undefined);
+  });
+
+  it("reports sessions that it may not terminate in a database to replace as 603111", async () => {
+    await lab.target.query(`CREATE ROLE visitor LOGIN PASSWORD 'v'`);
+    await lab.target.query(`CREATE DATABASE ${database} OWNER plain`);
+    const visiting = { ...asPlain(), overwriteDbsInTarget: true };
+    const session = await lab.target.connect(database, { user: "visitor", password: "v" });
+    try {
+      const finding = byCode(await problemsOf(lab.inputs([database], visiting)), "603111");
+      assert.match(finding!.message, new RegExp(`sessions of visitor in ${database}`));
+    } finally {
+      await session.end();
+    }
+    assert.equal(byCode(await problemsOf(lab.inputs([database], visiting)), "603111"), undefined);
+    await lab.target.query(`DROP DATABASE ${database}`);
+  });
+
+  it("reports roles of Microsoft Entra that the target lacks as 603103", async () => {
+    await lab.source.query('CREATE ROLE azure_ad_user; CREATE ROLE "ada@contoso.com" LOGIN IN ROLE azure_ad_user');
+    const inputs = lab.inputs([database], { migrateRoles: true });
+    const finding = byCode(await problemsOf(inputs), "603103");
+    assert.equal(finding?.state, "Failed");
+    assert.match(finding.remedy!, /pgaadauth_create_principal\('ada@contoso.com', false, false\)/);
+    await lab.target.query('CREATE ROLE "ada@contoso.com"');
+    assert.equal(byCode(await problemsOf(inputs), "603103"), undefined);
+  });
+
+  it("reports max_slot_wal_keep_size below the size of the databases, only online", async () => {
+    const finding = byCode(await problemsOf(lab.onlineInputs([database])), "PGM-210");
+    assert.match(finding!.message, /^max_slot_wal_keep_size is 2\.0 MB on the source, and \d+\.\d MB are copied/);
+    assert.equal(byCode(await problemsOf(lab.inputs([database])), "PGM-210"), undefined);
+  });
+});
+
+describe("findings about retained WAL", () => {
+  const gigabyte = 1024 ** 3;
+  const cases = [
+    { title: "a limit of the source below the databases", databases: 20, keep: 5, code: "PGM-210" },
+    { title: "a limit of the source above the databases", databases: 20, keep: 30 },
+    { title: "no limit for large databases", databases: 20, code: "PGM-211" },
+    { title: "maxRetainedWal for large databases", databases: 20, limit: 5 },
+    { title: "no limit for small databases", databases: 1 },
+  ];
+
+  for (const { title, databases, keep, limit, code } of cases)
+    it(`${code ?? "nothing"} for ${title}`, () => {
+      const found = walRetentionFindings({
+        databaseBytes: databases * gigabyte,
+        keepBytes: keep && keep * gigabyte,
+        limitBytes: limit && limit * gigabyte,
+        walBytes: gigabyte,
+        platform: amazonRds,
+      });
+      assert.deepEqual(
+        found.map((finding) => finding.code),
+        code ? [code] : [],
+      );
+    });
+
+  it("name a limit that is enough, with the commands of the source's platform", () => {
+    const sizes = { databaseBytes: 12.9 * gigabyte, limitBytes: undefined, walBytes: undefined, platform: amazonRds };
+    const [finding] = walRetentionFindings({ ...sizes, keepBytes: gigabyte });
+    const commands = parameterCommands(amazonRds, [{ name: "max_slot_wal_keep_size", value: "13210" }]);
+    assert.equal(finding!.remedy, `on the source, if its disk has room: ${commands}`);
+    assert.deepEqual(walRetentionFindings({ ...sizes, keepBytes: 13210 * 1024 ** 2 }), []);
+  });
+
+  it("name the size of pg_wal, and what SQL cannot read", () => {
+    const sizes = { databaseBytes: 20 * gigabyte, keepBytes: undefined, limitBytes: undefined, platform: amazonRds };
+    const [known] = walRetentionFindings({ ...sizes, walBytes: gigabyte });
+    assert.match(known!.message, /pg_wal has 1\.0 GB now; SQL cannot read how much space is free/);
+    const [unknown] = walRetentionFindings({ ...sizes, walBytes: undefined });
+    assert.doesNotMatch(unknown!.message, /pg_wal has/);
+  });
+});

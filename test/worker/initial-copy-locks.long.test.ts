@@ -1,0 +1,3 @@
+import { testInitialCopyLocks } from "./initial-copy-locks";
+
+testInitialCopyLocks("Online");

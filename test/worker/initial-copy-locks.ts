@@ -1,0 +1,249 @@
+import assert from "node:assert/strict";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
+import { assertSameContent } from "../support/content";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+
+/** An application that waits longer than this for the migration fails the test. */
+const impatiently = { options: "-c lock_timeout=20000" } as object;
+
+/** Defines the tests for one mode. In both, the copy and the applications compete for the same locks. */
+export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
+  describe("locks of the initial copy", () => {
+    let lab: Lab;
+    let database: string;
+    let proxy: CuttableProxy;
+    let resource: Resource;
+
+    before(async () => {
+      lab = await Lab.start({ source: { major: 16 } });
+    });
+
+    beforeEach(async () => {
+      database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);
+      CREATE TABLE other (id int PRIMARY KEY);
+      -- Computing this takes long on the target, whose version is newer.
+      CREATE FUNCTION slowly(int) RETURNS int IMMUTABLE LANGUAGE sql
+        AS $$ SELECT $1 FROM pg_sleep(CASE WHEN current_setting('server_version_num')::int >= 170000 THEN 0.1 ELSE 0 END) $$`);
+      proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
+      resource = new Resource();
+    });
+
+    afterEach(async () => {
+      await resource.destroy();
+      await proxy.close();
+    });
+
+    after(() => lab.stop());
+
+    const inputsOf = (changes: Record<string, unknown> = {}): Record<string, unknown> =>
+      lab.inputs([database], { migrationMode: mode, waitFor: "started", source: proxy.endpoint, ...changes });
+
+    const apply = (sql: string): Promise<unknown> => lab.source.query(sql, { database, login: impatiently });
+
+    const replaceRows = (rows: number): Promise<unknown> =>
+      apply(`BEGIN; TRUNCATE t; INSERT INTO t SELECT generate_series(1, ${rows}); COMMIT`);
+
+    /** A table whose copy takes the target some seconds, because it is larger than the tables that are copied together. */
+    const createSlowTable = (): Promise<unknown> =>
+      lab.querySource(
+        database,
+        `CREATE TABLE slow (id int PRIMARY KEY, filler text, copy int GENERATED ALWAYS AS (slowly(id)) STORED);
+       INSERT INTO slow (id, filler) SELECT i, repeat('x', 1000) FROM generate_series(1, 80) i;
+       CREATE TABLE child (id int PRIMARY KEY, slow int REFERENCES slow);
+       COMMENT ON CONSTRAINT child_slow_fkey ON child IS 'each child has one';
+       INSERT INTO child SELECT i, i FROM generate_series(1, 80) i;
+       CREATE TABLE grandchild (id int PRIMARY KEY, child int CONSTRAINT complete REFERENCES child);
+       CREATE FUNCTION has_slow(int) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.slow WHERE slow.id >= $1)';
+       INSERT INTO grandchild VALUES (20, 20); ALTER TABLE grandchild ADD CONSTRAINT looks_up CHECK (has_slow(id))`,
+      );
+
+    async function assertMigrated(): Promise<void> {
+      if (mode === "Online") await resource.update({ waitFor: undefined });
+      const cutover = mode === "Online" ? { triggerCutover: true } : {};
+      assert.equal((await resource.update({ waitFor: undefined, ...cutover })).state, "Succeeded");
+      await assertSameContent(...lab.places(database));
+    }
+
+    const eventsLike = (pattern: string): Promise<{ message: string }[]> =>
+      lab.target.query<{ message: string }>(
+        "SELECT message FROM pgmigration.event WHERE migration = $1 AND message LIKE $2",
+        { values: [resource.inputs.migrationName, pattern] },
+      );
+
+    const restarts = () => eventsLike("public.% of % was released%starts again with another snapshot");
+    const postponed = () => eventsLike('"public"."slow" is copied later%');
+
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting =
+        "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock' AND query ~ 'TRUNCATE'";
+      return (await lab.source.query(waiting, { values: [database] })).length > 0;
+    };
+
+    const isSlowTableRead = async (): Promise<boolean> => {
+      const reading = `SELECT FROM pg_stat_activity WHERE datname = $1 AND query ~ '^COPY "public"."slow"'`;
+      return (await lab.source.query(reading, { values: [database] })).length > 0;
+    };
+
+    async function hasEnded(): Promise<boolean> {
+      const ended = "SELECT FROM pgmigration.database WHERE name = $1 AND phase = 'done'";
+      return (await lab.target.query(ended, { values: [database] })).length > 0;
+    }
+
+    async function locksOfMigration(): Promise<number> {
+      const locks = `SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+      WHERE relation IN ('t'::regclass, to_regclass('slow')) AND mode = 'AccessShareLock'`;
+      return (await lab.source.query(locks, { database })).length;
+    }
+
+    async function blockersOfApplications(): Promise<string[]> {
+      const blocked = `SELECT blocker.application_name AS name FROM pg_stat_activity waiting
+        JOIN pg_stat_activity blocker ON blocker.pid = ANY (pg_blocking_pids(waiting.pid))
+       WHERE waiting.datname = $1 AND waiting.application_name = 'test'`;
+      return (await lab.source.query<{ name: string }>(blocked, { values: [database] })).map(({ name }) => name);
+    }
+
+    async function dropOnTarget(statement: string): Promise<void> {
+      await until(`${statement} is requested`, async () => (await resource.messageOf(database)).includes(statement));
+      await lab.queryTarget(database, statement);
+      await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
+    }
+
+    it(`${mode}: a TRUNCATE while the schema is read does not wait until it is read`, async () => {
+      const inputs = inputsOf({ migrationOption: "Migrate" });
+      const held = proxy.hold("pg-migration dump");
+      await resource.create(inputs);
+      await held.first;
+      await until("the snapshot is locked", async () => {
+        const locks = "SELECT FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessShareLock' AND granted";
+        return (await lab.source.query(locks, { database })).length > 0;
+      });
+      await replaceRows(50);
+      held.letGo();
+      await assertMigrated();
+    });
+
+    if (mode === "Offline") {
+      it("Offline: a copy that would wait behind a waiting TRUNCATE starts again", async () => {
+        const inputs = inputsOf();
+        const held = proxy.hold(`${String(inputs.migrationName)} copy`);
+        await resource.create(inputs);
+        await held.first;
+        const replaced = replaceRows(50);
+        await until("it waits for the snapshot", isWaiting);
+        held.letGo();
+        await replaced;
+        await assertMigrated();
+        assert.ok((await restarts()).length > 0);
+      });
+
+      it("Offline: a TRUNCATE while rows are copied does not wait until they are copied, and the copy starts again", async () => {
+        await createSlowTable();
+        await resource.create(inputsOf());
+        await until("the slow table is read", isSlowTableRead);
+        await replaceRows(50);
+        assert.ok(!(await hasEnded()), "the rows are not copied yet");
+        await assertMigrated();
+        assert.ok((await restarts()).length > 0);
+      });
+
+      return;
+    }
+
+    it("Online: while one table is read, every other one is free", async () => {
+      await createSlowTable();
+      await resource.create(inputsOf());
+      await until("the slow table is read", isSlowTableRead);
+      await apply(
+        "LOCK TABLE t IN ACCESS EXCLUSIVE MODE NOWAIT; DROP TABLE other; TRUNCATE t; INSERT INTO t VALUES (7)",
+      );
+      assert.ok(await isSlowTableRead(), "the slow table is still read");
+      assert.deepEqual([await restarts(), await postponed()], [[], []]);
+      await dropOnTarget('DROP TABLE "public"."other"');
+      await assertMigrated();
+    });
+
+    for (const statement of [
+      "TRUNCATE slow CASCADE; INSERT INTO slow VALUES (1, '')",
+      "ALTER TABLE slow ADD COLUMN note text",
+      "LOCK TABLE slow; DELETE FROM child WHERE id < 10; DELETE FROM slow WHERE id < 10; UPDATE slow SET filler = 'y'",
+    ])
+      it(`Online: ${statement}: gets the lock while the table is read, and the table joins the stream later`, async () => {
+        await createSlowTable();
+        await resource.create(inputsOf());
+        await until("the slow table is read", isSlowTableRead);
+        await apply(statement);
+        await until("the table is postponed", async () => (await postponed()).length > 0);
+        const [event] = await postponed();
+        assert.match(event!.message, /because a session waits to lock it: pid \d+ \(postgres, test, active/);
+        assert.deepEqual(await restarts(), []);
+        await assertMigrated();
+        const added = await eventsLike("FK CONSTRAINT%carried over");
+        assert.deepEqual(
+          added.map(({ message }) => message),
+          ["FK CONSTRAINT public.child child_slow_fkey of the source was carried over"],
+          "the other key does not wait",
+        );
+        const keys =
+          "SELECT conname AS name, obj_description(oid) AS comment FROM pg_constraint WHERE conrelid >= 16384 AND contype IN ('c', 'f') AND convalidated ORDER BY 1";
+        assert.deepEqual(await lab.queryTarget(database, keys), [
+          { name: "child_slow_fkey", comment: "each child has one" },
+          { name: "complete", comment: null },
+          { name: "looks_up", comment: null },
+        ]);
+        assert.doesNotMatch(JSON.stringify(resource.status), /looks_up/, "the check is not refused");
+      });
+
+    it("Online: a table that was altered before its turn joins the stream later", async () => {
+      await createSlowTable();
+      const inputs = inputsOf();
+      const held = proxy.hold(`${String(inputs.migrationName)} copy`);
+      await resource.create(inputs);
+      await held.first;
+      await until("no table is locked", async () => (await locksOfMigration()) === 0);
+      await apply("TRUNCATE slow CASCADE");
+      held.letGo();
+      await until("the table is postponed", async () => (await postponed()).length > 0);
+      await assertMigrated();
+    });
+
+    it("Online: an unlogged table that was truncated before its turn is copied as it is then", async () => {
+      await lab.querySource(database, "CREATE UNLOGGED TABLE cache (id int); INSERT INTO cache VALUES (1)");
+      const inputs = inputsOf();
+      const held = proxy.hold(`${String(inputs.migrationName)} copy`);
+      await resource.create(inputs);
+      await held.first;
+      await until("no table is locked", async () => (await locksOfMigration()) === 0);
+      await apply("TRUNCATE cache; INSERT INTO cache VALUES (2)");
+      held.letGo();
+      await assertMigrated();
+      assert.deepEqual(await lab.queryTarget(database, "TABLE cache"), [{ id: 2 }]);
+      assert.deepEqual(await restarts(), []);
+    });
+
+    it("Online: applications that replace, alter and drop tables again and again get each lock, and lose no row", async () => {
+      await createSlowTable();
+      const blockers = new Set<string>();
+      const observing = new AbortController();
+      const observed = (async () => {
+        while (!observing.signal.aborted) for (const one of await blockersOfApplications()) blockers.add(one);
+      })();
+      const created = resource.create(inputsOf({ waitFor: undefined }));
+      for (let rows = 1; rows <= 40; rows++) {
+        await replaceRows(rows);
+        await apply(`ALTER TABLE slow ALTER filler SET STATISTICS ${rows}`);
+        await apply(
+          `CREATE TABLE passing (id int PRIMARY KEY); INSERT INTO passing VALUES (${rows}); SELECT pg_sleep(0.2)`,
+        );
+        await apply("DROP TABLE passing");
+      }
+      observing.abort();
+      await observed;
+      await created;
+      await assertMigrated();
+      for (const one of blockers) assert.match(one, /^pg-migration /, "only the migration's sessions block");
+    });
+  });
+}
