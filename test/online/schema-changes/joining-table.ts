@@ -55,6 +55,34 @@ export async function truncateBesideJoining(lab: Lab): Promise<void> {
   await resource.destroy();
 }
 
+/** Truncates a joining table again and again until the fence of the cutover prevents it. */
+export async function truncateUntilFenced(lab: Lab): Promise<void> {
+  const database = await lab.database(`CREATE TABLE t (id int PRIMARY KEY); ${slowly}`);
+  const resource = await lab.follow([database], { fence: "readOnly" });
+  await lab.querySource(
+    database,
+    "CREATE TABLE late (id int PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED)",
+  );
+  const refill = "BEGIN; TRUNCATE late; INSERT INTO late SELECT generate_series(1, 20); COMMIT";
+  let refused = "";
+  const truncate = async (): Promise<void> => {
+    while (refused === "")
+      await lab.source.query(refill, { database, login: impatiently }).catch((error: unknown) => {
+        // The fence terminates sessions first.
+        const { message } = error as Error;
+        if (!/terminat/.test(message)) refused = message;
+      });
+  };
+  const [{ state }] = await Promise.all([
+    resource.update({ triggerCutover: true }).finally(() => (refused ||= "the cutover has ended")),
+    truncate(),
+  ]);
+  assert.equal(state, "Succeeded");
+  assert.match(refused, /read-only transaction/);
+  await assertSameContent(...lab.places(database));
+  await resource.destroy();
+}
+
 async function isCopied(lab: Lab, database: string, table: string): Promise<boolean> {
   const copies = await lab.querySource(
     database,

@@ -34,6 +34,8 @@ import { tablesInScope } from "../context/tables-in-scope.js";
 export type SyncResult = "changed" | "same" | "pausedByOthers";
 
 const maxSyncAttempts = 10;
+/** After so many attempts, applications are considered too busy with a table for it to be copied beside them. */
+const attemptsBesideWriters = 3;
 const pauseMs = 1000;
 /** How long a statement waits for a lock if the next comparison retries it. */
 const retriedLockSeconds = 5;
@@ -70,9 +72,10 @@ export class SchemaSynchronizer {
   /**
    * Repeats until no table was replaced while others were copied: its changes would be missing.
    *
+   * @param stopWriters called once if tables are replaced each time, or applications always wait for them
    * @throws ConcurrentChangeError when tables are replaced each time
    */
-  async syncAll(): Promise<void> {
+  async syncAll(stopWriters?: () => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const concurrentChange = await this.#syncOnce();
       const joining = Object.keys(this.#record.following.joining ?? {});
@@ -86,6 +89,7 @@ export class SchemaSynchronizer {
           )
         );
       if (concurrentChange) await this.#pauseAfter(concurrentChange);
+      if (attempt === attemptsBesideWriters) await stopWriters?.();
     }
   }
 

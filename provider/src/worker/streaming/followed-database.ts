@@ -117,7 +117,9 @@ export class FollowedDatabase {
       const stream = this.#stream;
       // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
-        this.#unlessOvertaken(() => stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried)));
+        this.#unlessOvertaken(() =>
+          stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried), this.#stopWriters),
+        );
       await this.#fence.takeDownOnFailure(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
       // The target no longer depends on the source: a successor only cleans up.
       await journal.database(this.#name, { phase: "completing", state: "InProgress", message: "cleaning up" });
@@ -169,6 +171,11 @@ export class FollowedDatabase {
       }
   }
 
+  /** Undefined if the operator stops the applications. */
+  get #stopWriters(): (() => Promise<void>) | undefined {
+    return this.#work.spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined;
+  }
+
   /** @param sourceVersion version of the schema that was applied to the target */
   async #reachPoint(follower: Follower, sourceVersion: string): Promise<void> {
     const { spec, source, journal, signal } = this.#work;
@@ -188,7 +195,7 @@ export class FollowedDatabase {
         hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(relationKey(schema, name)),
         sequenceMargin: spec.sequenceMargin,
         onSequences: (sequences) => journal.sequences(this.#name, "target", sequences),
-        putUpFence: spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined,
+        putUpFence: this.#stopWriters,
         onEscapedChanges: (changes) => this.#fence.reportEscapedChanges(changes),
         requireSchema: () => this.#requireSchema(sourceSession, sourceVersion),
         refreshMaterializedViews: () => this.#refresh(sourceSession, targetSession),

@@ -103,11 +103,15 @@ export class LiveStream {
    * Like {@link exclusively}, but also applies changes of objects other than tables, such as functions and views.
    *
    * @param run gets the result of {@link readSourceVersion} before: later changes have not been applied
+   * @param stopWriters called if applications lock, alter or truncate tables so often that they cannot be copied
    * @throws RefusedError naming the objects that the target lacks
    */
-  exclusivelyWithAll<Result>(run: (follower: Follower, sourceVersion: string) => Promise<Result>): Promise<Result> {
+  exclusivelyWithAll<Result>(
+    run: (follower: Follower, sourceVersion: string) => Promise<Result>,
+    stopWriters?: () => Promise<void>,
+  ): Promise<Result> {
     return this.#unlessPaused(async () => {
-      const version = await this.#carryAllOfOneVersion();
+      const version = await this.#carryAllOfOneVersion(stopWriters);
       return this.#withSchemaOf((follower) => run(follower, version));
     });
   }
@@ -135,10 +139,10 @@ export class LiveStream {
   }
 
   /** Repeats if the source was altered meanwhile. The worker also alters it, when it publishes new tables. */
-  async #carryAllOfOneVersion(): Promise<string> {
+  async #carryAllOfOneVersion(stopWriters?: () => Promise<void>): Promise<string> {
     for (let attempt = 1; ; attempt++) {
       const version = await this.#readSource(readSourceVersion);
-      await this.#carrier.syncAll();
+      await this.#carrier.syncAll(stopWriters);
       await this.#carrier.complete();
       if (attempt === maxSyncAttemptsBeforeCutover || (await this.#readSource(readSourceVersion)) === version)
         return version;
