@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { applicationNamePrefix } from "../connection/connect.js";
+import { isApplicationSession, migrationSessions } from "./application-sessions.js";
 
 /** From 15 on, an idle session reports its statistics within this time (PGSTAT_IDLE_INTERVAL of PostgreSQL). */
 export const idleReportSeconds = 10;
@@ -16,11 +16,10 @@ const mayWrite = "(to_jsonb(a) ->> 'backend_type') IS DISTINCT FROM 'walsender'"
 export async function hasUnreportedWrites(session: Client): Promise<boolean> {
   const { rowCount } = await session.query(
     `SELECT FROM pg_stat_activity a
-      WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-        AND ${mayWrite} AND coalesce(a.application_name, '') NOT LIKE $1
+      WHERE ${isApplicationSession} AND ${mayWrite}
         AND (a.state IS DISTINCT FROM 'idle' OR a.state_change > clock_timestamp() - $2 * interval '1 second')
       LIMIT 1`,
-    [`${applicationNamePrefix}%`, idleReportSeconds],
+    [migrationSessions, idleReportSeconds],
   );
   return rowCount !== 0;
 }
@@ -44,11 +43,10 @@ export async function isAnyInTransactionSince(
 ): Promise<boolean> {
   const { rowCount } = await session.query(
     `SELECT FROM pg_stat_activity a
-      WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-        AND ${mayWrite} AND coalesce(a.application_name, '') NOT LIKE $1
+      WHERE ${isApplicationSession} AND ${mayWrite}
         AND a.xact_start > $2::timestamptz AND a.xact_start < $3::timestamptz
       LIMIT 1`,
-    [`${applicationNamePrefix}%`, from, to],
+    [migrationSessions, from, to],
   );
   return rowCount !== 0;
 }

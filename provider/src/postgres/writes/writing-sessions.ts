@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { applicationNamePrefix } from "../connection/connect.js";
+import { isApplicationSession, migrationSessions } from "./application-sessions.js";
 
 /** A session that writes into a database, other than those of migrations. */
 export interface WritingSession {
@@ -19,13 +19,12 @@ export async function writingSessions(session: Client, recentSeconds = 0): Promi
   const { rows } = await session.query<WritingSession>(
     `SELECT a.pid, a.usename AS user, coalesce(a.application_name, '') AS application
        FROM pg_stat_activity a
-      WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.usename IS NOT NULL
-        AND coalesce(a.application_name, '') NOT LIKE $1 AND coalesce(a.query, '') NOT LIKE 'autovacuum:%'
+      WHERE ${isApplicationSession} AND coalesce(a.query, '') NOT LIKE 'autovacuum:%'
         AND (a.pid IN (SELECT l.pid FROM pg_locks l WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock')
              OR a.state_change > clock_timestamp() - $2 * interval '1 second'
                 AND a.query ~* '^\\s*(insert|update|delete|merge|truncate|copy\\s.*\\sfrom)\\M')
       ORDER BY a.pid`,
-    [`${applicationNamePrefix}%`, recentSeconds],
+    [migrationSessions, recentSeconds],
   );
   return rows;
 }
