@@ -3,14 +3,14 @@ import pg from "pg";
 import { formatTable } from "../../display/format-table.js";
 import { InvalidInputError } from "../../errors.js";
 import type { Problem } from "../../findings.js";
-import { isMatchedByPatterns, isPattern } from "../../inputs/database-patterns.js";
+import { isMatchedByPatterns } from "../../inputs/database-patterns.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { serviceDatabases } from "../../inputs/service-databases.js";
 import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
-import { withAnyDatabase } from "../../postgres/connection/any-database.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { withSession } from "../../postgres/connection/with-session.js";
-import { listDatabases, type Database } from "../../postgres/databases.js";
+import type { Database } from "../../postgres/databases.js";
+import { databasesOf } from "../../resource/databases/matching-databases.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { escapeLine } from "../../units/terminal-text.js";
 import { connectionFinding } from "../../validation/connection-finding.js";
@@ -67,10 +67,9 @@ async function databases(flags: Flags): Promise<void> {
 }
 
 async function wantedDatabases(source: Endpoint, list: readonly string[] | undefined): Promise<Database[]> {
-  const preferred = (list ?? []).filter((entry) => !isPattern(entry));
-  const present = await withAnyDatabase({ endpoint: source, preferred, purpose: "list databases" }, listDatabases);
+  const present = await databasesOf(source, list);
   if (!list) return present.filter(({ name }) => !serviceDatabases.includes(name));
-  const wanted = await selectedDatabases(source, list);
+  const wanted = await selectedDatabases(source, list, present);
   const missing = wanted.filter((one) => !present.some(({ name }) => name === one));
   if (missing.length === 0) return present.filter(({ name }) => wanted.includes(name));
   const reason = `${source.host}:${source.port} has no database ${missing.join(", ")}`;

@@ -4,6 +4,7 @@ import { contradictionsOf, isPattern } from "../../inputs/database-patterns.js";
 import { InvalidInputError } from "../../errors.js";
 import { inputsSchema, type Inputs } from "../../inputs/inputs.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import type { Database } from "../../postgres/databases.js";
 import { matchingDatabases } from "../../resource/databases/matching-databases.js";
 import { resolveDatabases } from "../../resource/databases/resolve-databases.js";
 import { readMigrationBody, type BodyFlags, type MigrationBody } from "./properties-file.js";
@@ -118,12 +119,20 @@ export async function resolveSourceAndDatabases(
 
 const printSelection = (line: string): void => writeMessage(inCommandTerms(line));
 
-/** The databases of `--databases`, which may have patterns. */
-export async function selectedDatabases(source: Endpoint, list: readonly string[]): Promise<readonly string[]> {
+/**
+ * The databases of `--databases`, which may have patterns.
+ *
+ * @param known the source's databases, if they were read already
+ */
+export async function selectedDatabases(
+  source: Endpoint,
+  list: readonly string[],
+  known?: readonly Database[],
+): Promise<readonly string[]> {
   const { error } = inputsSchema.shape.dbsToMigrate.safeParse(list);
   const reasons = error ? error.issues.map(({ message }) => message) : contradictionsOf(list);
   if (reasons.length > 0) throw new InvalidInputError(reasons.map((reason) => ({ property: "dbsToMigrate", reason })));
-  return list.some(isPattern) ? matchingDatabases(source, list, printSelection) : list;
+  return list.some(isPattern) ? matchingDatabases(source, list, printSelection, known) : list;
 }
 
 /** The target, if flags, the properties file or the environment name one. */
