@@ -5,6 +5,7 @@ import { startAzureLikeServer, type AzureLikeOptions } from "./servers/azure-lik
 import type { Place } from "./content";
 import { EmbeddedServer, type Login, type ServerOptions } from "./servers/embedded-server";
 import { Resource } from "./resource";
+import { until } from "./until";
 
 export interface LabOptions {
   readonly source?: Partial<ServerOptions>;
@@ -68,6 +69,13 @@ export class Lab {
     const resource = new Resource();
     await resource.create(this.onlineInputs(databases, changes));
     return resource;
+  }
+
+  /** Runs a statement on the target when the migration requests it, and waits until the migration has resumed. */
+  async runRequested(resource: Resource, database: string, statement: string): Promise<void> {
+    await until(`${statement} is requested`, async () => (await resource.messageOf(database)).includes(statement));
+    await this.queryTarget(database, statement);
+    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
   }
 
   /** For queries on the target as its administrator. */

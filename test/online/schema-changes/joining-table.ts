@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../../support/content";
 import type { Lab } from "../../support/lab";
-import type { Resource } from "../../support/resource";
 import { until } from "../../support/until";
 
 /** An application that waits longer than this for the migration fails the test. */
@@ -23,7 +22,7 @@ export async function changeWhileJoining(lab: Lab, statement: string): Promise<v
   await until("the rows of the new table are copied", () => isCopied(lab, database, "late"));
   await lab.source.query(statement, { database, login: impatiently });
   await lab.querySource(database, "INSERT INTO t VALUES (1)");
-  if (statement.startsWith("DROP")) await dropOnTarget(lab, resource, database);
+  if (statement.startsWith("DROP")) await lab.runRequested(resource, database, 'DROP TABLE "public"."late"');
   assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
   await assertSameContent(...lab.places(database));
   await resource.destroy();
@@ -90,11 +89,4 @@ async function isCopied(lab: Lab, database: string, table: string): Promise<bool
       WHERE datname = current_database() AND application_name LIKE 'pg-migration % join%' AND query LIKE 'COPY%"${table}"%'`,
   );
   return copies.length > 0;
-}
-
-async function dropOnTarget(lab: Lab, resource: Resource, database: string): Promise<void> {
-  const statement = 'DROP TABLE "public"."late"';
-  await until(`${statement} is requested`, async () => (await resource.messageOf(database)).includes(statement));
-  await lab.queryTarget(database, statement);
-  await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
 }

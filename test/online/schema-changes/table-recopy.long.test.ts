@@ -24,9 +24,7 @@ describe("tables of a followed source that are copied again", () => {
       { database },
     );
     const dropped = `DROP TABLE "public"."p_old"`;
-    await until("the statement is shown", async () => (await resource.messageOf(database)).endsWith(dropped));
-    await lab.queryTarget(database, dropped);
-    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
+    await lab.runRequested(resource, database, dropped);
     await lab.source.query(
       `BEGIN; ALTER TABLE live RENAME TO past; ALTER TABLE next RENAME TO live;
        ALTER INDEX live_pkey RENAME TO past_pkey; ALTER INDEX next_pkey RENAME TO live_pkey; COMMIT;
@@ -34,9 +32,7 @@ describe("tables of a followed source that are copied again", () => {
       { database },
     );
     const statement = `DROP TABLE "public"."next"`;
-    await until("the statement is shown", async () => (await resource.messageOf(database)).endsWith(statement));
-    await lab.queryTarget(database, statement);
-    await until("the migration resumes", async () => (await resource.messageOf(database)) === "");
+    await lab.runRequested(resource, database, statement);
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();
