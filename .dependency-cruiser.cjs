@@ -15,7 +15,7 @@ const layers = [
   ["worker/context"],
   ["validation"],
   ["cutover"],
-  ["report"],
+  ["report", "target-checks"],
   ["display"],
   ["store"],
   ["verify"],

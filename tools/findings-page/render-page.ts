@@ -10,6 +10,7 @@ import { roleCodes } from "../../provider/src/finding-codes/role-codes";
 import { schemaCodes } from "../../provider/src/finding-codes/schema-codes";
 import { sourceCodes } from "../../provider/src/finding-codes/source-codes";
 import { streamingCodes } from "../../provider/src/finding-codes/streaming-codes";
+import { targetCheckCodes } from "../../provider/src/finding-codes/target-check-codes";
 import { targetCodes } from "../../provider/src/finding-codes/target-codes";
 
 export const pagePath = join(__dirname, "../../docs/findings.md");
@@ -27,7 +28,8 @@ const ownCodes: readonly (readonly [title: string, codes: Catalogue])[] = [
   ["PGM-5xx: copy and replication", streamingCodes],
   ["PGM-6xx: cutover and rollback", cutoverCodes],
   ["PGM-7xx: roles", roleCodes],
-  ["PGM-8xx: report", reportCodes],
+  ["PGM-80x: report", reportCodes],
+  ["PGM-81x to PGM-83x: the target after the migration", targetCheckCodes],
 ];
 
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "\\<").replaceAll("*", "\\*");
@@ -53,7 +55,8 @@ A finding is a result of the validation or of the running migration. It has:
 - a message, and the object it concerns
 - a remedy: what to do, as a command if one exists. Errors show it after \`To do:\`.
 
-Findings are in \`currentStatus.currentSubStateDetails.validationDetails\`. \`pg-migration show\` and the dashboard list them.
+Findings are in \`currentStatus.currentSubStateDetails.validationDetails\`. \`pg-migration show\` and the dashboard list them. \`pg-migration check-target\` prints
+those of PGM-81x to PGM-83x, which are not recorded.
 
 Codes of six digits are those of Azure's migration service, with Azure's meaning. Codes that start with \`PGM-\` are this
 project's own: Azure's service does not check their conditions, or does not report them.

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { engineVersion } from "../engine-version.js";
 import { addCheckNameAvailability } from "./commands/check-name-availability.js";
+import { addCheckTarget } from "./commands/check-target.js";
 import { addCleanup } from "./commands/cleanup.js";
 import { addCompletion } from "./commands/completion.js";
 import { addCreate } from "./commands/create.js";
@@ -45,7 +46,7 @@ export function buildProgram(): Command {
     .showHelpAfterError("  To do: see pg-migration --help, or --help of the command");
   for (const add of [addCreate, addList, addShow, addUpdate, addDelete, addCheckNameAvailability]) add(program);
   for (const add of [addDatabases, addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
-  for (const add of [addWatch, addLogs, addReport, addVerify, addDashboard]) add(program);
+  for (const add of [addWatch, addLogs, addReport, addVerify, addCheckTarget, addDashboard]) add(program);
   for (const add of [addWorker, addCleanup, addCompletion]) add(program);
   return program;
 }

@@ -7,6 +7,7 @@ import { roleCodes } from "./role-codes.js";
 import { schemaCodes } from "./schema-codes.js";
 import { sourceCodes } from "./source-codes.js";
 import { streamingCodes } from "./streaming-codes.js";
+import { targetCheckCodes } from "./target-check-codes.js";
 import { targetCodes } from "./target-codes.js";
 
 /** A code of a finding or an error: of Azure's migration service (6030xx to 6037xx), or our own (`PGM-`). */
@@ -19,7 +20,8 @@ export type FindingCode =
   | keyof typeof streamingCodes
   | keyof typeof cutoverCodes
   | keyof typeof roleCodes
-  | keyof typeof reportCodes;
+  | keyof typeof reportCodes
+  | keyof typeof targetCheckCodes;
 
 /** All codes with their entries. */
 export const findingCatalogue: Readonly<Record<FindingCode, CatalogueEntry>> = {
@@ -32,4 +34,5 @@ export const findingCatalogue: Readonly<Record<FindingCode, CatalogueEntry>> = {
   ...cutoverCodes,
   ...roleCodes,
   ...reportCodes,
+  ...targetCheckCodes,
 };

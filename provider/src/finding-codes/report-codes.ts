@@ -1,6 +1,6 @@
 import type { Catalogue } from "./catalogue-entry.js";
 
-/** PGM-8xx: the report. */
+/** PGM-80x: the report. */
 export const reportCodes = {
   "PGM-801": {
     meaning: "the report of an ended migration cannot be written to the file system",

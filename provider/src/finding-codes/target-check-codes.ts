@@ -1,0 +1,41 @@
+import type { Catalogue } from "./catalogue-entry.js";
+
+/** PGM-81x to PGM-83x: the target after the migration, as `pg-migration check-target` sees it. */
+export const targetCheckCodes = {
+  "PGM-811": {
+    meaning: "a table of the target has rows, but no statistics",
+    severity: "Warning",
+    remedy: "ANALYZE <table>",
+    privilege: "ownership of the table, or MAINTAIN (17 or later)",
+  },
+  "PGM-812": {
+    meaning: "an index of the target is invalid, so queries do not use it",
+    severity: "Failed",
+    remedy: "REINDEX INDEX CONCURRENTLY <index>",
+    privilege: "ownership of the index, or MAINTAIN (17 or later)",
+  },
+  "PGM-813": {
+    meaning: "the target's library sorts texts in another version than the indexes of a collation were created with",
+    severity: "Failed",
+    remedy: "REINDEX the indexes, then ALTER COLLATION (or ALTER DATABASE) ... REFRESH VERSION",
+    privilege: "ownership of the indexes, and of the collation or database",
+  },
+  "PGM-814": {
+    meaning: "a constraint on the target is not validated, so existing rows may violate it",
+    severity: "Warning",
+    remedy: "ALTER TABLE <table> VALIDATE CONSTRAINT <constraint>",
+    privilege: "ownership of the table or domain",
+  },
+  "PGM-815": {
+    meaning: "a sequence of the target returns values next that its column had at the last ANALYZE",
+    severity: "Warning",
+    remedy: "SELECT setval('<sequence>', (SELECT max(<column>) FROM <table>))",
+    privilege: "UPDATE on the sequence",
+  },
+  "PGM-816": {
+    meaning: "autovacuum leaves out a table of the target",
+    severity: "Warning",
+    remedy: "ALTER TABLE <table> RESET (autovacuum_enabled)",
+    privilege: "ownership of the table",
+  },
+} as const satisfies Catalogue;

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import type { Problem } from "../../provider/dist/findings.js";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { CommandLine } from "./command";
+
+describe("pg-migration check-target", () => {
+  let lab: Lab;
+  let command: CommandLine;
+  const resource = new Resource();
+  let database: string;
+  let name: string;
+
+  before(async () => {
+    lab = await Lab.start();
+    command = await CommandLine.in(lab);
+    database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
+    await resource.create(lab.inputs([database], { databaseNames: { [database]: "renamed" } }));
+    name = resource.inputs.migrationName as string;
+  });
+
+  after(async () => {
+    await resource.destroy();
+    await command.close();
+    await lab.stop();
+  });
+
+  const check = (...flags: string[]): ReturnType<CommandLine["run"]> =>
+    command.run(["check-target", "--name", name, ...flags], { PG_MIGRATION_SOURCE_PASSWORD: undefined });
+
+  it("finds nothing in a database that was just migrated", async () => {
+    const { code, stdout, stderr } = await check("-o", "json");
+    assert.deepEqual([code, JSON.parse(stdout), stderr], [0, [], ""]);
+  });
+
+  it("prints warnings with their remedies and exits with 0", async () => {
+    await lab.queryTarget("renamed", "CREATE TABLE late (v int); ALTER TABLE late ADD CHECK (v > 0) NOT VALID");
+    const { code, stdout } = await check();
+    assert.equal(code, 0);
+    assert.match(stdout, /^Warning +PGM-814 +renamed +public\.late /m);
+    assert.match(stdout, /\nTo do:\n {2}PGM-814: ALTER TABLE "public"\."late" VALIDATE CONSTRAINT "late_v_check"\n/);
+    await lab.queryTarget("renamed", "DROP TABLE late");
+  });
+
+  it("exits with 6 if a finding has failed", async () => {
+    await lab.queryTarget("renamed", "CREATE TABLE late (v int); INSERT INTO late VALUES (1), (1); ANALYZE late");
+    await assert.rejects(lab.queryTarget("renamed", "CREATE UNIQUE INDEX CONCURRENTLY late_v ON late (v)"));
+    const { code, stdout } = await check("-o", "json");
+    assert.equal(code, 6);
+    const [problem] = JSON.parse(stdout) as Problem[];
+    assert.deepEqual([problem!.code, problem!.remedy], ["PGM-812", 'REINDEX INDEX CONCURRENTLY "public"."late_v"']);
+  });
+
+  it("exits with 3 for an unknown migration", async () => {
+    assert.equal((await command.run(["check-target", "--name", "none"])).code, 3);
+  });
+});
