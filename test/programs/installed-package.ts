@@ -67,7 +67,7 @@ export class InstalledPackage {
     const copy = join(this.folder, "provider");
     await mkdir(copy);
     // In a copy, because packing writes README.md and LICENSE beside the manifest.
-    for (const name of ["bin", "dist", "package.json", "copy-package-texts.mjs"])
+    for (const name of ["bin", "dist", "template", "package.json", "copy-package-texts.mjs"])
       await cp(join("provider", name), join(copy, name), { recursive: true });
     for (const name of ["README.md", "LICENSE"]) await cp(name, join(this.folder, name));
     execFileSync(process.execPath, [join(copy, "copy-package-texts.mjs")]);

@@ -6,11 +6,12 @@ import { InstalledPackage } from "./installed-package";
 describe("the npm package", () => {
   const npmPackage = new InstalledPackage();
 
-  it("contains README, LICENSE, the manual page and a complete manifest", async () => {
+  it("contains README, LICENSE, the manual page, the template and a complete manifest", async () => {
     for (const name of [
       "README.md",
       "LICENSE",
       "dist/pg-migration.1",
+      ...["Pulumi.yaml", "README.md", "index.ts", "package.json", "tsconfig.json"].map((name) => `template/${name}`),
       npmPackage.manifest.main,
       npmPackage.manifest.types,
     ])

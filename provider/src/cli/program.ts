@@ -20,6 +20,7 @@ import { addValidate } from "./commands/validate.js";
 import { addVerify } from "./commands/verify.js";
 import { addWatch } from "./commands/watch.js";
 import { addWorker } from "./commands/worker.js";
+import { addInit } from "./project/init.js";
 import { escapeControls } from "../units/terminal-text.js";
 
 // Commander does not wrap this text: lines have at most 80 characters.
@@ -45,7 +46,7 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(`${escapeControls(oneLine(text))}\n`) })
     .showHelpAfterError("  To do: see pg-migration --help, or --help of the command");
   for (const add of [addCreate, addList, addShow, addUpdate, addDelete, addCheckNameAvailability]) add(program);
-  for (const add of [addDatabases, addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
+  for (const add of [addInit, addDatabases, addValidate, addPlan, addDoctor, addDiffParameters]) add(program);
   for (const add of [addWatch, addLogs, addReport, addVerify, addCheckTarget, addDashboard]) add(program);
   for (const add of [addWorker, addCleanup, addCompletion]) add(program);
   return program;

@@ -88,7 +88,7 @@ const unsafeSslMode = "a token is sent only over TLS: set Require, VerifyCA or V
 export const twoPasswords = "a password is also given: remove one of the two";
 
 /** Parses `host:port@user`, Azure's format for servers outside Azure, or the ARM id of a server on Azure. */
-function parseResourceId(id: string): Pick<GivenServer, "host" | "port" | "user"> | undefined {
+export function parseResourceId(id: string): Pick<GivenServer, "host" | "port" | "user"> | undefined {
   const azure = /\/providers\/Microsoft\.DBforPostgreSQL\/(?:flexibleServers|servers)\/([^/]+)\/?$/i.exec(id);
   if (azure) return { host: `${azure[1]!}.postgres.database.azure.com` };
   const plain = /^(?:\[([0-9a-f:.]+)\]|([^:@/\s[\]]+)):(\d{1,5})@(\S+)$/i.exec(id);

@@ -1,21 +1,19 @@
 import type { Command } from "commander";
 import pg from "pg";
 import { formatTable } from "../../display/format-table.js";
-import { InvalidInputError } from "../../errors.js";
 import type { Problem } from "../../findings.js";
 import { isMatchedByPatterns } from "../../inputs/database-patterns.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { serviceDatabases } from "../../inputs/service-databases.js";
 import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import type { Database } from "../../postgres/databases.js";
-import { databasesOf } from "../../resource/databases/matching-databases.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { escapeLine } from "../../units/terminal-text.js";
 import { connectionFinding } from "../../validation/connection-finding.js";
 import { sourceBlockers } from "../../validation/source-blockers.js";
-import { addDatabasesOption, addModeOptions, selectedDatabases } from "../options/migration-inputs.js";
+import { wantedDatabases } from "../migration/wanted-databases.js";
+import { addDatabasesOption, addModeOptions } from "../options/migration-inputs.js";
 import { addSourceOptions, resolveSource, type SourceFlags } from "../options/server-options.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import { formatFindings } from "../output/problem-lines.js";
@@ -64,16 +62,6 @@ async function databases(flags: Flags): Promise<void> {
     listed.push({ ...shown, matchedByPatterns: isMatchedByPatterns(database), ...content });
   }
   await print(flags, listed, () => databasesTable(listed));
-}
-
-async function wantedDatabases(source: Endpoint, list: readonly string[] | undefined): Promise<Database[]> {
-  const present = await databasesOf(source, list);
-  if (!list) return present.filter(({ name }) => !serviceDatabases.includes(name));
-  const wanted = await selectedDatabases(source, list, present);
-  const missing = wanted.filter((one) => !present.some(({ name }) => name === one));
-  if (missing.length === 0) return present.filter(({ name }) => wanted.includes(name));
-  const reason = `${source.host}:${source.port} has no database ${missing.join(", ")}`;
-  throw new InvalidInputError([{ property: "dbsToMigrate", reason }]);
 }
 
 async function contentOf(

@@ -1,8 +1,11 @@
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { CanceledError, InvalidInputError } from "../../errors.js";
+import { escapeControls } from "../../units/terminal-text.js";
+import { writeMessage } from "../output/terminal.js";
 
-const isTerminal = (): boolean => process.stdin.isTTY && process.stderr.isTTY;
+/** Whether a user can answer questions. */
+export const isTerminal = (): boolean => process.stdin.isTTY && process.stderr.isTTY;
 
 /** Prompts for a secret without echo; undefined without a terminal. */
 export async function promptSecret(question: string): Promise<string | undefined> {
@@ -24,6 +27,31 @@ export async function confirm(question: string, agreed: boolean): Promise<void> 
     throw new InvalidInputError([{ property: "--yes", reason: `no terminal to confirm on (${question}); pass --yes` }]);
   const answer = await readAnswer(`${question} [y/N] `, process.stderr);
   if (!/^y(es)?$/i.test(answer.trim())) throw new CanceledError("nothing was changed: you declined");
+}
+
+/** A question and what its answer must be. */
+export interface Question {
+  readonly text: string;
+  /** The answer if the user gives none. */
+  readonly fallback?: string | undefined;
+  /** Throws InvalidInputError for a wrong answer. */
+  readonly check?: (answer: string) => unknown;
+}
+
+/** Asks until the answer is right. @throws CanceledError if the user gives up */
+export async function ask({ text, fallback, check }: Question): Promise<string> {
+  for (;;) {
+    const shown = fallback === undefined ? `${text}: ` : `${text} [${fallback}]: `;
+    const answer = (await readAnswer(escapeControls(shown), process.stderr)).trim() || fallback;
+    if (answer === undefined) continue;
+    try {
+      await check?.(answer);
+      return answer;
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      for (const { reason } of error.failures) writeMessage(`  ${reason}`);
+    }
+  }
 }
 
 /** @param echo shows the typed characters */

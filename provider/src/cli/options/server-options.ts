@@ -5,7 +5,7 @@ import { InvalidInputError, messageOf } from "../../errors.js";
 import type { Authentication } from "../../postgres/authentication/authentication.js";
 import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
 import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
-import { defaultSslMode } from "../../inputs/resolve-servers.js";
+import { defaultSslMode, parseResourceId } from "../../inputs/resolve-servers.js";
 import type { SourceType } from "../../inputs/inputs.js";
 import { authenticationSchema } from "../../inputs/authentication.js";
 import { hostSchema, usualSslMode } from "../../inputs/server.js";
@@ -58,7 +58,7 @@ type Settings = Readonly<Partial<Record<"host" | "port" | "user" | "sslmode" | "
 export function addTargetOptions(command: Command): Command {
   return command
     .optionsGroup("The target:")
-    .option("-s, --server-name <server>", "service, flexible server or host name")
+    .option("-s, --server-name <server>", "service, flexible server (or its resource ID), or host")
     .option("--host <host>", "host name or address (PGHOST)")
     .option("--port <port>", "port (PGPORT)")
     .option("--user <role>", "role to log in as (PGUSER)")
@@ -92,19 +92,27 @@ export async function resolveTarget(
   flags: TargetFlags,
   known: { readonly auth?: Authentication | undefined; readonly defaultSslMode?: string | undefined } = {},
 ): Promise<Endpoint> {
+  const { server, auth, password } = targetServer(flags, known);
+  if (auth) return { ...server, auth };
+  return withPassword(server, password, {
+    database: flags.maintenanceDatabase ?? usualMaintenanceDatabase,
+    variable: "PGPASSWORD",
+    auth: known.auth,
+  });
+}
+
+/** The target so far as flags, a service and the environment describe it: the password may be missing. */
+export function targetServer(
+  flags: TargetFlags,
+  known: { readonly auth?: Authentication | undefined; readonly defaultSslMode?: string | undefined } = {},
+): { readonly server: Server; readonly auth?: Authentication | undefined; readonly password?: string | undefined } {
   const named = flags.serverName === undefined ? undefined : namedServer(flags.serverName);
   const serviceName = flags.service ?? (named ? undefined : process.env.PGSERVICE);
   const service = serviceName === undefined ? named : requireService(serviceName, "--service");
   const auth = givenAuthentication("--auth", flags.auth || process.env.PG_MIGRATION_AUTH);
   const sslmode = known.defaultSslMode ?? usualSslMode(auth ?? known.auth);
-  const settings = merge(flags, service, environment("PG"), { sslmode });
-  const server = serverOf(settings, "target");
-  if (auth) return { ...server, auth };
-  return withPassword(server, settings.password, {
-    database: flags.maintenanceDatabase ?? usualMaintenanceDatabase,
-    variable: "PGPASSWORD",
-    auth: known.auth,
-  });
+  const { password, ...settings } = merge(flags, service, environment("PG"), { sslmode });
+  return { server: serverOf(settings, "target"), auth, password };
 }
 
 /** The source. @param known from the record or the properties file; takes precedence over the environment */
@@ -132,8 +140,10 @@ export async function resolveSource(flags: SourceFlags, known: KnownServer = {})
   });
 }
 
-/** The service of that name, otherwise a host; a name without a dot is a flexible server. */
+/** The service of that name, otherwise a host; a name without a dot or a resource ID is a flexible server. */
 function namedServer(name: string): Service {
+  const { host } = (name.startsWith("/") ? parseResourceId(name) : undefined) ?? {};
+  if (host !== undefined) return { host };
   const bare = /^[a-z0-9][a-z0-9-]*$/i.test(name) && name !== "localhost";
   return findService(name) ?? { host: bare ? `${name}.postgres.database.azure.com` : name };
 }
@@ -223,7 +233,7 @@ function unreadable(flag: string, file: string): { property: string; reason: str
   }
 }
 
-const modes = "disable, prefer, require, verify-ca or verify-full";
+export const modes = "disable, prefer, require, verify-ca or verify-full";
 
 /** Spelled as in libpq or as in Azure, in any case. */
 export function sslModeOf(text = "prefer"): SslMode | undefined {

@@ -1,0 +1,62 @@
+import { formatTable } from "../../display/format-table.js";
+import { isMatchedByPatterns } from "../../inputs/database-patterns.js";
+import { detectPlatform } from "../../platforms/detect-platform.js";
+import { withAccessCommands } from "../../platforms/let-in.js";
+import { platformOfHost } from "../../platforms/platforms.js";
+import { withAnyDatabase } from "../../postgres/connection/any-database.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import type { Database } from "../../postgres/databases.js";
+import { formatBytes } from "../../units/byte-size.js";
+import { checkSource, type Check } from "../migration/source-readiness.js";
+import { wantedDatabases } from "../migration/wanted-databases.js";
+
+/** What a source shows about a future migration. */
+export interface InspectedSource {
+  readonly version: string;
+  readonly platform: string;
+  readonly databases: readonly Database[];
+  /** The requirements of an online migration of one database. */
+  readonly checks: readonly Check[];
+}
+
+/** @throws RefusedError, UnreachableError with the commands of the source's platform */
+export async function inspectSource(source: Endpoint): Promise<InspectedSource> {
+  try {
+    const databases = await wantedDatabases(source, undefined);
+    return await withAnyDatabase({ endpoint: source, preferred: [], purpose: "inspect source" }, async (session) => {
+      const platform = await detectPlatform(session);
+      const checks = await checkSource(session, platform, 1);
+      const { current: version = "" } = checks.find(({ check }) => check === "version") ?? {};
+      return { version, platform: platform.name, databases, checks };
+    });
+  } catch (error) {
+    throw withAccessCommands(error, source, platformOfHost(source));
+  }
+}
+
+/** Requirements that no setting of the source meets. */
+const permanent: readonly string[] = ["platform", "version", "primary server"];
+
+export const isReadyForOnline = ({ checks }: InspectedSource): boolean => checks.every(({ ok }) => ok);
+
+/** Why the source can never be migrated online, or nothing. */
+export const whyNeverOnline = ({ checks }: InspectedSource): string | undefined =>
+  checks.find(({ check, ok }) => !ok && permanent.includes(check))?.remedy;
+
+/** The source for people: server, databases, and what an online migration still requires. */
+export function describeSource(inspected: InspectedSource): string {
+  const { version, platform, databases, checks } = inspected;
+  const table = formatTable(
+    ["Database", "Size", "Pattern"],
+    databases.map((one) => [
+      one.name,
+      one.bytes === null ? "?" : formatBytes(one.bytes),
+      isMatchedByPatterns(one) ? "yes" : "no",
+    ]),
+  );
+  const remedies = new Set(checks.flatMap(({ ok, remedy }) => (ok || remedy === undefined ? [] : [`  ${remedy}`])));
+  const readiness = isReadyForOnline(inspected)
+    ? ["The source is ready for an online migration."]
+    : ["An online migration also requires:", ...remedies];
+  return [`The source is PostgreSQL ${version}. Platform: ${platform}.`, "", table, "", ...readiness].join("\n");
+}
