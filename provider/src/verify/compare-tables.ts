@@ -7,6 +7,7 @@ import { planParts } from "../copy/plan-parts.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { ConcurrentChangeError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isLockTimeout, lockRemedy } from "../postgres/locks/lock-waits.js";
 import { qualify } from "../postgres/identifiers.js";
 import { isAllTrusted, isUnsafeToPlan, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
@@ -27,6 +28,7 @@ import { copiedDifferences } from "./copied-differences.js";
 import { type NormalizeRow, copiedChecksum, copiedCount, normalizeRows } from "./copied-rows.js";
 import { type Difference, firstDifferences } from "./first-differences.js";
 import { RowImages } from "./row-image.js";
+import { YieldingReads } from "./yielding-reads.js";
 
 export interface TableComparison {
   readonly schema: string;
@@ -39,8 +41,8 @@ export interface TableComparison {
   /** Up to ten rows that differ; empty if rows were only counted. */
   readonly firstDifferences: readonly Difference[];
   /**
-   * It differs, but was truncated or rewritten after the session's snapshot, which no longer shows its rows: compare it
-   * again.
+   * It was truncated or rewritten after the session's snapshot, which no longer shows its rows, or released for an
+   * application: compare it again.
    */
   readonly replaced?: true;
 }
@@ -66,6 +68,8 @@ export interface TablesComparison {
    * that TRUNCATE and the stream of changes do not wait for the other tables.
    */
   readonly underSnapshots?: readonly Side[];
+  /** The source, if its applications must not wait until a table is read. See {@link YieldingReads}. */
+  readonly yieldOn?: { readonly source: Endpoint; readonly database: string } | undefined;
   /** Resolves when the target has the rows to compare; by default at once. Until then only the source is read. */
   readonly targetRests?: Promise<void> | undefined;
   /** The source's tables. Those of the target are found by name. */
@@ -122,6 +126,7 @@ const cancelEveryMs = 1000;
  */
 export async function compareTables(comparison: TablesComparison): Promise<TableComparison[]> {
   const sessions = new Sessions(comparison);
+  const reads = new YieldingReads(comparison.yieldOn);
   const cancel = (): void => void sessions.cancel();
   comparison.signal?.addEventListener("abort", cancel);
   try {
@@ -144,7 +149,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const units = await planUnits(source, comparison, readings);
     const progress = counter(comparison, units);
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
-      sumAll(sessions, side, { units, readings, comparison, progress });
+      sumAll(sessions, side, { units, readings, comparison, reads, progress });
     const [sourceSums, targetSums] = await sessions.within(comparison.budget, () =>
       Promise.all([sums("source"), comparison.targetRests?.then(() => sums("target")) ?? sums("target")]),
     );
@@ -152,8 +157,9 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const compared: TableComparison[] = [];
     for (const [i, tableToCopy] of comparison.tables.entries()) {
       const [one, other] = [sourceSums[i], targetSums[i]];
-      if (!one || !other) continue;
       const { schema, name } = tableToCopy.table;
+      if (reads.hasYielded(i)) compared.push(released(schema, name, comparison.mode));
+      if (reads.hasYielded(i) || !one || !other) continue;
       const result = { schema, table: name, sourceRows: one.rows, targetRows: other.rows, by: comparison.mode };
       if (sameChecksum(one, other)) {
         compared.push({ ...result, equal: true, firstDifferences: [] });
@@ -170,8 +176,12 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
                 await Promise.all(
                   (["source", "target"] as const).map((side) => sessions.assertSafeToPlan(side, tableToCopy.table)),
                 );
-              return differencesOf(pair, tableToCopy, how);
+              return reads.read(pair.source, i, () => differencesOf(pair, tableToCopy, how));
             });
+      if (firstDifferences === undefined) {
+        compared.push(released(schema, name, comparison.mode));
+        continue;
+      }
       const replaced = await isReplaced(pair, schema, name);
       compared.push({ ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) });
     }
@@ -182,9 +192,16 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     throw error;
   } finally {
     comparison.signal?.removeEventListener("abort", cancel);
+    await reads.close();
     await sessions.end();
   }
 }
+
+/** The result for a table that an application needed while it was read. */
+const released = (schema: string, table: string, by: TableComparison["by"]): TableComparison => ({
+  ...{ schema, table, by, sourceRows: 0, targetRows: 0 },
+  ...{ equal: false, firstDifferences: [], replaced: true },
+});
 
 /** The number of sessions per side that have work: a session that reads nothing costs both servers a process. */
 function sessionsOf({ tables, jobs, splitBytes = defaultSplitBytes }: TablesComparison): number {
@@ -323,6 +340,7 @@ interface Plan {
   /** By the index of the table. */
   readonly readings: readonly Reading[];
   readonly comparison: TablesComparison;
+  readonly reads: YieldingReads;
   readonly progress: (read: Unit) => void;
 }
 
@@ -330,7 +348,7 @@ interface Plan {
 async function sumAll(
   all: Sessions,
   side: Side,
-  { units, readings, comparison, progress }: Plan,
+  { units, readings, comparison, reads, progress }: Plan,
 ): Promise<(Checksum | undefined)[]> {
   const { tables, signal, budget, mode } = comparison;
   const sessions = all[side];
@@ -345,17 +363,22 @@ async function sumAll(
       if (failed) return;
       if (signal?.aborted) throw cancellation("the comparison", signal);
       const left = unread[index]!;
+      if (reads.hasYielded(index)) continue;
       if (budget && !budget.admits(side, index, left * bytes, Math.min(left, sessions.length))) continue;
       const { table } = tables[index]!;
       const startedAt = performance.now();
       try {
         const reading = readings[index]!;
-        const sum = await lettingGo(comparison, { [side]: session }, async () => {
+        const readOnce = async (): Promise<Checksum> => {
           if (reading.by === "copy")
             return mode === "counts" ? copiedCount(session, table) : copiedChecksum(session, table, reading.normalize);
           await all.assertSafeToPlan(side, table);
           return checksum(session, table, reading.rowHash, conditions);
-        });
+        };
+        const sum = await lettingGo(comparison, { [side]: session }, () =>
+          side === "source" ? reads.read(session, index, readOnce) : readOnce(),
+        );
+        if (!sum) continue;
         sums[index] = addChecksums(sums[index]!, sum);
       } catch (error) {
         if (budget?.spent.aborted && sqlStateOf(error) === sqlStates.queryCanceled && !signal?.aborted) return;

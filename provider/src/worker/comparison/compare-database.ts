@@ -81,11 +81,11 @@ export async function compareDatabase(
   return results;
 }
 
-/** Names tables that were truncated or rewritten after the snapshot and before they were read. */
+/** Names tables that were truncated or rewritten before they were read, or that an application needed meanwhile. */
 export function concurrentChangeError(database: string, tables: readonly TableComparison[]): ConcurrentChangeError {
   return new ConcurrentChangeError(
-    `${database}: cannot compare ${namesOf(tables)}: truncated or rewritten during the comparison`,
-    { remedy: "compare again while these tables are not truncated or rewritten" },
+    `${database}: cannot compare ${namesOf(tables)}: truncated, rewritten or locked by an application during the comparison`,
+    { remedy: "compare again while no application truncates, rewrites or locks these tables" },
   );
 }
 

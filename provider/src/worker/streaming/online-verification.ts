@@ -67,8 +67,9 @@ async function outcome(
 ): Promise<Omit<OnlineVerification, "requestedBy" | "startedOn">> {
   try {
     const { lsn, heldSeconds, results } = await compare(work, verification);
-    await work.journal.comparisons(verification.database, results, { occasion: "verification", lsn });
     const overtaken = results.filter(({ replaced }) => replaced);
+    const compared = results.filter(({ replaced }) => !replaced);
+    await work.journal.comparisons(verification.database, compared, { occasion: "verification", lsn });
     const different = results.filter(({ equal, replaced }) => !equal && !replaced);
     const counts = { lsn, heldSeconds, tablesCompared: results.length, tablesDifferent: different.length };
     const difference = contentDiffers(verification.database, different);
@@ -174,6 +175,7 @@ async function compareAt(
       openTarget: (view) =>
         openToCompare({ endpoint: target, database: onTarget, purpose, snapshotId: moment.target.id }, view),
       underSnapshots: ["source", "target"],
+      yieldOn: { source, database },
       tables: tables.filter((table) => isThere(table) && isWanted(table)),
       searchPath,
       mode: "content",

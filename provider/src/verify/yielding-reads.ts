@@ -1,0 +1,63 @@
+import type { Client } from "pg";
+import { WaiterWatch } from "../copy/waiter-watch.js";
+import { requestCancel } from "../postgres/connection/cancel-request.js";
+import type { Endpoint } from "../postgres/connection/endpoint.js";
+import { watchOf } from "../postgres/connection/session-watch.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+
+/** A running read of a table, which is identified by its index in the comparison. */
+interface Read {
+  readonly session: Client;
+  readonly table: number;
+  /** Settles when the server has signaled the session. */
+  cancel?: Promise<void>;
+}
+
+/** Reads of the source's tables that stop if an application waits for a table's lock. See {@link WaiterWatch}. */
+export class YieldingReads {
+  /** By process ID. */
+  readonly #reads = new Map<number, Read>();
+  readonly #yielded = new Set<number>();
+  readonly #watch: WaiterWatch | undefined;
+
+  /** @param place the source; undefined if no application works with it */
+  constructor(place: { readonly source: Endpoint; readonly database: string } | undefined) {
+    if (!place) return;
+    const holders = (): readonly number[] => [...this.#reads.keys()];
+    this.#watch = new WaiterWatch({ ...place, holders, onWaiter: ({ holder }) => this.#stop(holder) });
+  }
+
+  async close(): Promise<void> {
+    await this.#watch?.close();
+  }
+
+  /** Whether a read of the table was stopped. */
+  hasYielded(table: number): boolean {
+    return this.#yielded.has(table);
+  }
+
+  /** @returns undefined if the read was stopped; the session's subtransaction has then failed */
+  async read<Result>(session: Client, table: number, run: () => Promise<Result>): Promise<Result | undefined> {
+    if (!this.#watch) return run();
+    const read: Read = { session, table };
+    const { processId } = watchOf(session)!;
+    this.#reads.set(processId, read);
+    try {
+      return await run();
+    } catch (error) {
+      if (!this.hasYielded(table) || sqlStateOf(error) !== sqlStates.queryCanceled) throw error;
+      return undefined;
+    } finally {
+      this.#reads.delete(processId);
+      // A late signal must not cancel the session's next statement.
+      await read.cancel;
+    }
+  }
+
+  #stop(processId: number): void {
+    const read = this.#reads.get(processId);
+    if (!read) return;
+    this.#yielded.add(read.table);
+    read.cancel = requestCancel(read.session);
+  }
+}
