@@ -8,7 +8,7 @@ import { listWithOverviews } from "../../provider/src/dashboard/list-overviews";
 import { Topic } from "../../provider/src/dashboard/topic";
 import { remove } from "../../provider/src/resource/delete";
 import { listMigrations } from "../../provider/src/store/list-migrations";
-import { requestCancel } from "../../provider/src/store/user-requests";
+import { changeMigration } from "../../provider/src/resource/changes/change-migration";
 import { readStatus } from "../../provider/src/store/read-status";
 import { readDatabaseRequests } from "../../provider/src/store/requests";
 import { CopyTasks } from "../../provider/src/store/copy-tasks";
@@ -167,7 +167,9 @@ describe("the store", () => {
       const errors = new Map(listed.map((one) => [one.name, one.currentStatus.error]));
       assert.match(errors.get("damaged") ?? "", named);
       assert(errors.has("intact") && errors.get("intact") === undefined);
-      await assert.rejects(requestCancel(store, "damaged"), (error: RefusedError) => named.test(error.message));
+      await assert.rejects(changeMigration(store, "damaged", { cancel: true }), (error: RefusedError) =>
+        named.test(error.message),
+      );
       assert.equal((await new Topic("damaged").poll(store))[0]?.name, "migration");
     }
     await records.close();

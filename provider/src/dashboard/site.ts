@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { NotFoundError, RefusedError, messageOf } from "../errors.js";
 import { migrationResource } from "../display/migration-resource.js";
-import { requestCancel, requestCutover } from "../store/user-requests.js";
 import { findMigration, listMigrations } from "../store/list-migrations.js";
+import { changeMigration } from "../resource/changes/change-migration.js";
+import type { MigrationChange } from "../resource/changes/migration-change.js";
 import { readReport } from "../report/read-report.js";
 import { renderReport } from "../report/render-report.js";
 import type { MigrationReport } from "../report/report-schema.js";
@@ -66,9 +67,9 @@ const getRoutes: ReadonlyMap<string, GetRoute> = new Map<string, GetRoute>([
   ["report.html", readReport],
 ]);
 
-const postRoutes: ReadonlyMap<string, (store: Store, name: string) => Promise<void>> = new Map([
-  ["cutover", requestCutover],
-  ["cancel", requestCancel],
+const postRoutes: ReadonlyMap<string, MigrationChange> = new Map<string, MigrationChange>([
+  ["cutover", { triggerCutover: true }],
+  ["cancel", { cancel: true }],
 ]);
 
 const json = (status: number, answer: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({
@@ -166,11 +167,11 @@ export class Site {
     const { name, action } = migrationPath(path);
     if (name === undefined) return notFound;
     if (getRoutes.has(action)) return methodNotAllowed("GET, HEAD");
-    const post = postRoutes.get(action);
-    if (!post) return notFound;
+    const change = postRoutes.get(action);
+    if (!change) return notFound;
     if (settings.readOnly) return json(403, { error: "this dashboard is read-only" });
     const isRequested = await records.read(false, async (store) => {
-      await post(store, name);
+      await changeMigration(store, name, change);
       return true;
     });
     return isRequested ? json(202, { requested: action }) : json(404, { error: `no migration ${name}` });

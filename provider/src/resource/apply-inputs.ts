@@ -115,10 +115,16 @@ async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
   );
 }
 
-export const cancelsAll = (inputs: Inputs): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;
+/** What the inputs request from the worker. */
+type Switches = Pick<
+  Inputs,
+  "migrationName" | "triggerCutover" | "dbsToTriggerCutoverOn" | "cancel" | "dbsToCancelMigrationOn"
+>;
+
+export const cancelsAll = (inputs: Switches): boolean => inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0;
 
 /** Records the switches as requests to the worker: for the listed databases, or for all if none is listed. */
-export async function recordRequests(store: Store, inputs: Inputs): Promise<void> {
+export async function recordRequests(store: Store, inputs: Switches): Promise<void> {
   const concerned = (isOn: boolean, databases: readonly string[]): readonly string[] => {
     if (!isOn) return [];
     return databases.length > 0 ? databases : [allDatabases];

@@ -20,6 +20,20 @@ export interface Goal {
   readonly verification?: string;
 }
 
+/** The inputs that determine the goal. */
+export type GoalInputs = Pick<
+  Inputs,
+  | "migrationMode"
+  | "migrationOption"
+  | "triggerCutover"
+  | "dbsToTriggerCutoverOn"
+  | "cancel"
+  | "dbsToCancelMigrationOn"
+  | "rollback"
+  | "verifyNow"
+  | "waitFor"
+>;
+
 /** The goal if no database fails. */
 type Aim = Omit<Goal, "isUnreachable">;
 
@@ -50,7 +64,7 @@ const named = {
  * The goal that follows from the inputs. Without `waitFor` an operation also returns where the migration waits for the user,
  * because Pulumi cannot start an update while one is running. With `waitFor` the command or the dashboard has to release it.
  */
-export function goalOf(inputs: Inputs): Goal {
+export function goalOf(inputs: GoalInputs): Goal {
   if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
     return {
       name: "its cancellation",
@@ -69,7 +83,7 @@ export function goalOf(inputs: Inputs): Goal {
 const isFailureReported = (status: MigrationStatus): boolean =>
   status.error !== undefined && failedDatabases(status).length > 0;
 
-function aimOf(inputs: Inputs): Aim {
+function aimOf(inputs: GoalInputs): Aim {
   const canceled = inputs.dbsToCancelMigrationOn;
   const aim = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultAim(inputs)));
   if (canceled.length === 0) return aim;
@@ -77,7 +91,7 @@ function aimOf(inputs: Inputs): Aim {
 }
 
 /** Whether all databases that did not fail wait for the user and did everything that the inputs ask of them. */
-function areOthersAtRest(status: MigrationStatus, inputs: Inputs): boolean {
+function areOthersAtRest(status: MigrationStatus, inputs: GoalInputs): boolean {
   if (!isRunning(status) || status.state !== "WaitingForUserAction") return false;
   const { triggerCutover, dbsToTriggerCutoverOn, dbsToCancelMigrationOn, rollback, verifyNow } = inputs;
   if (verifyNow !== undefined && !isVerified(status, verifyNow)) return false;
@@ -92,7 +106,7 @@ function areOthersAtRest(status: MigrationStatus, inputs: Inputs): boolean {
   return Object.values(status.currentSubStateDetails.dbDetails).every(isAtRest);
 }
 
-function defaultAim(inputs: Inputs): Aim {
+function defaultAim(inputs: GoalInputs): Aim {
   if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
   if (!inputs.triggerCutover) return named.cutoverReady;
   const databases = inputs.dbsToTriggerCutoverOn;
@@ -138,7 +152,7 @@ const untilUsersTurn = (aim: Aim): Aim => ({
 });
 
 /** Extends the aim by the requested verification of the databases that still replicate from their source. */
-function untilVerified({ verifyNow }: Inputs, aim: Aim): Aim {
+function untilVerified({ verifyNow }: GoalInputs, aim: Aim): Aim {
   if (verifyNow === undefined) return aim;
   return {
     name: `${aim.name} and the verification ${verifyNow}`,

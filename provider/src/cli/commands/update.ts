@@ -1,107 +1,96 @@
-import { Option, type Command } from "commander";
-import { RefusedError } from "../../errors.js";
+import type { Command } from "commander";
+import type { Inputs, MigrationSpec } from "../../inputs/inputs.js";
+import { changeMigration, requireOpen } from "../../resource/changes/change-migration.js";
+import type { MigrationChange } from "../../resource/changes/migration-change.js";
 import * as lifecycle from "../../resource/lifecycle.js";
-import { hasEnded } from "../../status.js";
-import { requestCancel, requestCutover } from "../../store/user-requests.js";
+import { hasEnded, type MigrationStatus } from "../../status.js";
+import { findMigration } from "../../store/list-migrations.js";
 import { readStatus } from "../../store/read-status.js";
-import { updateSpec } from "../../store/records.js";
-import { exitCodeOfStatus } from "../exit-code.js";
+import { goalOf } from "../../supervisor/wait-target.js";
+import { nextCommand } from "../../display/user-actions.js";
+import { exitCodeOfStatus, exitCodes } from "../exit-code.js";
+import { addChangeOptions, changeOf, type ChangeFlags } from "../options/change-options.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
 import { addOutputOption } from "../output/print.js";
 import { recordedInputs } from "../migration/recorded-inputs.js";
 import { openProgressLines } from "../output/progress-lines.js";
-import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
+import { writeMessage } from "../output/terminal.js";
+import { addSourceOptions } from "../options/server-options.js";
 import { startInBackground } from "../migration/start-in-background.js";
 import { followStatus } from "../migration/follow-status.js";
 import { show, type ShowFlags } from "./show.js";
 
-interface Flags extends MigrationFlags, SourceFlags, ShowFlags {
-  readonly cutover?: boolean;
-  readonly cancel?: boolean;
-  readonly setupReplication?: boolean;
+interface Flags extends MigrationFlags, ChangeFlags, ShowFlags {
   readonly wait?: boolean;
 }
 
 const examples = `
 Examples:
   pg-migration update --service prod --name crm --cutover --wait
+  pg-migration update --service prod --name crm --cutover orders --rollback keep
   pg-migration update --service prod --name crm --cancel
   pg-migration update --service prod --name crm
 
-Without --cutover, --cancel or --setup-replication, starts a worker if the
-migration has lost its own, and resumes a failed migration. A new worker needs
-the password of the source.`;
+Without options, starts a worker if the migration has lost its own, and resumes
+a failed migration. A new worker needs the password of the source. --wait
+returns when the update is complete, or when the migration waits for you.`;
 
 export function addUpdate(program: Command): void {
   const command = program
     .command("update")
-    .description("resume, cut over or cancel a migration")
-    .addOption(
-      new Option("--cutover", "apply all committed changes, compare, and finish").conflicts([
-        "cancel",
-        "setupReplication",
-      ]),
-    )
-    .addOption(new Option("--cancel", "cancel; copied data stays on the target").conflicts("setupReplication"))
-    .option("--setup-replication", "configure the source for logical replication")
-    .option("--wait", "wait until the migration has ended")
+    .description("resume, change, cut over or cancel a migration")
+    .option("--wait", "wait until the update is complete")
     .option("--no-wait", "return at once, which is the default");
-  addSourceOptions(addMigrationOptions(command));
+  addChangeOptions(command);
+  addSourceOptions(addMigrationOptions(command.optionsGroup("Options:")));
   addOutputOption(command.optionsGroup("Options:"), "json")
     .addHelpText("after", examples)
     .action((flags: Flags) => withMigration(flags, (found) => update(found, flags)));
 }
 
-const setupReplication = { setupLogicalReplicationOnSourceDbIfNeeded: true };
-
 async function update(found: FoundMigration, flags: Flags): Promise<void> {
-  const { store, migration } = found;
-  await request(found, flags);
-  const status = await readStatus(store, migration.name);
-  const needsWorker = status?.worker.state !== "running";
-  if (needsWorker) await startWorker(found, flags);
-  const requested = {
-    ...{ triggerCutover: flags.cutover ?? false, dbsToTriggerCutoverOn: [], waitFor: undefined },
-    ...{ cancel: flags.cancel ?? false, dbsToCancelMigrationOn: [], rollback: migration.spec.rollback },
-  };
-  const ended = flags.wait ? await followStatus(store, migration.name, openProgressLines(), requested) : undefined;
-  if (ended && !(flags.cancel && ended.state === "Canceled")) process.exitCode = exitCodeOfStatus(ended);
-  await show(found, flags);
+  const { store, target } = found;
+  const { name } = found.migration;
+  const change = await changeOf(flags, found.migration.spec);
+  const needsWorker = found.migration.workerState !== "running";
+  const options = { resumes: needsWorker };
+  const migration = await requireOpen(store, name, change, options);
+  // Asks for the password before anything is recorded.
+  const inputs = needsWorker ? await recordedInputs(migration, target, flags) : undefined;
+  const isChanged = Object.keys(change).length > 0;
+  const spec = isChanged ? await changeMigration(store, name, change, options) : migration.spec;
+  if (inputs) await startWorker(found, { ...inputs, ...spec, source: inputs.source, target: inputs.target });
+  if (flags.wait) {
+    const status = await followStatus(store, name, openProgressLines(), spec);
+    process.exitCode = exitCodeAfter(status, spec, change);
+  }
+  await show({ ...found, migration: (await findMigration(store, name)) ?? migration }, flags);
+  await writeNextStep(found);
   if (needsWorker) process.exit();
 }
 
-/** Records what the user requests. @throws RefusedError if the migration's mode or state rules it out */
-async function request({ store, migration }: FoundMigration, flags: Flags): Promise<void> {
-  const { name, spec, state } = migration;
-  if (flags.cutover) return requestCutover(store, name);
-  if (flags.cancel) return requestCancel(store, name);
-  if (flags.setupReplication && spec.migrationMode === "Offline")
-    throw new RefusedError(`${name} is an offline migration, which does not use replication`, {
-      remedy: "leave out --setup-replication, or create an online migration",
-    });
-  if (state === "Succeeded" || state === "Canceled")
-    throw new RefusedError(`the migration ${name} has ended: ${state}`, {
-      remedy: "look at it with pg-migration show, or start it again with pg-migration create",
-    });
-  if (flags.setupReplication) await updateSpec(store, { ...spec, ...setupReplication });
+/** The command's own result: a requested cancellation, return or difference is no failure of the migration. */
+function exitCodeAfter(status: MigrationStatus, spec: MigrationSpec, { verifyNow }: MigrationChange): number {
+  const isDifferent = Object.values(status.currentSubStateDetails.dbDetails).some(
+    ({ verification }) => verification?.state === "different" && verification.requestedBy === verifyNow,
+  );
+  if (goalOf(spec).isReached(status)) return isDifferent ? exitCodes.contentDiffers : exitCodes.done;
+  return hasEnded(status.state) ? exitCodeOfStatus(status) : exitCodes.failed;
 }
 
-/** Starts a worker, which finds the request in the records. A running worker finds it by itself. */
-async function startWorker({ target, migration, store }: FoundMigration, flags: Flags): Promise<void> {
-  const inputs = await recordedInputs(migration, target, flags);
-  const currentStatus = await readStatus(store, migration.name);
-  const wanted = {
-    ...inputs,
-    ...(flags.setupReplication ? setupReplication : {}),
-    triggerCutover: !flags.cancel && (flags.cutover ?? inputs.triggerCutover),
-    cancel: flags.cancel ?? false,
-    dbsToTriggerCutoverOn: [],
-    dbsToCancelMigrationOn: [],
-  };
-  await startInBackground(inputs, migration.name, async (report) => {
+async function writeNextStep({ store, migration: { name } }: FoundMigration): Promise<void> {
+  const status = await readStatus(store, name);
+  const next = status && nextCommand(status.currentSubStateDetails.currentSubState, name);
+  if (next !== undefined) writeMessage(`Next: ${next}`);
+}
+
+/** Starts a worker for the recorded inputs. A running worker finds them by itself. */
+async function startWorker({ store }: FoundMigration, inputs: Inputs): Promise<void> {
+  const currentStatus = await readStatus(store, inputs.migrationName);
+  await startInBackground(inputs, inputs.migrationName, async (report) => {
     try {
-      await lifecycle.update({ ...inputs, currentStatus }, wanted, report);
+      await lifecycle.update({ ...inputs, currentStatus }, { ...inputs }, report);
     } catch (error) {
       // A canceled migration ends without success; any other end is shown by the status.
       if (!(error instanceof lifecycle.MigrationIncompleteError)) throw error;

@@ -7,8 +7,8 @@ import { specOf, type Inputs } from "../../inputs/inputs.js";
 import { ContentDiffersError, RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../../status.js";
+import { changeMigration } from "../../resource/changes/change-migration.js";
 import { readStatus } from "../../store/read-status.js";
-import { updateSpec } from "../../store/records.js";
 import { readAsked } from "../../store/requests.js";
 import type { Store } from "../../store/store.js";
 import { targetDatabase } from "../../inputs/target-database.js";
@@ -68,7 +68,7 @@ const pollMs = 500;
 async function verifyOnline({ store, migration }: FoundMigration, flags: Flags): Promise<void> {
   const requestedBy = `command ${new Date().toISOString()}`;
   await requireFollowing(store, migration.name);
-  await updateSpec(store, { ...migration.spec, verifyNow: requestedBy });
+  await changeMigration(store, migration.name, { verifyNow: requestedBy });
   const status = await reporting((report) => untilVerified(store, migration.name, requestedBy, report));
   const results = Object.values(status.currentSubStateDetails.dbDetails).flatMap(({ databaseName, verification }) =>
     verification?.requestedBy === requestedBy ? [{ database: databaseName, ...verification }] : [],

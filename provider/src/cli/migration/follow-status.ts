@@ -3,17 +3,18 @@ import { NotFoundError } from "../../errors.js";
 import { hasEnded, type MigrationStatus } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
 import type { Store } from "../../store/store.js";
-import { readAsked } from "../../store/requests.js";
-import { refuseWithdrawn, type Requested } from "../../supervisor/refuse-withdrawn.js";
+import { readAsked, type Asked } from "../../store/requests.js";
+import { refuseWithdrawn } from "../../supervisor/refuse-withdrawn.js";
+import { goalOf, refuseReplaced, type Goal, type GoalInputs } from "../../supervisor/wait-target.js";
 import { progressLine } from "../../supervisor/describe-progress.js";
 import type { ProgressLines } from "../output/progress-lines.js";
 
 const pollMs = 500;
 
 /**
- * Reports the progress of a migration until it has ended.
+ * Reports the progress of a migration until it has ended, or until the goal of its inputs.
  *
- * @param requested what the command requested
+ * @param inputs what the command requested
  * @returns the last status
  * @throws RefusedError when the request was withdrawn
  */
@@ -21,8 +22,9 @@ export async function followStatus(
   store: Store,
   name: string,
   lines: ProgressLines,
-  requested?: Requested,
+  inputs?: GoalInputs,
 ): Promise<MigrationStatus> {
+  const goal = inputs && goalOf(inputs);
   try {
     for (;;) {
       const status = await readStatus(store, name);
@@ -31,11 +33,16 @@ export async function followStatus(
           remedy: "list the existing ones with pg-migration list",
         });
       lines.report(progressLine(status));
-      if (hasEnded(status.state)) return status;
-      if (requested) refuseWithdrawn(status, requested, await readAsked(store, name));
+      if (hasEnded(status.state) || goal?.isReached(status) || goal?.isUnreachable(status)) return status;
+      if (inputs && goal) refuseOutdated(status, await readAsked(store, name), inputs, goal);
       await sleep(pollMs);
     }
   } finally {
     lines.close();
   }
+}
+
+function refuseOutdated(status: MigrationStatus, asked: Asked, inputs: GoalInputs, goal: Goal): void {
+  if (goal.verification !== undefined) refuseReplaced(status, goal.verification, asked.verifyNow);
+  refuseWithdrawn(status, inputs, asked);
 }

@@ -1,6 +1,7 @@
 import type { MigrationResource } from "../../../display/migration-resource.js";
 import { sentenceOf } from "../../../display/phases.js";
-import type { DatabaseDetails, MigrationSubState } from "../../../status.js";
+import { userAction } from "../../../display/user-actions.js";
+import type { DatabaseDetails } from "../../../status.js";
 import { formatDuration } from "../../../units/duration.js";
 import { comparisonOf } from "./comparison.js";
 import { element } from "../components/element.js";
@@ -19,16 +20,6 @@ const lateWritesCode = "PGM-508";
 
 /** A cutover at this lag takes seconds. */
 const smallLag: Lag = { bytes: 16 * 2 ** 20, seconds: 10 };
-
-/** What a substate waits for. */
-const actions: Readonly<Partial<Record<MigrationSubState, string>>> = {
-  WaitingForLogicalReplicationSetupRequestOnSourceDB:
-    "Set setupLogicalReplicationOnSourceDbIfNeeded to true, or run pg-migration update --setup-replication.",
-  WaitingForDBsToMigrateSpecification: "List the databases in dbsToMigrate.",
-  WaitingForTargetDBOverwriteConfirmation: "Set overwriteDbsInTarget to true, or drop the databases on the target.",
-  WaitingForDataMigrationScheduling: "Set startDataMigration to true.",
-  WaitingForRollbackDecision: "Set rollback to return to go back to the source, or to drop to keep the target.",
-};
 
 const offlineNote =
   "Applications must not write to the source. Rows that are committed after the copy's snapshot are not migrated.";
@@ -79,7 +70,7 @@ function nextStep(migration: MigrationResource): NextStep | undefined {
   const subState = details?.currentSubState;
   if (error !== undefined) return { tone: "bad", title: "Some databases failed; the others continue.", text: error };
   if (subState === "WaitingForCutoverTrigger") return readiness(databases);
-  const action = subState && actions[subState];
+  const action = userAction(subState);
   if (action !== undefined) return { tone: "warn", title: `${sentenceOf(subState)}.`, text: action };
   const title = `${sentenceOf(subState)}${copyText(migration)}`;
   return { tone: "active", title, ...(migration.migrationMode === "Offline" ? { text: offlineNote } : {}) };

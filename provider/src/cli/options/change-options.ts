@@ -1,0 +1,72 @@
+import { Option, type Command } from "commander";
+import { isPattern } from "../../inputs/database-patterns.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import type { MigrationChange } from "../../resource/changes/migration-change.js";
+import { choice } from "./choice.js";
+import { addDatabasesOption, selectedDatabases } from "./migration-inputs.js";
+import { resolveSource, type SourceFlags } from "./server-options.js";
+
+/** Flags that change inputs of a recorded migration. */
+export interface ChangeFlags extends SourceFlags {
+  /** `true` for all databases. */
+  readonly cutover?: true | readonly string[];
+  readonly cancel?: true | readonly string[];
+  readonly verifyNow?: boolean;
+  readonly rollback?: MigrationSpec["rollback"];
+  readonly setupReplication?: boolean;
+  readonly databases?: readonly string[];
+  readonly overwrite?: boolean;
+  readonly start?: boolean;
+  readonly windowStart?: string;
+  readonly windowEnd?: string;
+}
+
+export function addChangeOptions(command: Command): Command {
+  command
+    .optionsGroup("While databases are replicated:")
+    .addOption(
+      new Option("--cutover [database...]", "cut over all databases, or these").conflicts([
+        "cancel",
+        "setupReplication",
+      ]),
+    )
+    .addOption(
+      new Option("--cancel [database...]", "cancel all or these; copied data stays").conflicts("setupReplication"),
+    )
+    .option("--verify-now", "compare all rows while writes continue")
+    .addOption(choice("--rollback <decision>", "replication back to the source", ["keep", "return", "drop"]))
+    .optionsGroup("While the migration waits before its start:")
+    .option("--setup-replication", "configure the source for logical replication")
+    .option("--overwrite", "replace existing databases on the target")
+    .option("--start", "start to copy")
+    .option("--window-start <time>", "start of the migration window, in UTC")
+    .option("--window-end <time>", "end of the migration window, in UTC");
+  return addDatabasesOption(command);
+}
+
+/** The change that the flags request, under the names of the inputs. Reads the source only for patterns. */
+export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): Promise<MigrationChange> {
+  const { cutover, cancel, rollback, windowStart, windowEnd } = flags;
+  return {
+    ...(cutover && { triggerCutover: true, dbsToTriggerCutoverOn: cutover === true ? [] : [...cutover] }),
+    ...(cancel && { cancel: true, dbsToCancelMigrationOn: cancel === true ? [] : [...cancel] }),
+    ...(flags.verifyNow && { verifyNow: `command ${new Date().toISOString()}` }),
+    ...(rollback && { rollback }),
+    ...(flags.setupReplication && { setupLogicalReplicationOnSourceDbIfNeeded: true }),
+    ...(flags.overwrite && { overwriteDbsInTarget: true }),
+    ...(flags.start && { startDataMigration: true }),
+    ...(windowStart && { migrationWindowStartTimeInUtc: windowStart }),
+    ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
+    ...(flags.databases && (await databasesOf(flags.databases, flags, source))),
+  };
+}
+
+async function databasesOf(
+  list: readonly string[],
+  flags: SourceFlags,
+  recorded: MigrationSpec["source"],
+): Promise<MigrationChange> {
+  if (!list.some(isPattern)) return { dbsToMigrate: [...list], dbsToMigratePatterns: [] };
+  const names = await selectedDatabases(await resolveSource(flags, recorded), list);
+  return { dbsToMigrate: [...names], dbsToMigratePatterns: [...list] };
+}
