@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { parse } from "yaml";
+import { InvalidInputError } from "../../provider/src/errors";
+import { writeProject } from "../../provider/src/cli/project/write-project";
 import { assertSameContent } from "../support/content";
 import { statusOf } from "../support/deploy-program";
 import { Lab } from "../support/lab";
@@ -117,6 +119,8 @@ pulumi up
       "yes:dbsToMigrate": ["db_*", "!db_test"],
       "yes:migrationMode": "Online",
     });
+    // Pulumi's parser reads a plain `yes` as a boolean.
+    assert.match(await readFile(join(online, "Pulumi.dev.yaml"), "utf8"), /^ {2}yes:migrationName: "yes"$/m);
     await lab.source.query("CREATE ROLE reader LOGIN PASSWORD 'reader' IN ROLE pg_read_all_data");
     const reader = { PG_MIGRATION_SOURCE_USER: "reader", PG_MIGRATION_SOURCE_PASSWORD: "reader" };
     const offline = newDirectory();
@@ -127,6 +131,16 @@ pulumi up
     const config = await stackFile(offline);
     assert.equal(config[`${basename(offline)}:migrationMode`], "Offline");
     assert.equal(config[`${basename(offline)}:targetHost`], "prod-1.postgres.database.azure.com");
+  });
+
+  it("refuses the mode Online for a source that can never be migrated online", async () => {
+    const database = await lab.database(`${schema}; CREATE SCHEMA heroku_ext`);
+    const directory = newDirectory();
+    const online = await init(directory, ["--databases", database, "--migration-mode", "online"]);
+    await assertNothingWritten(directory, online, 2);
+    assert.match(online.stderr, /--migration-mode: .*logical replication.*Offline/);
+    assert.equal((await init(directory, ["--databases", database])).code, 0);
+    assert.equal((await stackFile(directory))[`${basename(directory)}:migrationMode`], "Offline");
   });
 
   it("names all missing options at once", async () => {
@@ -161,6 +175,39 @@ pulumi up
     const inFile = await init(join(file, "project"), ["--databases", database]);
     assert.equal(inFile.code, 2);
     assert.match(inFile.stderr, /directory: ENOTDIR/);
+  });
+
+  it("removes what it has written if a file cannot get its place", async () => {
+    const directory = newDirectory();
+    await mkdir(join(directory, ".git"), { recursive: true });
+    const files = new Map(["index.ts", ".git", "README.md"].map((name) => [name, "text"]));
+    await assert.rejects(writeProject(directory, files), InvalidInputError);
+    assert.deepEqual(await readdir(directory), [".git"]);
+    const absent = newDirectory();
+    await assert.rejects(
+      writeProject(
+        absent,
+        new Map([
+          ["index.ts", ""],
+          ["no-folder/file", ""],
+        ]),
+      ),
+      InvalidInputError,
+    );
+    await assert.rejects(readdir(absent), { code: "ENOENT" });
+  });
+
+  it("inspects a source whose role may open only the named database", async () => {
+    const database = await lab.database(schema);
+    await lab.source.query("CREATE ROLE confined LOGIN PASSWORD 'confined'");
+    await lab.source.query("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC");
+    const login = { PG_MIGRATION_SOURCE_USER: "confined", PG_MIGRATION_SOURCE_PASSWORD: "confined" };
+    try {
+      const answer = await init(newDirectory(), ["--databases", database], login);
+      assert.equal(answer.code, 0, answer.stderr);
+    } finally {
+      await lab.source.query("GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC");
+    }
   });
 
   it("writes nothing if the source is unreachable, refuses the password, or lacks a database", async () => {

@@ -51,7 +51,7 @@ export const readAnswers = (flags: AnswerFlags): Promise<Answers> =>
 
 async function askForAnswers(flags: AnswerFlags): Promise<Answers> {
   const source = withPassword(await resolveSource(await askForSource(flags)), "--source-auth");
-  const inspected = await inspectAndShow(source);
+  const inspected = await inspectAndShow(source, flags.databases);
   const databases = flags.databases ?? (await askForDatabases(source));
   if (flags.databases) await wantedDatabases(source, databases);
   const migrationMode = flags.migrationMode ?? (await askForMode(inspected));
@@ -76,7 +76,7 @@ async function givenAnswers(flags: AnswerFlags): Promise<Answers> {
   const { databases } = flags;
   if (!databases) failures.push({ property: "--databases", reason: "missing; pass names or patterns" });
   if (!source || !target || !databases) throw new InvalidInputError(failures);
-  const inspected = await inspectAndShow(source);
+  const inspected = await inspectAndShow(source, databases);
   await wantedDatabases(source, databases);
   const migrationMode = flags.migrationMode ?? proposedMode(inspected);
   checkMode(migrationMode, inspected);
@@ -96,8 +96,8 @@ function targetOf(flags: TargetFlags): Server {
   return server;
 }
 
-async function inspectAndShow(source: Endpoint): Promise<InspectedSource> {
-  const inspected = await inspectSource(source);
+async function inspectAndShow(source: Endpoint, databases?: readonly string[]): Promise<InspectedSource> {
+  const inspected = await inspectSource(source, databases);
   writeMessage(describeSource(inspected));
   return inspected;
 }

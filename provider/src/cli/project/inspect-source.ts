@@ -1,14 +1,15 @@
 import { formatTable } from "../../display/format-table.js";
-import { isMatchedByPatterns } from "../../inputs/database-patterns.js";
+import { isMatchedByPatterns, isPattern } from "../../inputs/database-patterns.js";
+import { serviceDatabases } from "../../inputs/service-databases.js";
 import { detectPlatform } from "../../platforms/detect-platform.js";
 import { withAccessCommands } from "../../platforms/let-in.js";
 import { platformOfHost } from "../../platforms/platforms.js";
 import { withAnyDatabase } from "../../postgres/connection/any-database.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Database } from "../../postgres/databases.js";
+import { databasesOf } from "../../resource/databases/matching-databases.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { checkSource, type Check } from "../migration/source-readiness.js";
-import { wantedDatabases } from "../migration/wanted-databases.js";
 
 /** What a source shows about a future migration. */
 export interface InspectedSource {
@@ -19,18 +20,22 @@ export interface InspectedSource {
   readonly checks: readonly Check[];
 }
 
-/** @throws RefusedError, UnreachableError with the commands of the source's platform */
-export async function inspectSource(source: Endpoint): Promise<InspectedSource> {
+/**
+ * @param preferred names and patterns; sessions in the named databases are tried first
+ * @throws RefusedError, UnreachableError with the commands of the source's platform
+ */
+export async function inspectSource(endpoint: Endpoint, preferred: readonly string[] = []): Promise<InspectedSource> {
   try {
-    const databases = await wantedDatabases(source, undefined);
-    return await withAnyDatabase({ endpoint: source, preferred: [], purpose: "inspect source" }, async (session) => {
+    const databases = (await databasesOf(endpoint, preferred)).filter(({ name }) => !serviceDatabases.includes(name));
+    const names = preferred.filter((entry) => !isPattern(entry));
+    return await withAnyDatabase({ endpoint, preferred: names, purpose: "inspect source" }, async (session) => {
       const platform = await detectPlatform(session);
       const checks = await checkSource(session, platform, 1);
       const { current: version = "" } = checks.find(({ check }) => check === "version") ?? {};
       return { version, platform: platform.name, databases, checks };
     });
   } catch (error) {
-    throw withAccessCommands(error, source, platformOfHost(source));
+    throw withAccessCommands(error, endpoint, platformOfHost(endpoint));
   }
 }
 
