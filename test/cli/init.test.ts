@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { parse } from "yaml";
 import { InvalidInputError } from "../../provider/src/errors";
 import { writeProject } from "../../provider/src/cli/project/write-project";
@@ -278,9 +278,10 @@ pulumi up
     const database = await lab.database(schema);
     const directory = newDirectory();
     const { HOME } = command.environment;
+    const { PATH, calls } = await withPulumi('case "$1" in config) cat >> LOG; echo >> LOG ;; esac');
     const line = [process.execPath, commandPath, "init", directory].map((word) => `'${word}'`).join(" ");
     const terminal = spawn("script", ["-qec", line, "/dev/null"], {
-      env: { HOME: HOME!, PATH: dirname(process.execPath) + ":/usr/bin:/bin", TERM: "dumb" },
+      env: { HOME: HOME!, PATH, TERM: "dumb" },
     });
     const { source, administrator } = lab;
     const answers = [
@@ -298,6 +299,8 @@ pulumi up
       { to: /Port of the target \[5432\]: $/, type: String(administrator.port) },
       { to: /Role on the target: $/, type: administrator.user },
       { to: /TLS mode of the target: .* \[prefer\]: $/, type: "" },
+      { to: /store both passwords with pulumi now\? .* \[no\]: $/, type: "yes" },
+      { to: /Password of azureadmin@.*: $/, type: secrets[1]! },
     ];
     let shown = "";
     terminal.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -307,7 +310,8 @@ pulumi up
     const [status] = (await once(terminal, "close")) as [number];
     assert.deepEqual(answers, [], shown);
     assert.equal(status, 0, shown);
-    assert(!shown.includes(secrets[0]!), "the typed password is not shown");
+    assert(!secrets.some((secret) => shown.includes(secret)), "the typed passwords are not shown");
+    for (const secret of secrets) assert((await calls()).includes(secret), "pulumi has stored both");
     const config = await stackFile(directory);
     const values = ["sourceSslMode", "targetSslMode", "dbsToMigrate", "migrationMode"].map(
       (key) => config[`${basename(directory)}:${key}`],
