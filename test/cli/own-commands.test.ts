@@ -428,6 +428,42 @@ describe("pg-migration, its own commands", () => {
     }
   });
 
+  it("delete removes a damaged record, with its slot and publication", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const name = resource.inputs.migrationName as string;
+    const values = { values: [name] };
+    await lab.target.query("UPDATE pgmigration.migration SET spec = spec - 'source' WHERE name = $1", values);
+    const args = ["delete", "--name", name, "--yes"];
+    const unnamed = await command.run(args, { PG_MIGRATION_SOURCE_HOST: undefined });
+    assert.equal(unnamed.code, 2);
+    assert.match(unnamed.stderr, /--source-host: the host of the source is missing/);
+    const leftOver = (): Promise<unknown[]> =>
+      lab.querySource(
+        database,
+        "SELECT slot_name FROM pg_replication_slots WHERE NOT temporary UNION ALL SELECT pubname FROM pg_publication",
+      );
+    assert.notDeepEqual(await leftOver(), [], "nothing was removed");
+    const deleted = await command.run(args);
+    assert.equal(deleted.code, 0, deleted.stderr);
+    assert.deepEqual(await leftOver(), []);
+    assert.equal((await command.run(["show", "--name", name])).code, 3);
+  });
+
+  it("delete lifts the fence of a source and removes its rollback replication", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(
+      lab.inputs([database], { migrationMode: "Online", rollback: "keep", fence: "readOnly", triggerCutover: true }),
+    );
+    await assert.rejects(lab.querySource(database, "INSERT INTO empty VALUES (1)"), /read-only/);
+    const deleted = await command.run(["delete", "--name", resource.inputs.migrationName as string, "--yes"]);
+    assert.equal(deleted.code, 0, deleted.stderr);
+    await lab.querySource(database, "INSERT INTO empty VALUES (1)");
+    assert.deepEqual(await lab.target.query("SELECT FROM pg_replication_slots WHERE NOT temporary"), []);
+  });
+
   it("delete prompts for a password without echo and for a confirmation", async function () {
     if (!has("script")) {
       process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");

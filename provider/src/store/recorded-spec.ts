@@ -25,7 +25,7 @@ const unknownEndpoint = { host: "", port: 0, user: "", sslMode: "VerifyFull" } a
 
 /** A spec as the records have it. */
 export interface RecordedSpec {
-  /** If the record is damaged, a spec without servers and databases, to show the migration. */
+  /** If the record is damaged, only its intact servers, to show and remove the migration. */
   readonly spec: MigrationSpec;
   readonly damage: DamagedRecordError | undefined;
 }
@@ -41,14 +41,20 @@ export function recordedSpec(migration: string, recorded: unknown): RecordedSpec
   const [issue] = result.error.issues;
   const where = ["spec", ...(issue?.path ?? [])].join(".");
   return {
-    spec: completeSpec({ migrationName: migration, source: unknownEndpoint, target: unknownEndpoint } as MigrationSpec),
+    spec: completeSpec({ migrationName: migration, ...intactServers(recorded) } as MigrationSpec),
     damage: new DamagedRecordError(
       `the record of ${migration} on the target is damaged: invalid ${where}: ${issue?.message ?? "no object"}`,
       {
-        remedy: `restore ${where} of this row of pgmigration.migration from a backup of the target, or remove the resource with Pulumi, which erases the record`,
+        remedy: `restore ${where} of this row of pgmigration.migration from a backup of the target, or remove the resource with Pulumi, or run pg-migration delete, which erases the record`,
       },
     ),
   };
+}
+
+function intactServers(recorded: unknown): Record<"source" | "target", unknown> {
+  const { data } = z.looseObject({ source: z.unknown(), target: z.unknown() }).safeParse(recorded);
+  const intact = (server: unknown): unknown => endpoint.safeParse(server).data ?? unknownEndpoint;
+  return { source: intact(data?.source), target: intact(data?.target) };
 }
 
 /** @throws DamagedRecordError when the spec is damaged */

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import * as lifecycle from "../../resource/lifecycle.js";
 import type { Inputs } from "../../inputs/inputs.js";
-import { readDatabases } from "../../store/records.js";
-import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
-import { withMigration, type FoundMigration } from "../migration/open-store.js";
+import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
+import { readDatabases, type DatabaseRecord } from "../../store/records.js";
+import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../options/migration-options.js";
+import { withAnyMigration, type FoundMigration } from "../migration/open-store.js";
 import { writeMessage } from "../output/terminal.js";
 import { confirm } from "../options/prompt.js";
 import { inputsWithoutSource, recordedInputs } from "../migration/recorded-inputs.js";
-import { addSourceOptions, type SourceFlags } from "../options/server-options.js";
+import { addSourceOptions, resolveSource, type SourceFlags } from "../options/server-options.js";
 
 interface Flags extends MigrationFlags, SourceFlags {
   readonly yes?: boolean;
@@ -24,18 +25,29 @@ export function addDelete(program: Command): void {
 }
 
 async function remove(flags: Flags): Promise<void> {
-  const inputs = await withMigration(flags, (found) => inputsToRemove(found, flags));
+  const { name } = readMigrationFlags(flags);
+  const inputs = await withAnyMigration(flags, (found) => inputsToRemove(found, flags));
   // The session on the records is closed: while it is open, their own database could not be dropped.
   await lifecycle.remove({ ...inputs });
-  writeMessage(`deleted ${inputs.migrationName}; the migrated data is unchanged`);
+  writeMessage(`deleted ${name}; the migrated data is unchanged`);
 }
 
-async function inputsToRemove({ store, target, migration }: FoundMigration, flags: Flags): Promise<Inputs> {
-  await confirm(
-    `Delete the migration ${migration.name} (${migration.state}), its slots, publications and records?`,
-    flags.yes ?? false,
-  );
-  const databases = await readDatabases(store, migration.name);
-  const isOnSource = databases.some(({ slot, publications }) => slot !== undefined || publications.length > 0);
+async function inputsToRemove(
+  { store, target, migration }: FoundMigration,
+  flags: Flags,
+): Promise<Readonly<Partial<Inputs>>> {
+  const { name, state, spec, damage } = migration;
+  const record = damage ? "damaged record" : state;
+  await confirm(`Delete the migration ${name} (${record}), its slots, publications and records?`, flags.yes ?? false);
+  if (damage) {
+    // The records of its databases name the objects. Flags or the environment name the source, if its own record is damaged.
+    const source = await resolveSource(flags, spec.source.host === "" ? {} : spec.source);
+    const maintenanceDatabase = flags.maintenanceDatabase ?? usualMaintenanceDatabase;
+    return { migrationName: name, maintenanceDatabase, source, target };
+  }
+  const isOnSource = (await readDatabases(store, name)).some(hasObjectsOnSource);
   return isOnSource ? recordedInputs(migration, target, flags) : inputsWithoutSource(migration, target);
 }
+
+const hasObjectsOnSource = ({ slot, publications, fences, hasRollbackReplication }: DatabaseRecord): boolean =>
+  slot !== undefined || publications.length > 0 || fences.source !== undefined || hasRollbackReplication;

@@ -33,16 +33,30 @@ export async function withMigration<T>(flags: MigrationFlags, run: (found: Found
   return withMigrationAt(await addressOf(target), name, run);
 }
 
+/** As {@link withMigration}, also with a damaged record. @throws NotFoundError */
+export async function withAnyMigration<T>(
+  flags: MigrationFlags,
+  run: (found: FoundMigration) => Promise<T>,
+): Promise<T> {
+  const { name, target } = readMigrationFlags(flags);
+  return withRecordAt(await addressOf(target), name, run);
+}
+
 /** As {@link withMigration}, for a target that is resolved already. */
 export const withMigrationAt = <T>(
   address: StoreAddress,
   name: string,
   run: (found: FoundMigration) => Promise<T>,
 ): Promise<T> =>
+  withRecordAt(address, name, (found) => {
+    if (found.migration.damage) throw found.migration.damage;
+    return run(found);
+  });
+
+const withRecordAt = <T>(address: StoreAddress, name: string, run: (found: FoundMigration) => Promise<T>): Promise<T> =>
   withExistingStore(address, "command", async (store) => {
     const { target } = address;
     const migration = store && (await findMigration(store, name));
-    if (migration?.damage) throw migration.damage;
     if (migration) return run({ store, target, migration });
     throw new NotFoundError(`no migration ${name} is recorded on ${target.host}:${target.port}`, {
       remedy: `list the existing ones with pg-migration list --filter All${hintAt(store)}`,
