@@ -12,7 +12,8 @@ describe("pg-migration check-target", () => {
   let name: string;
 
   before(async () => {
-    lab = await Lab.start();
+    const parameters = { track_io_timing: "on", shared_preload_libraries: "pg_stat_statements" };
+    lab = await Lab.start({ target: { parameters } });
     command = await CommandLine.in(lab);
     database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
     await resource.create(lab.inputs([database], { databaseNames: { [database]: "renamed" } }));

@@ -38,4 +38,34 @@ export const targetCheckCodes = {
     remedy: "ALTER TABLE <table> RESET (autovacuum_enabled)",
     privilege: "ownership of the table",
   },
+  "PGM-821": {
+    meaning: "autovacuum is off on the target",
+    severity: "Failed",
+    remedy: "set autovacuum to on",
+    privilege: "superuser, or the service's server parameters",
+  },
+  "PGM-822": {
+    meaning: "a parameter of the target has a value that is recommended only while data is restored",
+    severity: "Warning",
+    remedy: "set max_wal_size, checkpoint_timeout or maintenance_work_mem for the workload",
+    privilege: "superuser, or the service's server parameters",
+  },
+  "PGM-823": {
+    meaning: "Azure's PgBouncer is off",
+    severity: "Warning",
+    remedy: "set pgbouncer.enabled to true if applications have no pool of their own, and connect to port 6432",
+    privilege: "Contributor of the flexible server",
+  },
+  "PGM-824": {
+    meaning: "track_io_timing is off on the target",
+    severity: "Warning",
+    remedy: "set track_io_timing to on",
+    privilege: "superuser, or the service's server parameters",
+  },
+  "PGM-825": {
+    meaning: "pg_stat_statements is not loaded on the target, or records nothing",
+    severity: "Warning",
+    remedy: "set pg_stat_statements.track to top",
+    privilege: "superuser, or the service's server parameters",
+  },
 } as const satisfies Catalogue;

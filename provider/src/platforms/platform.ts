@@ -45,8 +45,11 @@ export interface Platform {
   readonly documentation: readonly string[];
 }
 
-/** Parameters that take effect when the configuration is loaded again. The others of a migration need a restart. */
-const reloadable: readonly string[] = ["idle_replication_slot_timeout", "max_slot_wal_keep_size"];
+/** Parameters that take effect when the configuration is loaded again. The others that findings name need a restart. */
+const reloadable: readonly string[] = [
+  ...["idle_replication_slot_timeout", "max_slot_wal_keep_size", "autovacuum", "max_wal_size", "checkpoint_timeout"],
+  ...["maintenance_work_mem", "pgbouncer.enabled", "track_io_timing", "pg_stat_statements.track"],
+];
 
 export const needsRestart = (parameters: readonly ServerParameter[]): boolean =>
   parameters.some(({ name }) => !reloadable.includes(name));

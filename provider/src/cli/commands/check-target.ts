@@ -3,7 +3,9 @@ import type { Problem } from "../../findings.js";
 import { inputsWithoutSource } from "../migration/recorded-inputs.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { hasEnded } from "../../status.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { checkDatabase } from "../../target-checks/check-database.js";
+import { checkParameters } from "../../target-checks/server-parameters.js";
 import { exitCodes } from "../exit-code.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
@@ -27,11 +29,12 @@ export function addCheckTarget(program: Command): void {
     .action((flags: MigrationFlags & OutputFlags) => withMigration(flags, (found) => checkTarget(found, flags)));
 }
 
-async function checkTarget({ migration, target }: FoundMigration, flags: OutputFlags): Promise<void> {
+async function checkTarget({ store, migration, target }: FoundMigration, flags: OutputFlags): Promise<void> {
   if (!hasEnded(migration.state))
     writeMessage(`${migration.name} has not ended (${migration.state}): its end may resolve findings`);
   const inputs = inputsWithoutSource(migration, target);
-  const problems: Problem[] = [];
+  const options = { database: store.database, purpose: "check target" };
+  const problems: Problem[] = await withSession(target, options, checkParameters);
   for (const database of inputs.dbsToMigrate)
     problems.push(...(await checkDatabase(target, targetDatabase(inputs, database))));
   await print(flags, problems, () => (problems.length === 0 ? "no problems" : formatFindings(problems)));
