@@ -220,6 +220,42 @@ describe("the dashboard's page", function () {
     assert.deepEqual(await barriers(page), []);
   });
 
+  it("starts, verifies and cuts over one of two databases by clicking, and drops the rollback", async () => {
+    const sql = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)";
+    const names = [await lab.database(sql), await lab.database(sql)] as const;
+    const resource = declare();
+    await resource.create(lab.inputs(names, { migrationMode: "Online", startDataMigration: false, rollback: "keep" }));
+    const page = await open(dashboard.url);
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    const click = async (label: string, agree: string): Promise<void> => {
+      await page.getByRole("button", { name: label, exact: true }).click();
+      await page.getByRole("dialog").getByRole("button", { name: agree, exact: true }).click();
+      await page.getByRole("dialog").waitFor({ state: "hidden" });
+    };
+    const subState = async (): Promise<string> => (await resource.refresh()).currentSubStateDetails.currentSubState;
+    await click("Start copying", "Start now");
+    await click("Verify now", "Compare all rows");
+    await until("both databases are compared", async () =>
+      Object.values((await resource.refresh()).currentSubStateDetails.dbDetails).every(
+        ({ verification }) => verification?.state === "equal",
+      ),
+    );
+    await page.getByRole("button", { name: "Cut over", exact: true }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("checkbox", { name: names[1] }).uncheck();
+    assert.deepEqual(await barriers(page), []);
+    await dialog.getByRole("button", { name: "Cut over now" }).click();
+    await until("the first database is cut over", async () => {
+      const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
+      return dbDetails[names[0]]!.migrationState === "Succeeded";
+    });
+    assert.equal(await subState(), "WaitingForCutoverTrigger", "the other database is not cut over");
+    await click("Cut over", "Cut over now");
+    await click("Drop the rollback", "Drop it now");
+    await page.locator(".title").getByText("Succeeded").waitFor();
+    assert.equal(await subState(), "Completed");
+  });
+
   it("shows the progress of a copy: bars, tables and throughput", async () => {
     const database = await lab.database(
       // Slow: the copy takes 5 s, so that the page shows it in progress.

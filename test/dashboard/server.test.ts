@@ -11,6 +11,7 @@ import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/se
 import { Lab } from "../support/lab";
 import { strictlyParsed } from "../support/report";
 import { Resource } from "../support/resource";
+import { until } from "../support/until";
 
 interface Answer {
   readonly status: number;
@@ -99,6 +100,55 @@ describe("the dashboard's server", () => {
     assert.equal(await status("/api/migrations", { cookie, origin: "http://evil.example" }), 403);
     assert.equal(await status("/../server.js", { cookie }), 404);
     assert.equal(await status("/", bearer, "DELETE"), 405);
+  });
+
+  it("changes a migration as the resource does, one database at a time", async () => {
+    const sql = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)";
+    const names = [await lab.database(sql), await lab.database(sql)] as const;
+    const resource = new Resource();
+    await resource.create(
+      lab.inputs([], { migrationMode: "Online", waitForConfirmation: true, startDataMigration: false }),
+    );
+    const post = async (action: string): Promise<unknown> => {
+      const { status: code, text } = await ask(
+        `/api/migrations/${String(resource.inputs.migrationName)}/${action}`,
+        bearer,
+        "POST",
+      );
+      return code === 202 ? code : [code, text];
+    };
+    const waits = (subState: string): Promise<void> =>
+      until(
+        `it is in ${subState}`,
+        async () => (await resource.refresh()).currentSubStateDetails.currentSubState === subState,
+      );
+    const stateOf = (name: string): string => resource.status.currentSubStateDetails.dbDetails[name]!.migrationState;
+    try {
+      assert.deepEqual(await post("window?start=soon"), [
+        400,
+        '{"error":"migrationWindowStartTimeInUtc: give a time in UTC, such as 2030-01-31T22:00:00Z"}',
+      ]);
+      assert.equal(await post(`databases?database=${names[0]}&database=${names[1]}`), 202);
+      await waits("WaitingForDataMigrationScheduling");
+      assert.equal(await post("start"), 202);
+      await waits("WaitingForCutoverTrigger");
+      assert.equal(await post("verify"), 202);
+      await until("both are compared", async () =>
+        Object.values((await resource.refresh()).currentSubStateDetails.dbDetails).every(
+          ({ verification }) => verification?.state === "equal",
+        ),
+      );
+      assert.equal(await post("rollback-keep"), 202);
+      assert.equal(await post(`cancel?database=${names[1]}`), 202);
+      await until("one database is canceled", async () => (await resource.refresh(), stateOf(names[1]) === "Canceled"));
+      assert.equal(stateOf(names[0]), "WaitingForCutoverTrigger");
+      assert.equal(await post(`cutover?database=${names[0]}`), 202);
+      await waits("WaitingForRollbackDecision");
+      assert.equal(await post("rollback-drop"), 202);
+      await until("it has succeeded", async () => (await resource.refresh()).state === "Succeeded");
+    } finally {
+      await resource.destroy();
+    }
   });
 
   it("signs a browser in with the token alone", async () => {

@@ -52,11 +52,16 @@ const get = ({ id, summary, answer, isNamed = false }: Operation): object => ({
   },
 });
 
-const post = (id: string, summary: string): object => ({
+const databaseParameter = {
+  ...{ name: "database", in: "query", description: "one or more databases; all without it" },
+  schema: { type: "array", items: { type: "string" } },
+};
+
+const post = (id: string, summary: string, ...parameters: readonly object[]): object => ({
   post: {
     operationId: id,
     summary,
-    parameters: ofMigration.parameters,
+    parameters: [...ofMigration.parameters, ...parameters],
     responses: {
       202: json("Requested: the worker carries it out", z.object({ requested: z.string() })),
       ...ofMigration.responses,
@@ -135,8 +140,23 @@ export const openApi = {
       answer: "text/html",
       isNamed: true,
     }),
-    "/api/migrations/{name}/cutover": post("cutOver", "Cut over an online migration"),
-    "/api/migrations/{name}/cancel": post("cancel", "Cancel a migration"),
+    "/api/migrations/{name}/cutover": post("cutOver", "Cut over an online migration", databaseParameter),
+    "/api/migrations/{name}/cancel": post("cancel", "Cancel a migration", databaseParameter),
+    "/api/migrations/{name}/verify": post("verify", "Compare all rows while writes continue"),
+    "/api/migrations/{name}/rollback-keep": post("keepRollback", "Keep a rollback replication after the cutover"),
+    "/api/migrations/{name}/rollback-return": post("returnToSource", "Make the source primary again"),
+    "/api/migrations/{name}/rollback-drop": post("dropRollback", "End the rollback replication"),
+    "/api/migrations/{name}/databases": post("setDatabases", "Name the databases to migrate", {
+      ...databaseParameter,
+      ...{ required: true, description: "one or more databases" },
+    }),
+    "/api/migrations/{name}/setup-replication": post("setUpReplication", "Configure the source for replication"),
+    "/api/migrations/{name}/overwrite": post("overwrite", "Allow to replace databases on the target"),
+    "/api/migrations/{name}/start": post("start", "Start to copy"),
+    "/api/migrations/{name}/window": post("moveWindow", "Move the start of the migration window", {
+      ...{ name: "start", in: "query", required: true, description: "ISO 8601, in UTC" },
+      schema: { type: "string", format: "date-time" },
+    }),
     "/api/events": { get: stream },
     "/metrics": {
       get: {

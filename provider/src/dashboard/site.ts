@@ -1,9 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { NotFoundError, RefusedError, messageOf } from "../errors.js";
+import { InvalidInputError, NotFoundError, RefusedError, messageOf } from "../errors.js";
 import { migrationResource } from "../display/migration-resource.js";
 import { findMigration, listMigrations } from "../store/list-migrations.js";
 import { changeMigration } from "../resource/changes/change-migration.js";
-import type { MigrationChange } from "../resource/changes/migration-change.js";
 import { readReport } from "../report/read-report.js";
 import { renderReport } from "../report/render-report.js";
 import type { MigrationReport } from "../report/report-schema.js";
@@ -21,6 +20,7 @@ import type { PageSettings } from "./messages.js";
 import { metricsText } from "./metrics.js";
 import { openApi } from "./openapi.js";
 import type { Records } from "./records.js";
+import { isChange, requestedChange } from "./requested-change.js";
 import { parseRequestTarget, type RequestTarget } from "./request-target.js";
 
 export interface SiteOptions {
@@ -65,11 +65,6 @@ const getRoutes: ReadonlyMap<string, GetRoute> = new Map<string, GetRoute>([
   ["history", async (store, name) => ((await findMigration(store, name)) ? readSamples(store, name) : undefined)],
   ["report", readReport],
   ["report.html", readReport],
-]);
-
-const postRoutes: ReadonlyMap<string, MigrationChange> = new Map<string, MigrationChange>([
-  ["cutover", { triggerCutover: true }],
-  ["cancel", { cancel: true }],
 ]);
 
 const json = (status: number, answer: unknown, headers: Readonly<Record<string, string>> = {}): Reply => ({
@@ -119,7 +114,7 @@ export class Site {
       return json(decision.status, { error: decision.reason }, headers);
     }
     if (isRead) return this.#get(path, request.method === "HEAD");
-    if (request.method === "POST") return this.#post(path);
+    if (request.method === "POST") return this.#post(target);
     return methodNotAllowed("GET, HEAD, POST");
   }
 
@@ -153,7 +148,7 @@ export class Site {
     }
     const { name, action } = migrationPath(path);
     if (name === undefined) return notFound;
-    if (postRoutes.has(action)) return methodNotAllowed("POST");
+    if (isChange(action)) return methodNotAllowed("POST");
     const read = getRoutes.get(action);
     if (!read) return notFound;
     const found = await records.readShared<unknown>(path, undefined, (store) => read(store, name));
@@ -161,13 +156,13 @@ export class Site {
     return action === "report.html" ? reportReply(found as MigrationReport) : json(200, found);
   }
 
-  async #post(path: string): Promise<Reply> {
+  async #post({ path, query }: RequestTarget): Promise<Reply> {
     const { access, records, settings } = this.options;
     if (path === "/api/session") return json(200, { status: "signed in" }, { "set-cookie": access.cookie });
     const { name, action } = migrationPath(path);
     if (name === undefined) return notFound;
     if (getRoutes.has(action)) return methodNotAllowed("GET, HEAD");
-    const change = postRoutes.get(action);
+    const change = requestedChange(action, query);
     if (!change) return notFound;
     if (settings.readOnly) return json(403, { error: "this dashboard is read-only" });
     const isRequested = await records.read(false, async (store) => {
@@ -208,11 +203,12 @@ const reportReply = (report: MigrationReport): Reply => ({
 
 /** Splits `/api/migrations/<name>[/<action>]`. */
 function migrationPath(path: string): { readonly name: string | undefined; readonly action: string } {
-  const [, name, action = ""] = /^\/api\/migrations\/([A-Za-z0-9-]+)(?:\/([a-z]+(?:\.html)?))?$/.exec(path) ?? [];
+  const [, name, action = ""] = /^\/api\/migrations\/([A-Za-z0-9-]+)(?:\/([a-z-]+(?:\.html)?))?$/.exec(path) ?? [];
   return { name, action };
 }
 
 function statusOf(error: unknown): number {
+  if (error instanceof InvalidInputError) return 400;
   if (error instanceof NotFoundError) return 404;
   return error instanceof RefusedError ? 409 : 503;
 }

@@ -1,8 +1,9 @@
 import type { MigrationResource } from "../../../display/migration-resource.js";
-import { hasEnded } from "../../../status.js";
+import { hasDatabaseEnded, hasEnded, type DatabaseState } from "../../../status.js";
 import type { EventRecord } from "../../../store/read-events.js";
 import type { TableRecord } from "../../../store/read-tables.js";
 import type { HistorySample, PageSettings } from "../../messages.js";
+import { databasesQuery, pageActions, type PageAction } from "./actions.js";
 import { confirm } from "../components/confirm.js";
 import { cutoverPart } from "./cutover.js";
 import { DatabasesPart } from "./databases.js";
@@ -141,9 +142,12 @@ export class MigrationView {
       this.#actions.append(
         button("Cut over", () => this.#confirmCutover(), "main"),
         button("Cancel migration", () => this.#confirmCancel()),
+        ...pageActions.map((action) => button(action.label, () => this.#confirm(action))),
       );
-    const [cutover, cancel] = [...this.#actions.querySelectorAll("button")];
-    const isFollowing = currentStatus.currentSubStateDetails?.currentSubState === "WaitingForCutoverTrigger";
+    const [cutover, cancel, ...others] = [...this.#actions.querySelectorAll("button")];
+    const subState = currentStatus.currentSubStateDetails?.currentSubState;
+    const isFollowing = subState === "WaitingForCutoverTrigger";
+    for (const [i, { subState: shownIn }] of pageActions.entries()) others[i]!.hidden = shownIn !== subState;
     cutover!.hidden = migrationMode === "Offline";
     cutover!.disabled = !isFollowing;
     cancel!.disabled = hasEnded(currentStatus.state ?? "InProgress");
@@ -158,7 +162,15 @@ export class MigrationView {
         "The worker applies all earlier commits, updates the sequences, compares both sides, and drops the slot and the publication. This cannot be undone.",
       ],
       agree: "Cut over now",
-      run: () => this.#request("cutover"),
+      choices: this.#databasesIn((state) => state === "WaitingForCutoverTrigger"),
+      run: (chosen) =>
+        this.#request(
+          "cutover",
+          databasesQuery(
+            chosen,
+            this.#databasesIn(() => true),
+          ),
+        ),
     });
   }
 
@@ -177,12 +189,36 @@ export class MigrationView {
         "Data that was copied stays on the target.",
       ],
       agree: "Cancel the migration",
-      run: () => this.#request("cancel"),
+      choices: this.#databasesIn((state) => !hasDatabaseEnded(state)),
+      run: (chosen) =>
+        this.#request(
+          "cancel",
+          databasesQuery(
+            chosen,
+            this.#databasesIn(() => true),
+          ),
+        ),
     });
   }
 
-  async #request(action: "cutover" | "cancel"): Promise<void> {
-    const response = await fetch(`/api/migrations/${this.name}/${action}`, { method: "POST" });
+  #confirm({ path, label, agree, lines, query }: PageAction): void {
+    confirm({
+      title: `${label}: ${this.name}?`,
+      lines: () => lines,
+      agree,
+      run: () => this.#request(path, query?.()),
+    });
+  }
+
+  #databasesIn(isWanted: (state: DatabaseState) => boolean): string[] {
+    return Object.values(this.#migration?.currentStatus.currentSubStateDetails?.dbDetails ?? {})
+      .filter(({ migrationState }) => isWanted(migrationState))
+      .map(({ databaseName }) => databaseName);
+  }
+
+  async #request(action: string, query = new URLSearchParams()): Promise<void> {
+    const path = `/api/migrations/${this.name}/${action}`;
+    const response = await fetch(query.size > 0 ? `${path}?${query.toString()}` : path, { method: "POST" });
     if (response.ok) return;
     const { error } = (await response.json()) as { error: string };
     throw new Error(error);
