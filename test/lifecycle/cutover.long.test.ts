@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { assertSameContent } from "../support/content";
+import { endpointOf } from "../cdc/scene";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -55,5 +57,30 @@ describe("a cutover", () => {
     );
     await assertSameContent(...lab.places(database));
     await resource.destroy();
+  });
+
+  it("completes the target before it reads the source for the last time", async () => {
+    await lab.target.query("REVOKE SET ON PARAMETER session_replication_role FROM azure_pg_admin");
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE TABLE refers (id int PRIMARY KEY, t int REFERENCES t)",
+    );
+    const proxy = await CuttableProxy.to(endpointOf(lab.source.login));
+    try {
+      const source = { ...proxy.endpoint, sslMode: "Disable" };
+      const resource = await lab.follow([database], { source, verification: "none" });
+      const foreignKeys = "SELECT FROM pg_constraint WHERE contype = 'f' AND convalidated";
+      assert.equal((await lab.queryTarget(database, foreignKeys)).length, 0, "the foreign key is deferred");
+      const held = proxy.hold("compare");
+      const cutOver = resource.update({ triggerCutover: true });
+      await held.first;
+      const present = await lab.queryTarget(database, foreignKeys).finally(() => held.letGo());
+      assert.equal(present.length, 1);
+      assert.equal((await cutOver).state, "Succeeded");
+      await assertSameContent(...lab.places(database));
+      await resource.destroy();
+    } finally {
+      await proxy.close();
+      await lab.target.query("GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin");
+    }
   });
 });
