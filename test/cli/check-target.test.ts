@@ -12,10 +12,11 @@ describe("pg-migration check-target", () => {
   let name: string;
 
   before(async () => {
-    const parameters = { track_io_timing: "on", shared_preload_libraries: "pg_stat_statements" };
-    lab = await Lab.start({ target: { parameters } });
+    const preload = { shared_preload_libraries: "pg_stat_statements" };
+    const parameters = { ...preload, track_io_timing: "on" };
+    lab = await Lab.start({ source: { parameters: preload }, target: { parameters } });
     command = await CommandLine.in(lab);
-    database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
+    database = await lab.database("CREATE TABLE waits (seconds float8); INSERT INTO waits VALUES (0)");
     await resource.create(lab.inputs([database], { databaseNames: { [database]: "renamed" } }));
     name = resource.inputs.migrationName as string;
   });
@@ -31,7 +32,8 @@ describe("pg-migration check-target", () => {
 
   it("finds nothing in a database that was just migrated", async () => {
     const { code, stdout, stderr } = await check("-o", "json");
-    assert.deepEqual([code, JSON.parse(stdout), stderr], [0, [], ""]);
+    assert.deepEqual([code, JSON.parse(stdout)], [0, []]);
+    assert.match(stderr, /^the times of queries are not compared: password: missing for postgres@/);
   });
 
   it("prints warnings with their remedies and exits with 0", async () => {
@@ -50,6 +52,31 @@ describe("pg-migration check-target", () => {
     assert.equal(code, 6);
     const [problem] = JSON.parse(stdout) as Problem[];
     assert.deepEqual([problem!.code, problem!.remedy], ["PGM-812", 'REINDEX INDEX CONCURRENTLY "public"."late_v"']);
+  });
+
+  it("compares the times of queries, if both sides have recorded them", async () => {
+    const without = await command.run(["check-target", "--name", name]);
+    assert.match(without.stderr, /pg_stat_statements is not installed in db_\w+ on the source, or not loaded/);
+    await lab.querySource(database, "CREATE EXTENSION pg_stat_statements");
+    await lab.target.query("CREATE EXTENSION pg_stat_statements", { database: "renamed" });
+    await lab.queryTarget("renamed", "UPDATE waits SET seconds = 0.2");
+    const query = "SELECT pg_sleep(seconds) FROM waits WHERE seconds <> 7";
+    await lab.querySource(database, "SELECT pg_stat_statements_reset()");
+    for (let i = 0; i < 100; i++) await lab.querySource(database, query);
+    for (let i = 0; i < 10; i++) await lab.queryTarget("renamed", query);
+    const { stdout, stderr } = await command.run(["check-target", "--name", name, "-o", "json"]);
+    assert.equal(stderr, "");
+    const slower = (JSON.parse(stdout) as Problem[]).filter(({ code }) => code === "PGM-831");
+    assert.deepEqual(
+      slower.map((one) => [one.database, one.remedy]),
+      [
+        [
+          "renamed",
+          "compare the plans on both servers: EXPLAIN (GENERIC_PLAN) SELECT pg_sleep(seconds) FROM waits WHERE seconds <> $1",
+        ],
+      ],
+    );
+    assert.match(slower[0]!.message, /instead of \d+\.\d{3} ms \(100 calls\)/);
   });
 
   it("exits with 3 for an unknown migration", async () => {

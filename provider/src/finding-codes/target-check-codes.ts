@@ -68,4 +68,10 @@ export const targetCheckCodes = {
     remedy: "set pg_stat_statements.track to top",
     privilege: "superuser, or the service's server parameters",
   },
+  "PGM-831": {
+    meaning: "a query takes at least twice as long on the target as on the source, on average",
+    severity: "Warning",
+    remedy: "compare the plans with EXPLAIN on both servers",
+    privilege: "pg_read_all_stats on both servers, to see the queries of other roles",
+  },
 } as const satisfies Catalogue;

@@ -1,35 +1,42 @@
 import type { Command } from "commander";
+import { InvalidInputError, RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import type { Problem } from "../../findings.js";
 import { inputsWithoutSource } from "../migration/recorded-inputs.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { hasEnded } from "../../status.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { checkDatabase } from "../../target-checks/check-database.js";
+import { compareQueryTimes } from "../../target-checks/compare-query-times.js";
 import { checkParameters } from "../../target-checks/server-parameters.js";
 import { exitCodes } from "../exit-code.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
 import { formatFindings } from "../output/problem-lines.js";
+import { addSourceOptions, resolveSource, type SourceFlags } from "../options/server-options.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import { writeMessage } from "../output/terminal.js";
+
+type Flags = MigrationFlags & SourceFlags & OutputFlags;
 
 const examples = `
 Examples:
   pg-migration check-target --service prod --name crm
   pg-migration check-target --service prod --name crm -o json
 
-Reads only the catalogue, and changes nothing. Exits with 6 when a finding has
+Reads only the catalogue, and changes nothing. With the source's password, it also
+compares the times of queries in pg_stat_statements on both sides. Exits with 6 when a finding has
 failed.`;
 
 export function addCheckTarget(program: Command): void {
   const command = program.command("check-target").description("check the target's databases after the migration");
-  addMigrationOptions(command);
+  addSourceOptions(addMigrationOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table")
     .addHelpText("after", examples)
-    .action((flags: MigrationFlags & OutputFlags) => withMigration(flags, (found) => checkTarget(found, flags)));
+    .action((flags: Flags) => withMigration(flags, (found) => checkTarget(found, flags)));
 }
 
-async function checkTarget({ store, migration, target }: FoundMigration, flags: OutputFlags): Promise<void> {
+async function checkTarget(found: FoundMigration, flags: Flags): Promise<void> {
+  const { store, migration, target } = found;
   if (!hasEnded(migration.state))
     writeMessage(`${migration.name} has not ended (${migration.state}): its end may resolve findings`);
   const inputs = inputsWithoutSource(migration, target);
@@ -37,6 +44,28 @@ async function checkTarget({ store, migration, target }: FoundMigration, flags: 
   const problems: Problem[] = await withSession(target, options, checkParameters);
   for (const database of inputs.dbsToMigrate)
     problems.push(...(await checkDatabase(target, targetDatabase(inputs, database))));
+  problems.push(...(await slowerQueries(found, flags)));
   await print(flags, problems, () => (problems.length === 0 ? "no problems" : formatFindings(problems)));
   if (problems.some(({ state }) => state === "Failed")) process.exitCode = exitCodes.validationFailed;
+}
+
+/** PGM-831. A message reports what cannot be compared, because a login or pg_stat_statements is missing. */
+async function slowerQueries({ migration: { spec }, target }: FoundMigration, flags: Flags): Promise<Problem[]> {
+  const [source] = await orMessage(async () => [await resolveSource(flags, spec.source)]);
+  const problems: Problem[] = [];
+  for (const database of source ? spec.dbsToMigrate : []) {
+    const place = { endpoint: target, database: targetDatabase(spec, database) };
+    problems.push(...(await orMessage(() => compareQueryTimes({ endpoint: source!, database }, place))));
+  }
+  return problems;
+}
+
+async function orMessage<T>(run: () => Promise<T[]>): Promise<T[]> {
+  try {
+    return await run();
+  } catch (error) {
+    if (![InvalidInputError, RefusedError, UnreachableError].some((type) => error instanceof type)) throw error;
+    writeMessage(`the times of queries are not compared: ${messageOf(error)}`);
+    return [];
+  }
 }
