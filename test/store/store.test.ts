@@ -181,6 +181,28 @@ describe("the store", () => {
     await store.close();
   });
 
+  it("keeps both of two changes that are made at the same time", async () => {
+    const inputs = lab.inputs(["one", "two"], { migrationName: "changed", migrationMode: "Online" });
+    const stores = await Promise.all(Array.from({ length: 2 }, () => Store.open(address(), "test")));
+    await insertMigration(stores[0]!, specOf(parseInputs(inputs)));
+    const lock = await lab.target.connect("postgres");
+    await lock.query("BEGIN; SELECT FROM pgmigration.migration WHERE name = 'changed' FOR UPDATE");
+    const changes = ["one", "two"].map((database, index) =>
+      changeMigration(stores[index]!, "changed", { triggerCutover: true, dbsToTriggerCutoverOn: [database] }),
+    );
+    await until("both wait for the record", async () => {
+      const waiting =
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%pgmigration.migration%'";
+      return (await lab.target.query(waiting)).length === 2;
+    });
+    await lock.end();
+    await Promise.all(changes);
+    const [changed] = (await listMigrations(stores[0]!)).filter(({ name }) => name === "changed");
+    assert.deepEqual([...changed!.spec.dbsToTriggerCutoverOn].sort(), ["one", "two"]);
+    await deleteMigration(stores[0]!, "changed");
+    for (const store of stores) await store.close();
+  });
+
   it("completes a spec that an earlier version has recorded", async () => {
     const store = await Store.open(address(), "test");
     const { cutoverVerificationBudget, reconnectFor, ...known } = spec("older");

@@ -4,6 +4,7 @@ import { specOf, type Inputs, type MigrationSpec } from "../inputs/inputs.js";
 import { hasEnded } from "../status.js";
 import {
   forgetDatabases,
+  lockMigration,
   readDatabases,
   readMigration,
   restartMigration,
@@ -24,12 +25,13 @@ import { differingIdentity } from "./ownership/identity.js";
  *
  * @throws RefusedError when the record belongs to another migration, or an input can no longer change
  */
-export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
-  const name = inputs.migrationName;
-  const spec = specOf(inputs);
+export async function applyInputs(store: Store, program: Inputs): Promise<void> {
+  const name = program.migrationName;
   const found = await readMigration(store, name);
-  const foreign = found ? differingIdentity(found.spec, spec) : [];
-  if (!found || foreign.length > 0) throw refuseOther(inputs, foreign);
+  const foreign = found ? differingIdentity(found.spec, specOf(program)) : [];
+  if (!found || foreign.length > 0) throw refuseOther(program, foreign);
+  const inputs = withRecordedDatabases(program, found.spec);
+  const spec = specOf(inputs);
   await refuseFixed(store, found, spec);
   // A worker has validated the former inputs.
   if (differingCopyInputs(found.spec, spec).length > 0) await stopWorker(store, name);
@@ -39,10 +41,15 @@ export async function applyInputs(store: Store, inputs: Inputs): Promise<void> {
   const record = (await readMigration(store, name)) ?? found;
   // One transaction: a worker that read the cutover request before the new spec would cut over with the old spec.
   await store.atOnce(async () => {
+    await lockMigration(store, name);
     await recordSpec(store, record, inputs, spec);
     await recordRequests(store, inputs);
   });
 }
+
+/** If the program names no databases, the command or the dashboard has named them. */
+const withRecordedDatabases = (program: Inputs, { dbsToMigrate, dbsToMigratePatterns }: MigrationSpec): Inputs =>
+  program.dbsToMigrate.length > 0 ? program : { ...program, dbsToMigrate, dbsToMigratePatterns };
 
 export const refuseOther = (inputs: Inputs, properties: readonly string[]): RefusedError =>
   new RefusedError(

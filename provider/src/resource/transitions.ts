@@ -5,21 +5,33 @@ import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay, type CopyInp
 
 /** The inputs before and after a change. */
 interface Change {
-  readonly before: CopyInputs & Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate">;
-  readonly after: CopyInputs &
-    Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate" | "dbsToCancelMigrationOn">;
+  readonly before: TransitionInputs;
+  readonly after: TransitionInputs;
 }
+
+type TransitionInputs = CopyInputs &
+  Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate" | "dbsToCancelMigrationOn">;
 
 /** Whether a change may be impossible in some states, so that the migration's state has to be read. */
 export const dependsOnState = ({ before, after }: Change): boolean =>
   before.triggerCutover !== after.triggerCutover ||
-  (after.cancel && !before.cancel) ||
+  newlyCanceled({ before, after }, after.dbsToMigrate).length > 0 ||
   (before.rollback !== after.rollback && after.rollback !== "drop") ||
   removedDatabases({ before, after }).length > 0 ||
   differingCopyInputs(before, after).length > 0;
 
 const removedDatabases = ({ before, after }: Change): string[] =>
   before.dbsToMigrate.filter((name) => !after.dbsToMigrate.includes(name));
+
+/** @param all the databases of the migration */
+function newlyCanceled({ before, after }: Change, all: readonly string[]): string[] {
+  const canceledBy = ({ cancel, dbsToCancelMigrationOn: names }: TransitionInputs): readonly string[] => {
+    if (!cancel) return [];
+    return names.length > 0 ? names : all;
+  };
+  const known = canceledBy(before);
+  return canceledBy(after).filter((name) => !known.includes(name));
+}
 
 /** Changes that are impossible in the migration's state, with the code of Azure's service if it has one. */
 export function impossibleTransitions({ before, after }: Change, status: MigrationStatus): InputFailure[] {
@@ -44,10 +56,9 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
     refuse("rollback", "no rollback replication exists: it starts at the cutover if rollback is keep");
   if (before.rollback !== after.rollback && after.rollback === "keep" && isOver)
     refuse("rollback", `the migration has ended (${state}): rollback replication starts at the cutover; remove it`);
-  const canceled = after.dbsToCancelMigrationOn.length > 0 ? after.dbsToCancelMigrationOn : Object.keys(dbDetails);
+  const canceled = newlyCanceled({ before, after }, Object.keys(dbDetails));
   const kept = canceled.filter((name) => dbDetails[name]?.rollbackReplication !== undefined);
-  if (after.cancel && !before.cancel && kept.length > 0)
-    refuse("cancel", `${kept.join(", ")} has been cut over; set rollback to return, or to drop`);
+  if (kept.length > 0) refuse("cancel", `${kept.join(", ")} has been cut over; set rollback to return, or to drop`);
   if (after.cancel && !before.cancel && state === "Succeeded")
     refuse("cancel", "the migration has succeeded: there is nothing to cancel; remove it");
   const phases = Object.values(dbDetails).map(({ migrationOperation }) => migrationOperation);

@@ -232,6 +232,11 @@ export async function retryDatabases(store: Store, migration: string, databases:
   );
 }
 
+/** Locks a migration's record until the end of the transaction, so that two changes do not overwrite each other. */
+export async function lockMigration(store: Store, migration: string): Promise<void> {
+  await store.query("SELECT FROM pgmigration.migration WHERE name = $1 FOR NO KEY UPDATE", [migration]);
+}
+
 /**
  * Replaces the spec while a worker continues. A wait that a property may release is ended; the worker waits again if
  * the spec does not suffice.

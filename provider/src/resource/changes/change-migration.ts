@@ -6,7 +6,7 @@ import { usesToken } from "../../postgres/authentication/authentication.js";
 import { hasEnded } from "../../status.js";
 import { findMigration, type MigrationSummary } from "../../store/list-migrations.js";
 import { readStatus } from "../../store/read-status.js";
-import { updateSpec } from "../../store/records.js";
+import { lockMigration, updateSpec } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 import { recordRequests } from "../apply-inputs.js";
 import { impossibleTransitions } from "../transitions.js";
@@ -25,29 +25,30 @@ export interface ChangeOptions {
  * @throws NotFoundError, RefusedError, InvalidInputError when nothing was changed
  * @example await changeMigration(store, "crm", { triggerCutover: true, dbsToTriggerCutoverOn: ["orders"] });
  */
-export async function changeMigration(
+export function changeMigration(
   store: Store,
   name: string,
   change: MigrationChange,
   options: ChangeOptions = {},
 ): Promise<MigrationSpec> {
-  const { spec } = await requireOpen(store, name, change, options);
-  refuseForMode(spec, change);
-  const changed = changedSpec(spec, change);
-  refuseInvalid(spec, changed);
-  await refuseImpossible(store, spec, changed);
-  await store.atOnce(async () => {
+  return store.atOnce(async () => {
+    await lockMigration(store, name);
+    const { spec } = await requireOpen(store, name, change, options);
+    refuseForMode(spec, change);
+    const changed = changedSpec(spec, change);
+    refuseInvalid(spec, changed);
+    await refuseImpossible(store, spec, changed);
     await updateSpec(store, changed);
     await recordRequests(store, changed);
+    return changed;
   });
-  return changed;
 }
 
 /** @throws NotFoundError, or RefusedError when the migration has ended */
 export async function requireOpen(
   store: Store,
   name: string,
-  { triggerCutover }: MigrationChange,
+  { triggerCutover, cancel }: MigrationChange,
   { resumes = false }: ChangeOptions,
 ): Promise<MigrationSummary> {
   const migration = await findMigration(store, name);
@@ -58,6 +59,10 @@ export async function requireOpen(
   if (migration.damage) throw migration.damage;
   const { state } = migration;
   const hasFailed = state === "Failed" || state === "ValidationFailed";
+  if (state === "ValidationFailed" && cancel)
+    throw new RefusedError(`the migration ${name} did not pass its validation: there is nothing to cancel`, {
+      remedy: "remove it: pg-migration delete",
+    });
   if (!hasEnded(state) || (hasFailed && resumes)) return migration;
   throw new RefusedError(`the migration ${name} has ended: ${state}`, {
     ...(triggerCutover ? { code: "603113" } : {}),

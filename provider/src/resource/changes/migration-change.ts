@@ -32,7 +32,10 @@ export function changedSpec(spec: MigrationSpec, change: MigrationChange): Migra
   };
   // A canceled migration is not cut over.
   const isCanceled = changed.cancel && changed.dbsToCancelMigrationOn.length === 0;
-  return isCanceled ? { ...changed, triggerCutover: false, dbsToTriggerCutoverOn: [] } : changed;
+  if (!isCanceled) return changed;
+  // Databases that were returned are not affected.
+  const rollback = changed.rollback === "return" ? "drop" : changed.rollback;
+  return { ...changed, triggerCutover: false, dbsToTriggerCutoverOn: [], rollback };
 }
 
 /** An empty list means all databases. */
