@@ -128,10 +128,16 @@ describe("the dashboard's server", () => {
         400,
         '{"error":"migrationWindowStartTimeInUtc: give a time in UTC, such as 2030-01-31T22:00:00Z"}',
       ]);
+      assert.deepEqual(await post("databases"), [400, '{"error":"database: missing: name a database"}']);
+      assert.match(String(await post("databases?database=app_*")), /app_\*: expected names/);
+      const misspelled = '{"error":"databases: unknown parameter: expected database"}';
+      assert.deepEqual(await post(`cancel?databases=${names[0]}`), [400, misspelled]);
       assert.equal(await post(`databases?database=${names[0]}&database=${names[1]}`), 202);
       await waits("WaitingForDataMigrationScheduling");
       assert.equal(await post("start"), 202);
       await waits("WaitingForCutoverTrigger");
+      // The program names no databases, and leaves those of the dashboard alone.
+      await resource.update({ startDataMigration: true });
       assert.equal(await post("verify"), 202);
       await until("both are compared", async () =>
         Object.values((await resource.refresh()).currentSubStateDetails.dbDetails).every(
