@@ -104,6 +104,12 @@ describe("the goal of an operation, when a database has failed,", () => {
     });
   }
 
+  it("is not reached before the rollback replication of a named database is dropped", () => {
+    const { isReached } = goalOf(inputs({ ...cutover("b"), rollback: "drop" }));
+    assert.equal(isReached(statusOf(kept, { a: ready, b: "kept" })), false);
+    assert.equal(isReached(statusOf(waiting, { a: ready, b: "Succeeded" })), true);
+  });
+
   const returning = { ...cutover(), rollback: "return" };
   const keeping = { rollback: "keep", verifyNow: undefined };
   for (const [title, changes, other, asked, expected] of [

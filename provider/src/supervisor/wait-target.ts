@@ -120,12 +120,18 @@ function defaultAim(inputs: GoalInputs): Aim {
         (databases.length > 0 && databases.every((name) => isReturned(status, name)) && isAnyOpen(status)),
     };
   if (databases.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
+  const keeps = inputs.rollback === "keep";
+  const hasKept = ({ currentSubStateDetails: { dbDetails } }: MigrationStatus): boolean =>
+    databases.some((name) => dbDetails[name]?.rollbackReplication !== undefined);
   return {
     name: `the cutover of ${databases.join(", ")}`,
     // After the last database, wait for the end of the migration itself, which follows a moment later.
     isReached: (status) =>
-      cutOverAndKept.isReached(status) ||
-      (areAll(status, databases, "Succeeded") && isAnyOpen(status) && !isAnyStreamOpening(status)),
+      (keeps ? cutOverAndKept : named.succeeded).isReached(status) ||
+      (areAll(status, databases, "Succeeded") &&
+        (keeps || !hasKept(status)) &&
+        isAnyOpen(status) &&
+        !isAnyStreamOpening(status)),
   };
 }
 

@@ -59,14 +59,20 @@ async function update(found: FoundMigration, flags: Flags): Promise<void> {
   // Asks for the password before anything is recorded.
   const inputs = needsWorker ? await recordedInputs(migration, target, flags) : undefined;
   const isChanged = Object.keys(change).length > 0;
-  const spec = isChanged ? await changeMigration(store, name, change, options) : migration.spec;
+  // Read again: another user may have changed it while the password was asked for.
+  const spec = isChanged
+    ? await changeMigration(store, name, change, options)
+    : (await requireOpen(store, name, change, options)).spec;
   if (inputs) await startWorker(found, { ...inputs, ...spec, source: inputs.source, target: inputs.target });
   if (flags.wait) {
-    const status = await followStatus(store, name, openProgressLines(), spec);
-    process.exitCode = exitCodeAfter(status, spec, change);
+    // Not a verification that another user requested.
+    const awaited = { ...spec, verifyNow: change.verifyNow };
+    const status = await followStatus(store, name, openProgressLines(), awaited);
+    process.exitCode = exitCodeAfter(status, awaited, change);
   }
   await show({ ...found, migration: (await findMigration(store, name)) ?? migration }, flags);
-  await writeNextStep(found);
+  // Without waiting, the status is still that before the change.
+  if (flags.wait) await writeNextStep(found);
   if (needsWorker) process.exit();
 }
 
