@@ -146,7 +146,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       return { by: "copy", normalize: normalizeRows(table, versions) };
     });
     await sessions.useSearchPath();
-    const units = await planUnits(source, comparison, readings);
+    const units = await lettingGo(comparison, { source }, () => planUnits(source, comparison, readings));
     const progress = counter(comparison, units);
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
       sumAll(sessions, side, { units, readings, comparison, reads, progress });
@@ -157,9 +157,9 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const compared: TableComparison[] = [];
     for (const [i, tableToCopy] of comparison.tables.entries()) {
       const [one, other] = [sourceSums[i], targetSums[i]];
-      const { schema, name } = tableToCopy.table;
-      if (reads.hasYielded(i)) compared.push(released(schema, name, comparison.mode));
-      if (reads.hasYielded(i) || !one || !other) continue;
+      const { schema, name, oid } = tableToCopy.table;
+      if (reads.hasYielded(oid)) compared.push(released(schema, name, comparison.mode));
+      if (reads.hasYielded(oid) || !one || !other) continue;
       const result = { schema, table: name, sourceRows: one.rows, targetRows: other.rows, by: comparison.mode };
       if (sameChecksum(one, other)) {
         compared.push({ ...result, equal: true, firstDifferences: [] });
@@ -176,7 +176,11 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
                 await Promise.all(
                   (["source", "target"] as const).map((side) => sessions.assertSafeToPlan(side, tableToCopy.table)),
                 );
-              return reads.read(pair.source, i, () => differencesOf(pair, tableToCopy, how));
+              return reads
+                .read(pair.source, oid, () => differencesOf(pair, tableToCopy, how))
+                .catch((error: unknown) => {
+                  throw comparisonFailure(error, "source or the target", qualify(schema, name));
+                });
             });
       if (firstDifferences === undefined) {
         compared.push(released(schema, name, comparison.mode));
@@ -363,7 +367,7 @@ async function sumAll(
       if (failed) return;
       if (signal?.aborted) throw cancellation("the comparison", signal);
       const left = unread[index]!;
-      if (reads.hasYielded(index)) continue;
+      if (reads.hasYielded(tables[index]!.table.oid)) continue;
       if (budget && !budget.admits(side, index, left * bytes, Math.min(left, sessions.length))) continue;
       const { table } = tables[index]!;
       const startedAt = performance.now();
@@ -376,7 +380,7 @@ async function sumAll(
           return checksum(session, table, reading.rowHash, conditions);
         };
         const sum = await lettingGo(comparison, { [side]: session }, () =>
-          side === "source" ? reads.read(session, index, readOnce) : readOnce(),
+          side === "source" ? reads.read(session, table.oid, readOnce) : readOnce(),
         );
         if (!sum) continue;
         sums[index] = addChecksums(sums[index]!, sum);
@@ -436,19 +440,14 @@ async function isReplaced(
   return sides.some(({ rowCount }) => rowCount !== 0);
 }
 
-async function differencesOf(
+const differencesOf = (
   sides: { source: Client; target: Client },
   { table, condition }: TableToCopy,
   how: { images: RowImages; rowHash: RowHash; rows: number; most: number; reading: Reading },
-): Promise<Difference[]> {
-  try {
-    if (how.reading.by === "copy")
-      return await copiedDifferences(sides, table, { normalize: how.reading.normalize, max: how.most });
-    return await firstDifferences(sides, table, { ...how, condition });
-  } catch (error) {
-    throw comparisonFailure(error, "source or the target", qualify(table.schema, table.name));
-  }
-}
+): Promise<Difference[]> =>
+  how.reading.by === "copy"
+    ? copiedDifferences(sides, table, { normalize: how.reading.normalize, max: how.most })
+    : firstDifferences(sides, table, { ...how, condition });
 
 function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (read: Unit) => void {
   const bytesTotal = units.reduce((sum, { bytes }) => sum + bytes, 0);

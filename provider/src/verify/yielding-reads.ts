@@ -2,15 +2,16 @@ import type { Client } from "pg";
 import { WaiterWatch } from "../copy/waiter-watch.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
+import type { LockWaiter } from "../postgres/locks/lock-waiters.js";
 import { watchOf } from "../postgres/connection/session-watch.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
-/** A running read of a table, which is identified by its index in the comparison. */
 interface Read {
   readonly session: Client;
+  /** The table's OID. */
   readonly table: number;
-  /** Settles when the server has signaled the session. */
-  cancel?: Promise<void>;
+  /** They settle when the server has signaled the session. */
+  readonly cancels: Promise<void>[];
 }
 
 /** Reads of the source's tables that stop if an application waits for a table's lock. See {@link WaiterWatch}. */
@@ -24,14 +25,14 @@ export class YieldingReads {
   constructor(place: { readonly source: Endpoint; readonly database: string } | undefined) {
     if (!place) return;
     const holders = (): readonly number[] => [...this.#reads.keys()];
-    this.#watch = new WaiterWatch({ ...place, holders, onWaiter: ({ holder }) => this.#stop(holder) });
+    this.#watch = new WaiterWatch({ ...place, holders, onWaiter: (waiter) => this.#stop(waiter) });
   }
 
   async close(): Promise<void> {
     await this.#watch?.close();
   }
 
-  /** Whether a read of the table was stopped. */
+  /** Whether a read of the table was stopped. @param table its OID */
   hasYielded(table: number): boolean {
     return this.#yielded.has(table);
   }
@@ -39,7 +40,7 @@ export class YieldingReads {
   /** @returns undefined if the read was stopped; the session's subtransaction has then failed */
   async read<Result>(session: Client, table: number, run: () => Promise<Result>): Promise<Result | undefined> {
     if (!this.#watch) return run();
-    const read: Read = { session, table };
+    const read: Read = { session, table, cancels: [] };
     const { processId } = watchOf(session)!;
     this.#reads.set(processId, read);
     try {
@@ -50,14 +51,15 @@ export class YieldingReads {
     } finally {
       this.#reads.delete(processId);
       // A late signal must not cancel the session's next statement.
-      await read.cancel;
+      await Promise.all(read.cancels);
     }
   }
 
-  #stop(processId: number): void {
-    const read = this.#reads.get(processId);
-    if (!read) return;
-    this.#yielded.add(read.table);
-    read.cancel = requestCancel(read.session);
+  #stop({ holder, oid }: LockWaiter): void {
+    const read = this.#reads.get(holder);
+    // The session may read another table by now.
+    if (read?.table !== oid) return;
+    this.#yielded.add(oid);
+    read.cancels.push(requestCancel(read.session));
   }
 }

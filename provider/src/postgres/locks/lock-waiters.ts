@@ -6,6 +6,8 @@ import { applicationNamePrefix } from "../connection/connect.js";
 export interface LockWaiter {
   /** Qualified and quoted. */
   readonly table: string;
+  /** The table's OID. */
+  readonly oid: number;
   /** Process ID of the session of a migration that has the table locked. */
   readonly holder: number;
   /** Whether a session of a migration waits behind it. */
@@ -25,7 +27,7 @@ export async function lockWaiters(observer: Client, holders: readonly number[]):
        SELECT l.pid, l.database, l.relation, l.granted, l.mode, coalesce(a.application_name, '') LIKE $2 AS ours
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
         WHERE l.locktype = 'relation')
-     SELECT waiter.relation::regclass::text AS "table", held.pid AS holder, waiter.pid, ${sessionColumns},
+     SELECT waiter.relation::regclass::text AS "table", waiter.relation AS oid, held.pid AS holder, waiter.pid, ${sessionColumns},
             EXISTS (SELECT FROM locks behind
                      WHERE behind.database = waiter.database AND behind.relation = waiter.relation
                        AND behind.ours AND NOT behind.granted) AS "isAheadOfMigration"
@@ -38,8 +40,9 @@ export async function lockWaiters(observer: Client, holders: readonly number[]):
       ORDER BY waiter.pid`,
     [holders, `${applicationNamePrefix}%`],
   );
-  return rows.map(({ table, holder, isAheadOfMigration, ...session }) => ({
+  return rows.map(({ table, oid, holder, isAheadOfMigration, ...session }) => ({
     table,
+    oid,
     holder,
     isAheadOfMigration,
     session: withoutNulls<BlockingSession>(session),

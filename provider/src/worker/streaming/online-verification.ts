@@ -71,7 +71,7 @@ async function outcome(
     const compared = results.filter(({ replaced }) => !replaced);
     await work.journal.comparisons(verification.database, compared, { occasion: "verification", lsn });
     const different = results.filter(({ equal, replaced }) => !equal && !replaced);
-    const counts = { lsn, heldSeconds, tablesCompared: results.length, tablesDifferent: different.length };
+    const counts = { lsn, heldSeconds, tablesCompared: compared.length, tablesDifferent: different.length };
     const difference = contentDiffers(verification.database, different);
     if (!difference && overtaken.length > 0) throw concurrentChangeError(verification.database, overtaken);
     if (!difference) return { state: "equal", ...counts };
