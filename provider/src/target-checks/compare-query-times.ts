@@ -19,9 +19,10 @@ interface Place {
  * @throws UnreachableError if one side does not answer
  */
 export async function compareQueryTimes(source: Place, target: Place): Promise<Problem[]> {
-  const [before] = await timesIn(source, "source");
+  const [before, ...versions] = await timesIn(source, "source");
   const [now, version] = await timesIn(target, "target");
-  const slower = slowerQueries(compareQueries(before, now), version);
+  // The remedy has to work on both servers.
+  const slower = slowerQueries(compareQueries(before, now), Math.min(...versions, version));
   return slower.map((problem) => ({ database: target.database, ...problem }));
 }
 

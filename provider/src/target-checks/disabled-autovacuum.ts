@@ -10,7 +10,7 @@ const query = `
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    CROSS JOIN LATERAL pg_catalog.pg_options_to_table(c.reloptions) AS o
    WHERE c.relkind IN ('r', 'm') AND ${checkedSchemas("n")}
-     AND o.option_name = 'autovacuum_enabled' AND NOT o.option_value::boolean
+     AND CASE o.option_name WHEN 'autovacuum_enabled' THEN NOT o.option_value::boolean ELSE false END
    ORDER BY 1, 2`;
 
 /**

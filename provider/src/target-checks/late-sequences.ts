@@ -35,6 +35,7 @@ const query = `
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.number
       JOIN pg_catalog.pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname
      WHERE ${checkedSchemas("sn")} AND CASE sc.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(sc.oid, 'SELECT') END
+       AND pg_catalog.has_schema_privilege(sn.oid, 'USAGE')
   )
   SELECT schema, name, "tableSchema", "table", "column", increment, pg_catalog.max(largest)::text AS largest
     FROM known WHERE largest >= start GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5`;
@@ -53,11 +54,18 @@ export const lateSequences: TargetCheck = async (session) => {
       code: "PGM-815",
       object: `${one.schema}.${one.name}`,
       message: `the sequence returns ${next} next, but ${column} had ${one.largest} at its last ANALYZE`,
-      remedy: `SELECT pg_catalog.setval(${quoteLiteral(qualify(one.schema, one.name))}, (SELECT max(${quoteIdentifier(one.column)}) FROM ${qualify(one.tableSchema, one.table)}))`,
+      remedy: advance(one),
     } as const);
   }
   return problems;
 };
+
+/** Never moves the sequence backwards: several columns may use it, and rows may have been deleted. */
+function advance({ schema, name, tableSchema, table, column }: Candidate): string {
+  const sequence = qualify(schema, name);
+  const largest = `SELECT max(${quoteIdentifier(column)}) FROM ${qualify(tableSchema, table)}`;
+  return `SELECT pg_catalog.setval(${quoteLiteral(sequence)}, greatest((${largest}), (SELECT last_value FROM ${sequence})))`;
+}
 
 async function nextValue(session: Client, { schema, name, increment }: Candidate): Promise<bigint> {
   const { rows } = await session.query<{ last: string; called: boolean }>(

@@ -69,7 +69,7 @@ function byText(queries: readonly QueryTimes[]): Map<string, QueryTimes> {
 const measured = ({ calls, totalMs }: QueryTimes): Measured => ({ calls, meanMs: totalMs / calls });
 
 /** PGM-831: queries whose mean time on the target is at least twice that on the source. */
-export const slowerQueries = (compared: readonly ComparedQuery[], targetVersion: number): Omit<Problem, "database">[] =>
+export const slowerQueries = (compared: readonly ComparedQuery[], olderVersion: number): Omit<Problem, "database">[] =>
   compared
     .filter(({ ratio }) => ratio >= slowRatio)
     .map(({ text, source, target, ratio }) => ({
@@ -78,7 +78,7 @@ export const slowerQueries = (compared: readonly ComparedQuery[], targetVersion:
       code: "PGM-831",
       object: normalizedQuery(text).slice(0, 100),
       message: `the query takes ${ratio.toFixed(1)} times as long as on the source: ${timesOf(target)} instead of ${timesOf(source)}`,
-      remedy: `compare the plans on both servers${explain(targetVersion)} ${text}`,
+      remedy: `compare the plans on both servers${explain(olderVersion)} ${text}`,
     }));
 
 /** From 16 on, EXPLAIN plans a query without values for its placeholders. */

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { InvalidInputError, RefusedError, UnreachableError, messageOf } from "../../errors.js";
+import pg from "pg";
+import { CanceledError, InvalidInputError, RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import type { Problem } from "../../findings.js";
 import { inputsWithoutSource } from "../migration/recorded-inputs.js";
 import { targetDatabase } from "../../inputs/target-database.js";
@@ -42,30 +43,40 @@ async function checkTarget(found: FoundMigration, flags: Flags): Promise<void> {
   const inputs = inputsWithoutSource(migration, target);
   const options = { database: store.database, purpose: "check target" };
   const problems: Problem[] = await withSession(target, options, checkParameters);
-  for (const database of inputs.dbsToMigrate)
-    problems.push(...(await checkDatabase(target, targetDatabase(inputs, database))));
+  let isComplete = true;
+  for (const database of inputs.dbsToMigrate.map((name) => targetDatabase(inputs, name))) {
+    const found = await orMessage(`${database} is not checked`, () => checkDatabase(target, database));
+    isComplete &&= found !== undefined;
+    problems.push(...(found ?? []));
+  }
   problems.push(...(await slowerQueries(found, flags)));
   await print(flags, problems, () => (problems.length === 0 ? "no problems" : formatFindings(problems)));
   if (problems.some(({ state }) => state === "Failed")) process.exitCode = exitCodes.validationFailed;
+  else if (!isComplete) process.exitCode = exitCodes.failed;
 }
 
 /** PGM-831. A message reports what cannot be compared, because a login or pg_stat_statements is missing. */
 async function slowerQueries({ migration: { spec }, target }: FoundMigration, flags: Flags): Promise<Problem[]> {
-  const [source] = await orMessage(async () => [await resolveSource(flags, spec.source)]);
+  const source = await orMessage(notCompared, () => resolveSource(flags, spec.source));
   const problems: Problem[] = [];
   for (const database of source ? spec.dbsToMigrate : []) {
     const place = { endpoint: target, database: targetDatabase(spec, database) };
-    problems.push(...(await orMessage(() => compareQueryTimes({ endpoint: source!, database }, place))));
+    const found = await orMessage(notCompared, () => compareQueryTimes({ endpoint: source!, database }, place));
+    problems.push(...(found ?? []));
   }
   return problems;
 }
 
-async function orMessage<T>(run: () => Promise<T[]>): Promise<T[]> {
+const notCompared = "the times of queries are not compared";
+const expected = [InvalidInputError, RefusedError, UnreachableError, CanceledError, pg.DatabaseError];
+
+/** The other checks continue after an error, for which it returns undefined. */
+async function orMessage<T>(what: string, run: () => Promise<T>): Promise<T | undefined> {
   try {
     return await run();
   } catch (error) {
-    if (![InvalidInputError, RefusedError, UnreachableError].some((type) => error instanceof type)) throw error;
-    writeMessage(`the times of queries are not compared: ${messageOf(error)}`);
-    return [];
+    if (!expected.some((type) => error instanceof type)) throw error;
+    writeMessage(`${what}: ${messageOf(error)}`);
+    return undefined;
   }
 }
