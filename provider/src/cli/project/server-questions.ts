@@ -23,7 +23,8 @@ export async function askForTarget(flags: TargetFlags): Promise<TargetFlags> {
   if (flags.service ?? env.PGSERVICE) return flags;
   const answer = answersFrom("PG");
   const text = "Target: host, or name or resource ID of a flexible server";
-  const { host, serverName = host === undefined ? await answer(env.PGHOST, "HOST", { text }) : undefined } = flags;
+  const isKnown = flags.host !== undefined || Boolean(env.PGHOST);
+  const { serverName = isKnown ? undefined : await ask({ text }) } = flags;
   return {
     ...flags,
     ...(serverName === undefined ? {} : { serverName }),

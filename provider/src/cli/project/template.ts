@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseDocument, stringify } from "yaml";
 import type { Server } from "../options/server-options.js";
 
@@ -59,5 +59,9 @@ const serverValues = (side: "source" | "target", server: Server): Record<string,
   [`${side}Port`]: String(server.port),
   [`${side}User`]: server.user,
   [`${side}SslMode`]: server.sslMode,
-  ...(server.sslRootCert === undefined ? {} : { [`${side}SslRootCert`]: server.sslRootCert }),
+  ...(server.sslRootCert === undefined ? {} : { [`${side}SslRootCert`]: certificate(server.sslRootCert) }),
 });
+
+/** PEM text, or the path of a file, which is relative to this process's folder and not to the project's. */
+const certificate = (textOrPath: string): string =>
+  textOrPath.includes("-----BEGIN") ? textOrPath : resolve(textOrPath);
