@@ -118,7 +118,7 @@ export class FollowedDatabase {
       // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
         this.#unlessOvertaken(() =>
-          stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried), this.#stopWriters),
+          stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried), this.#stopWritersEarly),
         );
       await this.#fence.takeDownOnFailure(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
       // The target no longer depends on the source: a successor only cleans up.
@@ -174,6 +174,18 @@ export class FollowedDatabase {
   /** Undefined if the operator stops the applications. */
   get #stopWriters(): (() => Promise<void>) | undefined {
     return this.#work.spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined;
+  }
+
+  /** Before the stream has all tables. The source is then read-only while they are copied. */
+  get #stopWritersEarly(): (() => Promise<void>) | undefined {
+    const stopWriters = this.#stopWriters;
+    if (!stopWriters) return undefined;
+    return async () => {
+      const text =
+        "the fence is raised early, because applications lock, alter or truncate tables that are not copied yet";
+      await this.#work.journal.event(text, { database: this.#name, level: "warning" });
+      await stopWriters();
+    };
   }
 
   /** @param sourceVersion version of the schema that was applied to the target */
