@@ -124,6 +124,8 @@ describe("the command's output", () => {
     const found = execFileSync("grep", [
       "-rhoE",
       "--include=*.ts",
+      // Texts about the project that init writes name Pulumi's own commands.
+      "--exclude-dir=project",
       "\\bpulumi (up|destroy|refresh|preview|state|import|stack)\\b",
       root,
     ]);

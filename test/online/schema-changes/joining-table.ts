@@ -69,7 +69,7 @@ export async function truncateUntilFenced(lab: Lab): Promise<void> {
       await lab.source.query(refill, { database, login: impatiently }).catch((error: unknown) => {
         // The fence terminates sessions first.
         const { message } = error as Error;
-        if (!/terminat/.test(message)) refused = message;
+        if (!/terminat|ECONNRESET/.test(message)) refused = message;
       });
   };
   const [{ state }] = await Promise.all([
