@@ -35,16 +35,16 @@ export async function truncateBesideJoining(lab: Lab): Promise<void> {
   await lab.querySource(
     database,
     `BEGIN; CREATE TABLE late (id int PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED);
-     INSERT INTO late SELECT generate_series(1, 80);
+     INSERT INTO late SELECT generate_series(1, 200);
      CREATE TABLE truncated (id int PRIMARY KEY REFERENCES late); INSERT INTO truncated VALUES (1); COMMIT`,
   );
   const isJoined = async (): Promise<boolean> => {
-    await lab.source.query("BEGIN; TRUNCATE truncated; INSERT INTO truncated VALUES (2); COMMIT; SELECT pg_sleep(2)", {
+    await lab.source.query("BEGIN; TRUNCATE truncated; INSERT INTO truncated VALUES (2); COMMIT; SELECT pg_sleep(8)", {
       ...{ database, login: impatiently },
     });
     return (await lab.queryTarget(database, "SELECT to_regclass('late') AS found"))[0]!.found === null
       ? false
-      : (await lab.queryTarget(database, "SELECT FROM late")).length === 80;
+      : (await lab.queryTarget(database, "SELECT FROM late")).length === 200;
   };
   await until("the table that is not truncated is copied", isJoined);
   assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
