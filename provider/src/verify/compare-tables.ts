@@ -154,20 +154,21 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       Promise.all([sums("source"), comparison.targetRests?.then(() => sums("target")) ?? sums("target")]),
     );
 
-    const compared: TableComparison[] = [];
-    for (const [i, tableToCopy] of comparison.tables.entries()) {
+    const compareSums = async (tableToCopy: TableToCopy, i: number): Promise<TableComparison | undefined> => {
       const [one, other] = [sourceSums[i], targetSums[i]];
       const { schema, name, oid } = tableToCopy.table;
-      if (reads.hasYielded(oid)) compared.push(released(schema, name, comparison.mode));
-      if (reads.hasYielded(oid) || !one || !other) continue;
+      if (reads.hasYielded(oid)) return released(schema, name, comparison.mode);
+      if (!one || !other) return undefined;
       const result = { schema, table: name, sourceRows: one.rows, targetRows: other.rows, by: comparison.mode };
-      if (sameChecksum(one, other)) {
-        compared.push({ ...result, equal: true, firstDifferences: [] });
-        continue;
-      }
+      if (sameChecksum(one, other)) return { ...result, equal: true, firstDifferences: [] };
       const pair = await sessions.pair();
-      const rows = Math.max(one.rows, other.rows);
-      const how = { images, rowHash, rows, most: maxDifferences, reading: readings[i]! };
+      const how = {
+        images,
+        rowHash,
+        rows: Math.max(one.rows, other.rows),
+        most: maxDifferences,
+        reading: readings[i]!,
+      };
       const firstDifferences =
         comparison.mode === "counts"
           ? []
@@ -182,12 +183,15 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
                   throw comparisonFailure(error, "source or the target", qualify(schema, name));
                 });
             });
-      if (firstDifferences === undefined) {
-        compared.push(released(schema, name, comparison.mode));
-        continue;
-      }
+      if (!firstDifferences) return released(schema, name, comparison.mode);
       const replaced = await isReplaced(pair, schema, name);
-      compared.push({ ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) });
+      return { ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) };
+    };
+    const compared: TableComparison[] = [];
+    // One after another, because all use the same two sessions.
+    for (const [i, table] of comparison.tables.entries()) {
+      const result = await compareSums(table, i);
+      if (result) compared.push(result);
     }
     return compared;
   } catch (error) {
