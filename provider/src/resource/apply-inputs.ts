@@ -19,6 +19,7 @@ import { stopWorker } from "../supervisor/stop-worker.js";
 import { eraseFences } from "../worker/cleanup/erase-migration.js";
 import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay } from "./copy-inputs.js";
 import { differingIdentity } from "./ownership/identity.js";
+import { concernedDatabases } from "./transitions.js";
 
 /**
  * Records the inputs in an existing migration: its spec, its databases, and the requests to its worker.
@@ -132,12 +133,8 @@ export const cancelsAll = (inputs: Switches): boolean => inputs.cancel && inputs
 
 /** Records the switches as requests to the worker: for the listed databases, or for all if none is listed. */
 export async function recordRequests(store: Store, inputs: Switches): Promise<void> {
-  const concerned = (isOn: boolean, databases: readonly string[]): readonly string[] => {
-    if (!isOn) return [];
-    return databases.length > 0 ? databases : [allDatabases];
-  };
-  const cutover = concerned(inputs.triggerCutover, inputs.dbsToTriggerCutoverOn);
-  const cancel = concerned(inputs.cancel, inputs.dbsToCancelMigrationOn);
+  const cutover = concernedDatabases(inputs.triggerCutover, inputs.dbsToTriggerCutoverOn, [allDatabases]);
+  const cancel = concernedDatabases(inputs.cancel, inputs.dbsToCancelMigrationOn, [allDatabases]);
   await setRequests(store, inputs.migrationName, "cutover", cutover);
   await setRequests(store, inputs.migrationName, "cancel", cancel);
 }

@@ -23,12 +23,16 @@ export const dependsOnState = ({ before, after }: Change): boolean =>
 const removedDatabases = ({ before, after }: Change): string[] =>
   before.dbsToMigrate.filter((name) => !after.dbsToMigrate.includes(name));
 
+/** The databases that a switch concerns: those named, or all if none is named. */
+export function concernedDatabases(isOn: boolean, named: readonly string[], all: readonly string[]): readonly string[] {
+  if (!isOn) return [];
+  return named.length > 0 ? named : all;
+}
+
 /** @param all the databases of the migration */
 function newlyCanceled({ before, after }: Change, all: readonly string[]): string[] {
-  const canceledBy = ({ cancel, dbsToCancelMigrationOn: names }: TransitionInputs): readonly string[] => {
-    if (!cancel) return [];
-    return names.length > 0 ? names : all;
-  };
+  const canceledBy = ({ cancel, dbsToCancelMigrationOn }: TransitionInputs): readonly string[] =>
+    concernedDatabases(cancel, dbsToCancelMigrationOn, all);
   const known = canceledBy(before);
   return canceledBy(after).filter((name) => !known.includes(name));
 }
