@@ -45,9 +45,9 @@ async function checkTarget(found: FoundMigration, flags: Flags): Promise<void> {
   const problems: Problem[] = await withSession(target, options, checkParameters);
   let isComplete = true;
   for (const database of inputs.dbsToMigrate.map((name) => targetDatabase(inputs, name))) {
-    const found = await orMessage(`${database} is not checked`, () => checkDatabase(target, database));
-    isComplete &&= found !== undefined;
-    problems.push(...(found ?? []));
+    const ofDatabase = await orMessage(`${database} is not checked`, () => checkDatabase(target, database));
+    isComplete &&= ofDatabase !== undefined;
+    problems.push(...(ofDatabase ?? []));
   }
   problems.push(...(await slowerQueries(found, flags)));
   await print(flags, problems, () => (problems.length === 0 ? "no problems" : formatFindings(problems)));

@@ -57,11 +57,11 @@ export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): P
     ...(flags.start && { startDataMigration: true }),
     ...(windowStart && { migrationWindowStartTimeInUtc: windowStart }),
     ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
-    ...(flags.databases && (await databasesOf(flags.databases, flags, source))),
+    ...(flags.databases && (await databasesChange(flags.databases, flags, source))),
   };
 }
 
-async function databasesOf(
+async function databasesChange(
   list: readonly string[],
   flags: SourceFlags,
   recorded: MigrationSpec["source"],

@@ -6,8 +6,7 @@ import { withAccessCommands } from "../../platforms/let-in.js";
 import { platformOfHost } from "../../platforms/platforms.js";
 import { withAnyDatabase } from "../../postgres/connection/any-database.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
-import type { Database } from "../../postgres/databases.js";
-import { databasesOf } from "../../resource/databases/matching-databases.js";
+import { type Database, listDatabases } from "../../postgres/databases.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { checkSource, type Check } from "../migration/source-readiness.js";
 
@@ -26,9 +25,9 @@ export interface InspectedSource {
  */
 export async function inspectSource(endpoint: Endpoint, preferred: readonly string[] = []): Promise<InspectedSource> {
   try {
-    const databases = (await databasesOf(endpoint, preferred)).filter(({ name }) => !serviceDatabases.includes(name));
     const names = preferred.filter((entry) => !isPattern(entry));
     return await withAnyDatabase({ endpoint, preferred: names, purpose: "inspect source" }, async (session) => {
+      const databases = (await listDatabases(session)).filter(({ name }) => !serviceDatabases.includes(name));
       const platform = await detectPlatform(session);
       const checks = await checkSource(session, platform, 1);
       const { current: version = "" } = checks.find(({ check }) => check === "version") ?? {};
