@@ -293,6 +293,7 @@ describe("pg-migration, az's commands", () => {
     assert.match(await wrong(["list"], { PGPASSWORD: undefined }), /^2 .*password: missing for .*set PGPASSWORD/);
     assert.match(await wrong(["list", "--sslrootcert", "/nonexistent"]), /^2 .*--sslrootcert: ENOENT/);
     assert.match(await wrong(["update", "--name", "x", "--cutover", "--cancel"]), /^2 .*cannot be used with/);
+    assert.match(await wrong(["update", "--name", "x", "--verify-now", "--cutover"]), /^2 .*cannot be used with/);
     assert.match(
       await wrong(["list"], { PGPASSWORD: "wrong" }),
       /^4 .*603100: .*the role or the password is wrong.*\n {2}To do: /,

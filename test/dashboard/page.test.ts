@@ -209,7 +209,10 @@ describe("the dashboard's page", function () {
     const page = await open(dashboard.url);
     await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
     await page.getByRole("button", { name: "Cancel migration" }).click();
-    assert.match(await page.getByRole("dialog").innerText(), /slot and the publication on the source are dropped/);
+    assert.match(
+      await page.getByRole("dialog").innerText(),
+      /drops the slots and publications of the canceled databases/,
+    );
     await page.getByRole("button", { name: "Not now" }).click();
     await page.getByRole("button", { name: "Cancel migration" }).click();
     await page.getByRole("button", { name: "Cancel the migration" }).click();

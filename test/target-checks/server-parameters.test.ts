@@ -6,7 +6,6 @@ import { startAzureLikeServer } from "../support/servers/azure-like";
 
 const good = new Map([
   ["autovacuum", "on"],
-  ["default_transaction_read_only", "off"],
   ["max_wal_size", "1024"],
   ["checkpoint_timeout", "600"],
   ["maintenance_work_mem", "65536"],
@@ -26,7 +25,6 @@ describe("the check of a target's parameters", () => {
 
   for (const [code, name, value] of [
     ["PGM-821", "autovacuum", "off"],
-    ["PGM-302", "default_transaction_read_only", "on"],
     ["PGM-822", "max_wal_size", "65536"],
     ["PGM-822", "checkpoint_timeout", "3600"],
     ["PGM-822", "maintenance_work_mem", "2097151"],
@@ -70,7 +68,7 @@ describe("the check of a target's parameters", () => {
       await session.end();
       assert.deepEqual(
         problems.map(({ code }) => code),
-        ["PGM-821", "PGM-302", "PGM-822", "PGM-822", "PGM-822", "PGM-823", "PGM-824", "PGM-825"],
+        ["PGM-302", "PGM-821", "PGM-822", "PGM-822", "PGM-822", "PGM-823", "PGM-824", "PGM-825"],
       );
       assert(problems.every(({ remedy }) => remedy!.includes("az postgres flexible-server")));
     } finally {

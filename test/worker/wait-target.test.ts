@@ -110,6 +110,16 @@ describe("the goal of an operation, when a database has failed,", () => {
     assert.equal(isReached(statusOf(waiting, { a: ready, b: "Succeeded" })), true);
   });
 
+  for (const [title, changes, b] of [
+    ["one of its databases is canceled before its cutover", cutover("a", "b"), "Succeeded"],
+    ["its only database is canceled before its cutover", cutover("a"), ready],
+  ] as const)
+    it(`is reached when ${title}`, () => {
+      const { isReached } = goalOf(inputs({ ...changes, cancel: true, dbsToCancelMigrationOn: ["a"] }));
+      assert.equal(isReached(statusOf(waiting, { a: "Canceling", b, c: ready })), false);
+      assert.equal(isReached(statusOf(waiting, { a: "Canceled", b, c: ready })), true);
+    });
+
   const returning = { ...cutover(), rollback: "return" };
   const keeping = { rollback: "keep", verifyNow: undefined };
   for (const [title, changes, other, asked, expected] of [

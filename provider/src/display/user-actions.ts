@@ -1,4 +1,5 @@
-import type { MigrationSubState } from "../status.js";
+import type { MigrationStatus, MigrationSubState } from "../status.js";
+import { shellWord } from "../units/shell-word.js";
 
 /** What ends a wait: inputs of the resource, and options of `pg-migration update`. */
 interface UserAction {
@@ -37,8 +38,16 @@ export function userAction(subState: MigrationSubState | undefined): string | un
   return action && `To do: ${action.inputs}, or run pg-migration update with ${action.options}.`;
 }
 
-/** The command that ends a wait. */
-export function nextCommand(subState: MigrationSubState, name: string): string | undefined {
-  const action = actions[subState];
-  return action && `pg-migration update --name ${name} ${action.options}`;
+/** The command that ends a wait. Once some databases are cut over or canceled, it names the others. */
+export function nextCommand(
+  { currentSubState, dbDetails }: MigrationStatus["currentSubStateDetails"],
+  name: string,
+): string | undefined {
+  const action = actions[currentSubState];
+  if (!action) return undefined;
+  const databases = Object.values(dbDetails);
+  const waiting = databases.filter(({ migrationState }) => migrationState === "WaitingForCutoverTrigger");
+  const isPartial = currentSubState === "WaitingForCutoverTrigger" && waiting.length < databases.length;
+  const names = isPartial ? waiting.map(({ databaseName }) => ` ${shellWord(databaseName)}`) : [];
+  return `pg-migration update --name ${name} ${action.options}${names.join("")}`;
 }

@@ -109,7 +109,8 @@ function areOthersAtRest(status: MigrationStatus, inputs: GoalInputs): boolean {
 function defaultAim(inputs: GoalInputs): Aim {
   if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
   if (!inputs.triggerCutover) return named.cutoverReady;
-  const databases = inputs.dbsToTriggerCutoverOn;
+  const listed = inputs.dbsToTriggerCutoverOn;
+  const databases = listed.filter((name) => !inputs.dbsToCancelMigrationOn.includes(name));
   if (inputs.rollback === "return")
     return {
       name: "the return to its source",
@@ -117,14 +118,14 @@ function defaultAim(inputs: GoalInputs): Aim {
       isReached: (status) =>
         status.state === "Canceled" ||
         status.state === "Succeeded" ||
-        (databases.length > 0 && databases.every((name) => isReturned(status, name)) && isAnyOpen(status)),
+        (listed.length > 0 && databases.every((name) => isReturned(status, name)) && isAnyOpen(status)),
     };
-  if (databases.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
+  if (listed.length === 0) return inputs.rollback === "keep" ? cutOverAndKept : named.succeeded;
   const keeps = inputs.rollback === "keep";
   const hasKept = ({ currentSubStateDetails: { dbDetails } }: MigrationStatus): boolean =>
     databases.some((name) => dbDetails[name]?.rollbackReplication !== undefined);
   return {
-    name: `the cutover of ${databases.join(", ")}`,
+    name: `the cutover of ${listed.join(", ")}`,
     // After the last database, wait for the end of the migration itself, which follows a moment later.
     isReached: (status) =>
       (keeps ? cutOverAndKept : named.succeeded).isReached(status) ||

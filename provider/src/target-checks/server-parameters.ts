@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { detectPlatform } from "../platforms/detect-platform.js";
 import { parameterCommands, type Platform } from "../platforms/platform.js";
 import type { Problem } from "../findings.js";
+import { readOnlyDefault } from "./read-only-default.js";
 
 /** Values by name, in the units of pg_settings. A parameter that the server does not have is absent. */
 export type ParameterValues = ReadonlyMap<string, string>;
@@ -22,16 +23,10 @@ const restoreValues: readonly RestoreValue[] = [
 
 const checked = [
   ...restoreValues.map(({ name }) => name),
-  ...[
-    "autovacuum",
-    "default_transaction_read_only",
-    "pgbouncer.enabled",
-    "track_io_timing",
-    "pg_stat_statements.track",
-  ],
+  ...["autovacuum", "pgbouncer.enabled", "track_io_timing", "pg_stat_statements.track"],
 ];
 
-/** PGM-821 to PGM-825: settings of the target that Azure's documentation advises against after a migration. */
+/** PGM-302, and PGM-821 to PGM-825: settings of the target that Azure's documentation advises against after a migration. */
 export async function checkParameters(session: Client): Promise<Problem[]> {
   // pg_settings lacks the parameters of modules that are not loaded.
   const { rows } = await session.query<{ name: string; value: string | null }>(
@@ -40,7 +35,7 @@ export async function checkParameters(session: Client): Promise<Problem[]> {
     [checked],
   );
   const values = new Map(rows.flatMap(({ name, value }) => (value === null ? [] : [[name, value] as const])));
-  return parameterProblems(values, await detectPlatform(session));
+  return [...(await readOnlyDefault(session)), ...parameterProblems(values, await detectPlatform(session))];
 }
 
 export function parameterProblems(values: ParameterValues, platform: Platform): Problem[] {
@@ -48,7 +43,6 @@ export function parameterProblems(values: ParameterValues, platform: Platform): 
   const isOff = (name: string): boolean => /^(off|false|no|0)$/i.test(values.get(name) ?? "");
   return [
     ...(isOff("autovacuum") ? [autovacuumOff(set("autovacuum", "on"))] : []),
-    ...(values.get("default_transaction_read_only") === "on" ? [readOnly] : []),
     ...restoreValues
       .filter(({ name, value }) => Number(values.get(name) ?? 0) >= value)
       .map((one) => restoreValueLeft(one, set(one.name, "<value>"))),
@@ -73,14 +67,6 @@ const autovacuumOff = (remedy: string): Problem =>
     message: "autovacuum is off, so tables grow and their statistics become old",
     remedy,
   });
-
-/** @see https://learn.microsoft.com/en-us/azure/postgresql/configure-maintain/concepts-limits#storage */
-const readOnly = problem("default_transaction_read_only", {
-  state: "Warning",
-  code: "PGM-302",
-  message: "transactions are read-only by default: Azure sets this when the storage is nearly full",
-  remedy: "az postgres flexible-server update --resource-group <group> --name <server> --storage-size <GiB>",
-});
 
 const restoreValueLeft = ({ name, text }: RestoreValue, remedy: string): Problem =>
   problem(name, {

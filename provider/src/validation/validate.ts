@@ -23,7 +23,6 @@ import { regTypeReferences } from "./objects/reg-type-references.js";
 import { objects } from "./objects/objects.js";
 import { owners } from "./objects/owners.js";
 import { detectPooler, poolerFindings, type Reached } from "./servers/pooler.js";
-import { readOnlyTarget } from "./servers/read-only-target.js";
 import { serviceSchemas } from "./servers/service-schemas.js";
 import { sourceWriters } from "./servers/source-writers.js";
 import { settings } from "./objects/settings.js";
@@ -39,11 +38,12 @@ import { preloadLibraries } from "./extensions/preload-libraries.js";
 import { systemSchemaExtensions } from "./extensions/system-schema-extensions.js";
 import { walRetention } from "./replication/wal-retention.js";
 import { rollbackReplication } from "./replication/rollback.js";
+import { readOnlyDefault } from "../target-checks/read-only-default.js";
 
 const rules: readonly Rule[] = [
   versions,
   targetDatabases,
-  readOnlyTarget,
+  ({ target }) => readOnlyDefault(target),
   targetPrivileges,
   entraRoles,
   serviceSchemas,

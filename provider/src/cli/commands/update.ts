@@ -87,7 +87,7 @@ function exitCodeAfter(status: MigrationStatus, spec: MigrationSpec, { verifyNow
 
 async function writeNextStep({ store, migration: { name } }: FoundMigration): Promise<void> {
   const status = await readStatus(store, name);
-  const next = status && nextCommand(status.currentSubStateDetails.currentSubState, name);
+  const next = status && nextCommand(status.currentSubStateDetails, name);
   if (next !== undefined) writeMessage(`Next: ${next}`);
 }
 

@@ -33,7 +33,7 @@ export function addChangeOptions(command: Command): Command {
     .addOption(
       new Option("--cancel [database...]", "cancel all or these; copied data stays").conflicts("setupReplication"),
     )
-    .option("--verify-now", "compare all rows while writes continue")
+    .addOption(new Option("--verify-now", "compare all rows while writes continue").conflicts("cutover"))
     .addOption(choice("--rollback <decision>", "replication back to the source", ["keep", "return", "drop"]))
     .optionsGroup("While the migration waits before its start:")
     .option("--setup-replication", "configure the source for logical replication")

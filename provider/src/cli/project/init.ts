@@ -6,6 +6,7 @@ import { ask } from "../options/prompt.js";
 import { addSourceOptions, addTargetOptions, resolveTarget } from "../options/server-options.js";
 import { writeMessage, writeOutput } from "../output/terminal.js";
 import { mayAsk, readAnswers, type AnswerFlags, type Answers } from "./answers.js";
+import { shellWord } from "../../units/shell-word.js";
 import { isPulumiInstalled, secretCommands, storeSecrets } from "./pulumi-cli.js";
 import { projectFiles } from "./template.js";
 import { requireEmpty, writeProject } from "./write-project.js";
@@ -85,5 +86,3 @@ function nextSteps(directory: string, secrets: readonly string[]): string {
   const move = resolve(directory) === process.cwd() ? [] : [`cd ${shellWord(directory)}`];
   return [...move, "npm install", ...secrets, "pulumi up"].join("\n");
 }
-
-const shellWord = (text: string): string => (/^[\w./@:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -1,9 +1,8 @@
 import { log } from "../../log.js";
 import { messageOf } from "../../errors.js";
-import { isReadOnlyByDefault } from "../../postgres/read-only-default.js";
 import type { Journal } from "../../store/journal.js";
 import { holdsLease } from "../../store/lease.js";
-import { readOnlyCode, readOnlyFinding } from "../../validation/servers/read-only-target.js";
+import { isReadOnlyByDefault, readOnlyCode, readOnlyFinding } from "../../target-checks/read-only-default.js";
 import { PeriodicTask } from "../../async/periodic-task.js";
 
 const checkEveryMs = 3000;

@@ -185,7 +185,7 @@ export class MigrationView {
     confirm({
       title: `Cancel ${this.name}?`,
       lines: () => [
-        "The worker stops, and the slot and the publication on the source are dropped. The migration cannot be resumed.",
+        "The worker drops the slots and publications of the canceled databases on the source. Another attempt copies these databases from the beginning.",
         "Data that was copied stays on the target.",
       ],
       agree: "Cancel the migration",
