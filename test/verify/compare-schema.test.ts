@@ -27,7 +27,18 @@ const schema = `
   CREATE RULE quiet AS ON DELETE TO child DO INSTEAD NOTHING;
   ALTER TABLE parent ENABLE ROW LEVEL SECURITY;
   CREATE POLICY everyone ON parent USING (true);
-  CREATE STATISTICS "Related" ON id, v FROM parent`;
+  CREATE STATISTICS "Related" ON id, v FROM parent;
+  CREATE COLLATION plain FROM "C";
+  CREATE OPERATOR === (PROCEDURE = int4eq, LEFTARG = int, RIGHTARG = int);
+  CREATE CAST (int AS point) WITH INOUT;
+  CREATE CONVERSION back FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+  CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
+  CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple);
+  CREATE FUNCTION observe() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+  CREATE EVENT TRIGGER observed ON sql_drop EXECUTE PROCEDURE observe()`;
+
+const sequenceOptions = (increment: number): string =>
+  `AS bigint INCREMENT BY ${increment} MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1 NO CYCLE`;
 
 describe("the comparison of schemas", () => {
   let older: EmbeddedServer;
@@ -65,7 +76,7 @@ describe("the comparison of schemas", () => {
       ["ALTER TABLE child DROP s", "column public.child.s"],
       [
         "DROP POLICY everyone ON parent; ALTER TABLE parent ALTER v TYPE varchar(20), ALTER v DROP NOT NULL",
-        "column public.parent.v: character varying(10) not null -> character varying(20)",
+        "column public.parent.v: character varying(10), not nullable -> character varying(20), nullable",
         "policy public.parent.everyone",
       ],
       ["DROP INDEX child_lower", "index public.child_lower"],
@@ -84,9 +95,23 @@ describe("the comparison of schemas", () => {
       ["DROP VIEW seen; DROP MATERIALIZED VIEW kept", "materialized view public.kept", "view public.seen"],
       ["DROP FUNCTION twice(text)", "function public.twice(n text)"],
       ["DROP AGGREGATE largest(int)", "aggregate public.largest(integer)"],
-      ["ALTER TABLE parent DISABLE TRIGGER touched", "trigger public.parent.touched: enabled -> disabled"],
+      ["ALTER TABLE parent DISABLE TRIGGER touched", "trigger public.parent.touched: enabled -> not enabled"],
       ["DROP RULE quiet ON child", "rule public.child.quiet"],
       ['DROP STATISTICS "Related"', 'statistics public."Related"'],
+      ["ALTER DOMAIN small DROP CONSTRAINT small_check", "domain constraint public.small.small_check"],
+      [
+        'ALTER SEQUENCE "Other Schema".numbers INCREMENT 5',
+        `sequence "Other Schema".numbers: ${sequenceOptions(1)} -> ${sequenceOptions(5)}`,
+      ],
+      ["DROP COLLATION plain; DROP CONVERSION back", "collation public.plain", "conversion public.back"],
+      ["DROP OPERATOR === (int, int)", "operator public.===(integer,integer)"],
+      ["DROP CAST (int AS point)", "cast (integer AS point)"],
+      [
+        "DROP TEXT SEARCH CONFIGURATION words; DROP TEXT SEARCH DICTIONARY stops",
+        "text search configuration public.words",
+        "text search dictionary public.stops",
+      ],
+      ["DROP EVENT TRIGGER observed", "event trigger observed"],
     ] as [string, ...string[]][])
       assert.deepEqual(await differences(change), expected, change);
   });

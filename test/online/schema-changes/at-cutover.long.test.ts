@@ -90,7 +90,10 @@ describe("schema changes that are found at the cutover", () => {
         remedy: `${unless} DROP function public.dropped(integer, text)`,
       },
       { object: "operator public.===(integer,integer)", remedy: `${unless} DROP OPERATOR public.===(integer,integer)` },
-      { object: `rule public."Dropped".dropped`, remedy: `${unless} DROP RULE dropped ON public."Dropped"` },
+      {
+        object: `rule public."Dropped".dropped`,
+        remedy: `${unless} DROP RULE IF EXISTS "dropped" ON "public"."Dropped"`,
+      },
       { object: `schema "No"`, remedy: `${unless} DROP SCHEMA "No"` },
       { object: "sequence public.gone", remedy: `${unless} DROP SEQUENCE public.gone` },
       {

@@ -1,0 +1,30 @@
+import type { Kind } from "./kind.js";
+import { casts } from "./kinds/casts.js";
+import { collations } from "./kinds/collations.js";
+import { columns } from "./kinds/columns.js";
+import { constraints, domainConstraints } from "./kinds/constraints.js";
+import { conversions } from "./kinds/conversions.js";
+import { extensions } from "./kinds/extensions.js";
+import { indexes } from "./kinds/indexes.js";
+import { partitions } from "./kinds/inheritance.js";
+import { operators } from "./kinds/operators.js";
+import { policies } from "./kinds/policies.js";
+import { routines } from "./kinds/routines.js";
+import { rules } from "./kinds/rules.js";
+import { schemas } from "./kinds/schemas.js";
+import { sequences } from "./kinds/sequences.js";
+import { statistics } from "./kinds/statistics.js";
+import { tables } from "./kinds/tables.js";
+import { textSearchConfigurations, textSearchDictionaries } from "./kinds/text-search.js";
+import { eventTriggers, triggers } from "./kinds/triggers.js";
+import { types } from "./kinds/types.js";
+import { views } from "./kinds/views.js";
+
+/** Tables and what decides which rows they accept. A change is applied to the target as an ALTER statement. */
+export const tableKinds: readonly Kind[] = [tables, columns, indexes, constraints, domainConstraints, partitions];
+
+/** Objects beside tables. A change is applied to the target by restoring the object from a dump. */
+export const otherKinds: readonly Kind[] = [
+  ...[schemas, extensions, types, sequences, routines, views, triggers, rules, policies, statistics],
+  ...[collations, conversions, operators, casts, eventTriggers, textSearchConfigurations, textSearchDictionaries],
+];

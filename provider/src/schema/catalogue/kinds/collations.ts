@@ -1,0 +1,7 @@
+import { inSchema, type Kind, rowOf } from "../kind.js";
+
+export const collations: Kind = () => ({
+  ...inSchema("pg_collation", "coll"),
+  kind: "'collation'",
+  definition: rowOf("o", "collowner", "collversion", "collnamespace"),
+});

@@ -1,0 +1,7 @@
+import { inSchema, type Kind, rowOf } from "../kind.js";
+
+export const conversions: Kind = () => ({
+  ...inSchema("pg_conversion", "con"),
+  kind: "'conversion'",
+  definition: rowOf("o", "conowner", "connamespace"),
+});

@@ -1,0 +1,9 @@
+import { type Kind, ofRelation } from "../kind.js";
+
+export const policies: Kind = (version) => ({
+  ...ofRelation("pg_policy", "polrelid", "polname"),
+  kind: "'policy'",
+  definition: `concat_ws(' ', o.polcmd, ${version >= 100000 ? "o.polpermissive" : "true"},
+    (SELECT string_agg(coalesce(a.rolname, 'public'), ',') FROM unnest(o.polroles) AS one (oid) LEFT JOIN pg_roles a USING (oid)),
+    pg_get_expr(o.polqual, o.polrelid), '/', pg_get_expr(o.polwithcheck, o.polrelid))`,
+});

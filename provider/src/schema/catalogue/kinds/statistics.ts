@@ -1,0 +1,12 @@
+import { inSchema, type Kind } from "../kind.js";
+
+export const statistics: Kind = (version) => {
+  if (version < 100000) return undefined;
+  const place = inSchema("pg_statistic_ext", "stx");
+  return {
+    ...place,
+    kind: "'statistics'",
+    from: `${place.from} JOIN relation r ON r.oid = o.stxrelid`,
+    definition: "pg_get_statisticsobjdef(o.oid)",
+  };
+};

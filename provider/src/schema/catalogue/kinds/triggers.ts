@@ -1,0 +1,17 @@
+import { type Kind, ofDatabase, ofRelation, rowOf } from "../kind.js";
+
+export const triggers: Kind = (version) => ({
+  ...ofRelation("pg_trigger", "tgrelid", "tgname"),
+  kind: "'trigger'",
+  where: "NOT o.tgisinternal",
+  // From 11 on, triggers of partitions are created with their parents'. From 13 on, the catalogue identifies them.
+  ofParent: version >= 130000 ? "o.tgparentid <> 0" : "false",
+  attributes: { enabled: "o.tgenabled <> 'D'" },
+  definition: "concat_ws(' ', pg_get_triggerdef(o.oid), o.tgenabled)",
+});
+
+export const eventTriggers: Kind = () => ({
+  ...ofDatabase("pg_event_trigger", "o.evtname"),
+  kind: "'event trigger'",
+  definition: rowOf("o", "evtowner"),
+});
