@@ -6,6 +6,7 @@ module.exports = suite(
   [
     "faults/kills.long.test.ts",
     "offline/kills.long.test.ts",
+    "pitfalls/beside-the-stream.long.test.ts",
     "faults/random-changes.long.test.ts",
     "offline/hard-databases.long.test.ts",
     "online/schema-changes/renames.long.test.ts",

@@ -8,7 +8,6 @@ module.exports = suite(
     "programs/examples.test.ts",
     "dashboard/page.test.ts",
     "verify/compare-tables.test.ts",
-    "pitfalls/beside-the-stream.test.ts",
     "online/rollback/rollback.test.ts",
     "cli/own-commands.test.ts",
     "lifecycle/fence.test.ts",

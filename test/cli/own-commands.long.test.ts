@@ -60,4 +60,77 @@ describe("pg-migration, its own commands", () => {
       "the existing migration still works",
     );
   });
+
+  it("verify exits with 7 and names the different rows", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database]));
+    const args = ["verify", "--name", resource.inputs.migrationName as string];
+    const equal = await command.run(args);
+    assert.equal(equal.code, 0, equal.stderr);
+    assert.match(equal.stderr, new RegExp(`^${database}: compared 100 % of `, "m"));
+    assert.match(equal.stdout, new RegExp(`^${database} +public\\.t +3000 +3000 +content +yes$`, "m"));
+    await lab.target.query("UPDATE t SET v = 'changed' WHERE id = 417", { database });
+    const differing = await command.run(args);
+    assert.equal(differing.code, 7);
+    assert.match(differing.stdout, /public\.t +3000 +3000 +content +NO/);
+    assert.match(differing.stderr, /417.*\n {2}To do: one side was written to after the migration ended/);
+    assert.equal((await command.run([...args, "--mode", "counts"])).code, 0, "the numbers of rows are equal");
+  });
+
+  it("verify handles renamed databases, filters and large objects", async () => {
+    const database = await lab.database(
+      `${schema}; CREATE TABLE left_out (id int PRIMARY KEY); SELECT lo_from_bytea(4711, 'a large object')`,
+    );
+    const renamed = `${database}_new`;
+    const resource = declare();
+    await resource.create(
+      lab.inputs([database], { databaseNames: { [database]: renamed }, exclude: { tables: ["left_out"] } }),
+    );
+    const args = ["verify", "--name", resource.inputs.migrationName as string];
+    const equal = await command.run(args);
+    assert.equal(equal.code, 0, equal.stderr);
+    assert.match(equal.stdout, /public\.t +3000 +3000 +content +yes/);
+    assert.match(equal.stdout, /large.?object.* 1 +1 +content +yes/);
+    assert.doesNotMatch(equal.stdout, /left_out/);
+    await lab.target.query("SELECT lo_put(4711, 2, 'L')", { database: renamed });
+    assert.equal((await command.run(args)).code, 7);
+    assert.equal((await command.run([...args, "--mode", "counts"])).code, 0);
+  });
+
+  it("delete removes a damaged record, with its slot and publication", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    const name = resource.inputs.migrationName as string;
+    const values = { values: [name] };
+    await lab.target.query("UPDATE pgmigration.migration SET spec = spec - 'source' WHERE name = $1", values);
+    const args = ["delete", "--name", name, "--yes"];
+    const unnamed = await command.run(args, { PG_MIGRATION_SOURCE_HOST: undefined });
+    assert.equal(unnamed.code, 2);
+    assert.match(unnamed.stderr, /--source-host: the host of the source is missing/);
+    const leftOver = (): Promise<unknown[]> =>
+      lab.querySource(
+        database,
+        "SELECT slot_name FROM pg_replication_slots WHERE NOT temporary UNION ALL SELECT pubname FROM pg_publication",
+      );
+    assert.notDeepEqual(await leftOver(), [], "nothing was removed");
+    const deleted = await command.run(args);
+    assert.equal(deleted.code, 0, deleted.stderr);
+    assert.deepEqual(await leftOver(), []);
+    assert.equal((await command.run(["show", "--name", name])).code, 3);
+  });
+
+  it("delete lifts the fence of a source and removes its rollback replication", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(
+      lab.inputs([database], { migrationMode: "Online", rollback: "keep", fence: "readOnly", triggerCutover: true }),
+    );
+    await assert.rejects(lab.querySource(database, "INSERT INTO empty VALUES (1)"), /read-only/);
+    const deleted = await command.run(["delete", "--name", resource.inputs.migrationName as string, "--yes"]);
+    assert.equal(deleted.code, 0, deleted.stderr);
+    await lab.querySource(database, "INSERT INTO empty VALUES (1)");
+    assert.deepEqual(await lab.target.query("SELECT FROM pg_replication_slots WHERE NOT temporary"), []);
+  });
 });

@@ -118,30 +118,6 @@ describe("a migration of several databases", () => {
     await resource.destroy();
   });
 
-  it("keeps the databases that its patterns selected first, and reports those that match later", async () => {
-    const [first, second] = scene.names;
-    const [later, all] = [`${first}_later`, [first, second, `${first}_later`]];
-    const inputs = scene.lab.inputs([`${first}*`, `${second}*`], { migrationMode: "Online" });
-    const resource = new Resource();
-    await resource.create(inputs);
-    const selects = new RegExp(`^dbsToMigrate ${first}\\*, ${second}\\* selects on .*: ${first}, ${second}$`, "m");
-    assert.match(resource.notes.join("\n"), selects);
-    assert.deepEqual(scene.statesOf(resource), ["WaitingForCutoverTrigger", "WaitingForCutoverTrigger"]);
-    await scene.lab.source.query(`CREATE DATABASE ${later}`);
-    assert.equal((await resource.diff()).changes, false);
-    assert.match(resource.notes.join("\n"), new RegExp(`now also selects ${later} on .*\\. To do: add the name`));
-    const databases = (): string[] => Object.keys(resource.status.currentSubStateDetails.dbDetails).sort();
-    await resource.update({ tags: { a: "b" } });
-    assert.deepEqual(databases(), [...scene.names].sort());
-    const lost = await new Resource().checked(inputs);
-    assert.deepEqual(lost.dbsToMigrate, scene.names, "from the record, without a state");
-    const renamed = await new Resource().checked({ ...inputs, migrationName: "another" });
-    assert.deepEqual(renamed.dbsToMigrate, [first, later, second], "of another migration");
-    await resource.update({ dbsToMigrate: [`${first}*`, second] });
-    assert.deepEqual(databases(), [...all].sort());
-    await resource.destroy();
-  });
-
   it("resolves its patterns when it is created, if the preview could not read the source", async () => {
     const patterns = scene.names.map((name) => `${name}*`);
     const inputs = scene.lab.inputs(patterns, { migrationOption: "Validate" });
@@ -199,41 +175,5 @@ describe("a migration of several databases", () => {
     } finally {
       await source.query("GRANT CONNECT ON DATABASE postgres TO public; GRANT CONNECT ON DATABASE template1 TO public");
     }
-  });
-
-  it("stays canceled as a whole, and restarts when the cancellation is withdrawn", async () => {
-    const resource = new Resource();
-    await resource.create(scene.lab.inputs(scene.names, { migrationMode: "Online" }));
-    const canceled = await resource.update({ cancel: true });
-    assert.equal(canceled.state, "Canceled");
-    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Canceled"]);
-    assert.equal(await scene.slots(), 0);
-    assert.equal((await resource.diff()).changes, false, "another up changes nothing");
-    assert.match(
-      (await resource.failures({ ...resource.inputs, cancel: false, triggerCutover: true })).join(),
-      /603113/,
-    );
-    assert.equal((await resource.update({ cancel: false })).state, "WaitingForUserAction");
-    await resource.destroy();
-  });
-
-  it("copies one database while the other is canceled during its copy", async () => {
-    const [first, second] = scene.names;
-    const obstacle = await scene.lab.source.connect(first);
-    const resource = new Resource();
-    try {
-      await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-      await resource.create(scene.lab.inputs(scene.names, { waitFor: "started" }));
-      const status = await resource.update({ cancel: true, dbsToCancelMigrationOn: [first], waitFor: "succeeded" });
-      assert.equal(status.state, "Succeeded");
-      assert.deepEqual(scene.statesOf(resource), ["Canceled", "Succeeded"]);
-    } finally {
-      await obstacle.end();
-    }
-    await assertSameContent(
-      { server: scene.lab.source, database: second },
-      { server: scene.lab.target, database: second },
-    );
-    await resource.destroy();
   });
 });
