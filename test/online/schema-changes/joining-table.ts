@@ -54,6 +54,27 @@ export async function truncateBesideJoining(lab: Lab): Promise<void> {
   await resource.destroy();
 }
 
+/** Truncates a joining table every second, while the stream also applies rows that take the target a second. */
+export async function truncateEverySecond(lab: Lab): Promise<void> {
+  const database = await lab.database(
+    `${slowly}; CREATE TABLE t (id serial PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED)`,
+  );
+  const resource = await lab.follow([database]);
+  await lab.querySource(database, "CREATE TABLE late (id int PRIMARY KEY)");
+  const refill = `
+    BEGIN; TRUNCATE late; INSERT INTO late SELECT generate_series(1, 20);
+    INSERT INTO t SELECT FROM generate_series(1, 10); COMMIT; SELECT pg_sleep(1)`;
+  const isCopied = async (): Promise<boolean> => {
+    await lab.source.query(refill, { database, login: impatiently });
+    const [row] = await lab.queryTarget(database, "SELECT to_regclass('late') AS found");
+    return row!.found !== null && (await lab.queryTarget(database, "SELECT FROM late")).length === 20;
+  };
+  await until("the table is copied", isCopied);
+  assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+  await assertSameContent(...lab.places(database));
+  await resource.destroy();
+}
+
 /** Truncates a joining table again and again until the fence of the cutover prevents it. */
 export async function truncateUntilFenced(lab: Lab): Promise<void> {
   const database = await lab.database(`CREATE TABLE t (id int PRIMARY KEY); ${slowly}`);

@@ -1,5 +1,5 @@
 import { Lab } from "../../support/lab";
-import { changeWhileJoining, truncateBesideJoining, truncateUntilFenced } from "./joining-table";
+import { changeWhileJoining, truncateBesideJoining, truncateEverySecond, truncateUntilFenced } from "./joining-table";
 
 describe("locks of a table that joins the stream", () => {
   let lab: Lab;
@@ -13,6 +13,8 @@ describe("locks of a table that joins the stream", () => {
 
   it("a table that is truncated again and again: does not delay the others that join", () =>
     truncateBesideJoining(lab));
+
+  it("a table that is truncated every second: joins without a fence", () => truncateEverySecond(lab));
 
   it("a table that is always truncated: joins behind the fence of the cutover", () => truncateUntilFenced(lab));
 });

@@ -1,13 +1,15 @@
+import { isDeepStrictEqual } from "node:util";
 import { ConcurrentChangeError, LockNotAvailableError, RefusedError, TimeoutError } from "../../errors.js";
 import { ShapeDiffers } from "../../cdc/binding/table-mapping.js";
 import type { Follower } from "../../cdc/follower.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
+import { currentLsn } from "../../cdc/source/lag.js";
 import { createPublications } from "../../cdc/source/publication.js";
 import { openTargetSession } from "../../cdc/target/target-session.js";
 import { copyFormat } from "../../copy/format.js";
 import { copyTable } from "../../copy/copy-table.js";
-import { lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
-import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
+import { takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
 import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -50,26 +52,27 @@ const openTransactionsSeconds = 300;
 /**
  * Adds tables that were created or replaced on the source to a running stream:
  *
- * 1. publishes them,
- * 2. takes a snapshot at an LSN of the source, and locks the new tables,
- * 3. applies all changes of the other tables up to that LSN,
- * 4. copies the new tables under the snapshot. From that LSN on the stream has all of their changes.
+ * 1. publishes them, and creates them on the target,
+ * 2. takes a snapshot at an LSN of the source,
+ * 3. copies the new tables under the snapshot. From that LSN on the stream has all of their changes.
+ * 4. applies all changes of the other tables up to that LSN.
  *
- * The locks are released if a session of an application waits for them. While rows are copied, only the table that it waits for
- * is postponed. A repetition after a failure replaces the rows that were copied.
+ * The new tables are locked only while their definitions are read, and each one while its rows are read. The locks are
+ * released if a session of an application waits for them. A table that it alters, or waits for while rows are copied, is
+ * postponed. A repetition after a failure replaces the rows that were copied.
  *
- * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is locked, when a session waits to
- * lock it before rows are copied, or when every table is postponed
+ * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is created on the target, when a
+ * session waits to lock it before, or when every table is postponed
  * @throws LockNotAvailableError when transactions stay open on the source
  */
 export async function addTablesToStream(objects: NewObjects, tablesToAdd: TablesToAdd): Promise<Joined> {
-  const { work, database } = objects;
-  const { tables, newTables, bridge } = tablesToAdd;
+  const { work, database, source } = objects;
+  const { tables, newTables, bridge, signal } = tablesToAdd;
   const follower = bridge();
   try {
     const names = changeCaptureNames(work.spec, database);
     const [published] = await Promise.all([
-      createPublications(objects.source, names, tables, { keyless: work.spec.keylessTables }),
+      createPublications(source, names, tables, { keyless: work.spec.keylessTables }),
       follower.hold(),
     ]);
     const isNew = new Set(newTables.map(nameOfTable));
@@ -77,11 +80,22 @@ export async function addTablesToStream(objects: NewObjects, tablesToAdd: Tables
       (table) => !table.partitioned && isNew.has(nameOfTable(table)),
     );
     if (insertOnly.length > 0) await work.journal.findings([insertOnlyFinding(database, insertOnly)]);
-    const { snapshot, lsn } = await lockedTables(objects, tablesToAdd, follower);
+    // A change that the target refuses is found before rows are copied.
+    await drainUnlessEnded(follower, await currentLsn(source), signal);
+    const snapshot = await snapshotOfDefinitions(objects, tablesToAdd);
     try {
-      return await yieldToWaiters({ source: work.source, database, snapshot }, (yielded) =>
-        copyUnderSnapshot(objects, tablesToAdd, { follower, snapshot, lsn, yielded }),
-      );
+      return await yieldToWaiters({ source: work.source, database, snapshot }, async (yielded) => {
+        const ended = AbortSignal.any([signal, snapshot.lost, yielded]);
+        const mark = await baselineOf(work, database, snapshot.id);
+        let postponed: ReadonlySet<string> = new Set();
+        const restored = await restoreMissing(objects, {
+          snapshot: snapshot.id,
+          onDumped: () => snapshot.release(),
+          copy: async () => (postponed = await copyAtLsn(objects, tablesToAdd, follower)),
+          signal: ended,
+        });
+        return { ...restored, mark, postponed };
+      });
     } finally {
       await snapshot.release();
     }
@@ -94,18 +108,64 @@ export async function addTablesToStream(objects: NewObjects, tablesToAdd: Tables
   }
 }
 
-async function lockedTables(
+/** The new tables are locked, because the server reads some definitions as they are now. */
+async function snapshotOfDefinitions(objects: NewObjects, { newTables, signal }: TablesToAdd): Promise<Snapshot> {
+  const { work, database } = objects;
+  const { snapshot } = await lockedSnapshot(
+    async () => ({ snapshot: await Snapshot.export(work.source, database) }),
+    async () => {
+      await requirePresent(objects, newTables);
+      return newTables;
+    },
+    () => Promise.resolve(),
+    { ...lockOptions(work, database), signal },
+  );
+  return snapshot;
+}
+
+/**
+ * Nothing but the snapshot may precede the copy: a table that is truncated between the two is postponed.
+ *
+ * @returns the tables that were not copied, qualified and quoted
+ */
+async function copyAtLsn(
   objects: NewObjects,
-  { newTables, onWaiting, signal }: TablesToAdd,
+  tablesToAdd: TablesToAdd,
+  follower: Follower,
+): Promise<ReadonlySet<string>> {
+  const { work, database, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
+  const { newTables, onCreated, signal } = tablesToAdd;
+  await onCreated();
+  const target = await openTargetSession(work.target, targetDatabase(work.spec, database), {
+    triggersDisabled: deferTriggersAndForeignKeys,
+  });
+  try {
+    const copies = new Map((await listTables(target)).map((table) => [nameOfTable(table), table]));
+    await useSearchPath(target, sourceSearchPath);
+    const { lsn, snapshot } = await snapshotAtLsn(objects, tablesToAdd, follower);
+    const copied = await copyTables(
+      { ...objects, target },
+      { newTables, copies, snapshotId: snapshot.id, signal: AbortSignal.any([signal, snapshot.lost]) },
+    ).finally(() => snapshot.release());
+    await drainUnlessEnded(follower, lsn, signal);
+    await follower.stop();
+    return copied;
+  } finally {
+    await target.end();
+  }
+}
+
+async function snapshotAtLsn(
+  { work, database, plugin }: NewObjects,
+  { onWaiting, signal }: TablesToAdd,
   follower: Follower,
 ): Promise<ComparisonSnapshot> {
-  const { work, database } = objects;
-  const take = (): Promise<ComparisonSnapshot> =>
-    comparisonSnapshot({
+  try {
+    return await comparisonSnapshot({
       source: work.source,
       database,
       slot: pointSlot(changeCaptureNames(work.spec, database)),
-      plugin: objects.plugin,
+      plugin,
       timeoutSeconds: openTransactionsSeconds,
       onWaiting: (sessions, reached) => {
         follower.releaseUpTo(reached);
@@ -114,12 +174,6 @@ async function lockedTables(
       onQueued: queueReporter(work, database),
       signal,
     });
-  const tablesOf = async (): Promise<readonly Table[]> => {
-    await requirePresent(objects, newTables);
-    return newTables;
-  };
-  try {
-    return await lockedSnapshot(take, tablesOf, () => Promise.resolve(), { ...lockOptions(work, database), signal });
   } catch (error) {
     if (!(error instanceof TimeoutError)) throw error;
     const [what] = error.message.split("\n  To do: ");
@@ -128,35 +182,6 @@ async function lockedTables(
       cause: error,
     });
   }
-}
-
-interface LockedTables extends ComparisonSnapshot {
-  readonly follower: Follower;
-  /** Aborts when the snapshot and its locks are released for another session. */
-  readonly yielded: AbortSignal;
-}
-
-async function copyUnderSnapshot(
-  objects: NewObjects,
-  { newTables, onCreated, signal }: TablesToAdd,
-  { follower, snapshot, lsn, yielded }: LockedTables,
-): Promise<Joined> {
-  const ended = AbortSignal.any([signal, snapshot.lost, yielded]);
-  await drainUnlessEnded(follower, lsn, ended);
-  await follower.stop();
-  const mark = await baselineOf(objects.work, objects.database, snapshot.id);
-  let postponed: ReadonlySet<string> = new Set();
-  const copy = async (): Promise<ReadonlySet<string>> => {
-    await onCreated();
-    // Each table is locked while it is read: one that an application needs must not delay the others.
-    await snapshot.unlockTables();
-    postponed = await copyTables(objects, newTables, snapshot.id, ended);
-    // Indexes and keys need no snapshot: applications may lock the tables while they are built.
-    await snapshot.release();
-    return postponed;
-  };
-  const restored = await restoreMissing(objects, { snapshot: snapshot.id, copy, signal: ended });
-  return { ...restored, mark, postponed };
 }
 
 /** The follower may have a backlog to apply. @throws what the signal was aborted with */
@@ -187,6 +212,14 @@ async function requirePresent({ source, database }: NewObjects, tables: readonly
 
 const nameOfTable = ({ schema, name }: Table): string => qualify(schema, name);
 
+interface TablesToCopy {
+  readonly newTables: readonly Table[];
+  /** The target's tables by name, qualified and quoted. */
+  readonly copies: ReadonlyMap<string, Table>;
+  readonly snapshotId: string;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Copies the tables that applications leave unlocked and unaltered.
  *
@@ -194,48 +227,54 @@ const nameOfTable = ({ schema, name }: Table): string => qualify(schema, name);
  * @throws ConcurrentChangeError when none was copied
  */
 async function copyTables(
-  { work, database, sourceSearchPath, deferTriggersAndForeignKeys }: NewObjects,
-  newTables: readonly Table[],
-  snapshotId: string,
-  signal: AbortSignal,
+  { work, database, target, sourceSearchPath }: NewObjects,
+  { newTables, copies, snapshotId, signal }: TablesToCopy,
 ): Promise<ReadonlySet<string>> {
   const { source, spec } = work;
   const joining = { source, database, snapshotId, purpose: `${spec.migrationName} join` };
-  const names = new Set(newTables.map(nameOfTable));
-  const isWanted = (table: Table): boolean => !table.partitioned && names.has(nameOfTable(table));
-  const tables = await withSnapshotSession(joining, (session) => listSizedTables(session, isWanted));
-  const target = await openTargetSession(work.target, targetDatabase(spec, database), {
-    triggersDisabled: deferTriggersAndForeignKeys,
-  });
+  const wanted = newTables.filter(({ partitioned }) => !partitioned);
+  const names = new Set(wanted.map(nameOfTable));
+  const tables = await withSnapshotSession(joining, (session) =>
+    listSizedTables(session, (table) => !table.partitioned && names.has(nameOfTable(table))),
+  );
+  const postponed = new Map(alteredBefore(wanted, tables).map((name) => [name, takenFromCopy(alteredText(name))]));
   const locks = new TableLocks(source, database);
-  try {
-    const copies = new Map((await listTables(target)).map((table) => [nameOfTable(table), table]));
-    await useSearchPath(target, sourceSearchPath);
-    const postponed = new Map<string, ConcurrentChangeError>();
-    // Each in a session of its own: an error ends the transaction that sees the snapshot.
-    const copyOne = (table: SizedTable): Promise<void> =>
-      withSnapshotSession(joining, async (session) => {
-        await useSearchPath(session, sourceSearchPath);
-        const copy = copies.get(nameOfTable(table))!;
-        const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
-        await locks.during(session, [table], async (stop) => {
-          await copyTable({ source: session, target, table, format, signal: AbortSignal.any([signal, stop]) });
-        });
+  // Each in a session of its own: an error ends the transaction that sees the snapshot.
+  const copyOne = (table: SizedTable): Promise<void> =>
+    withSnapshotSession(joining, async (session) => {
+      await useSearchPath(session, sourceSearchPath);
+      const copy = copies.get(nameOfTable(table))!;
+      const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
+      await locks.during(session, [table], async (stop) => {
+        await copyTable({ source: session, target, table, format, signal: AbortSignal.any([signal, stop]) });
       });
-    for (const table of tables)
+    });
+  try {
+    for (const table of tables.filter((one) => !postponed.has(nameOfTable(one))))
       try {
         await copyOne(table);
       } catch (error) {
         if (signal.aborted || !(error instanceof ConcurrentChangeError)) throw error;
         postponed.set(nameOfTable(table), error);
       }
-    const [first] = postponed.values();
-    if (first && postponed.size === tables.length) throw first;
-    for (const [name, { message }] of postponed)
-      await work.journal.event(`${name} is copied later: ${message.split("\n")[0]!}`, { database });
-    return new Set(postponed.keys());
   } finally {
     await locks.close();
-    await target.end();
   }
+  const [first] = postponed.values();
+  if (first && postponed.size === wanted.length) throw first;
+  for (const [name, { message }] of postponed)
+    await work.journal.event(`${name} is copied later: ${message.split("\n")[0]!}`, { database });
+  return new Set(postponed.keys());
 }
+
+/** The tables that are not the same in the snapshot, and may differ from those that were created on the target. */
+function alteredBefore(wanted: readonly Table[], inSnapshot: readonly Table[]): string[] {
+  const present = new Map(inSnapshot.map((table) => [nameOfTable(table), table]));
+  const isSame = (table: Table): boolean => {
+    const now = present.get(nameOfTable(table));
+    return now?.oid === table.oid && isDeepStrictEqual(now.columns, table.columns);
+  };
+  return wanted.filter((table) => !isSame(table)).map(nameOfTable);
+}
+
+const alteredText = (name: string): string => `${name} was altered or dropped on the source before it was copied`;

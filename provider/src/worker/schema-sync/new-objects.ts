@@ -36,6 +36,8 @@ export interface NewObjects {
 export interface RestoreMissing {
   /** The snapshot of the source to dump. */
   readonly snapshot?: string | undefined;
+  /** Called when the source is dumped, and the snapshot no longer needed. */
+  readonly onDumped?: () => Promise<void>;
   /** Runs when all tables are created. Returns tables, qualified and quoted, that are copied later. */
   readonly copy?: () => Promise<ReadonlySet<string>>;
   /** Objects that the source has changed under the same name. */
@@ -118,10 +120,10 @@ const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", na
  */
 export async function restoreMissing(
   objects: NewObjects,
-  { snapshot, copy, catchUp, redefined = [], signal }: RestoreMissing,
+  { copy, catchUp, redefined = [], ...dumping }: RestoreMissing,
 ): Promise<Restored> {
   const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
-  const { selection, onSource, onTarget } = await readBoth(objects, { snapshot, signal });
+  const { selection, onSource, onTarget } = await readBoth(objects, dumping);
   // Both are planned, because a plan splits entries and names the parts: the index of a key, a deferred check.
   const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
   const plan = planRestore(onSource, { deferTriggersAndForeignKeys });
@@ -167,7 +169,7 @@ export async function restoreMissing(
 /** Dumps both sides. Entries of the source that the filter excludes are omitted. */
 async function readBoth(
   { work, database, source }: NewObjects,
-  { snapshot, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "signal">,
+  { snapshot, onDumped, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "onDumped" | "signal">,
 ): Promise<{
   readonly selection: Selection;
   readonly onSource: readonly Entry[];
@@ -181,6 +183,7 @@ async function readBoth(
     await read(dumpSchema(work.source, database, { snapshot, without, signal })),
     selection,
   );
+  await onDumped?.();
   const onTarget = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
   return { selection, onSource, onTarget };
 }
