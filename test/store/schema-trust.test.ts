@@ -12,6 +12,7 @@ describe("records that another role made, changed or locked", () => {
   before(async () => {
     lab = await Lab.start();
     await lab.target.query("CREATE ROLE mallory LOGIN CREATEDB PASSWORD 'm'; CREATE ROLE owners");
+    await lab.target.query("CREATE ROLE migrator LOGIN PASSWORD 'm'; GRANT CREATE ON DATABASE postgres TO migrator");
   });
 
   afterEach(async () => {
@@ -79,6 +80,26 @@ describe("records that another role made, changed or locked", () => {
     await lab.target.query(`GRANT ALL ON SCHEMA pgmigration TO ${lab.administrator.user}`);
     await assert.rejects(openAs(), /the schema belongs to mallory/, "although it is empty");
   });
+
+  const closings: readonly [string, string, RegExp][] = [
+    ["REASSIGN OWNED", "REASSIGN OWNED BY migrator TO mallory", /the schema belongs to mallory/],
+    ["REASSIGN OWNED to a superuser", "REASSIGN OWNED BY migrator TO postgres", /PGM-308: migrator lacks USAGE/],
+    [
+      "REVOKE of all privileges on a store of a superuser",
+      `REASSIGN OWNED BY migrator TO postgres; GRANT USAGE ON SCHEMA pgmigration TO migrator;
+       GRANT SELECT ON ALL TABLES IN SCHEMA pgmigration TO migrator;
+       REVOKE ALL ON ALL TABLES IN SCHEMA pgmigration FROM migrator; REVOKE ALL ON SCHEMA pgmigration FROM migrator`,
+      /PGM-308: migrator lacks USAGE/,
+    ],
+  ];
+  for (const [what, sql, message] of closings)
+    it(`${what}: the records do not look like removed ones`, async () => {
+      const login = { ...lab.administrator, user: "migrator", password: "m" };
+      await openAs(login);
+      await lab.target.query(sql);
+      const target = { ...login, sslMode: "Disable" as const };
+      await assert.rejects(Store.find({ target, maintenanceDatabase: "postgres" }, "test"), message);
+    });
 
   it("a store of a superuser, or of a role whose privileges ours inherits, is used", async () => {
     await openAs(superuser());

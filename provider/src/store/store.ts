@@ -273,26 +273,33 @@ const takeInstallLock = (client: pg.Client): Promise<void> =>
 
 /**
  * Without this check, records that the role may no longer use would look like removed ones. It ignores the store of another
- * role, on whose tables this role has no privilege.
+ * role, if this role could have a store in a separate database.
  *
- * @throws RefusedError naming the missing privilege
+ * @throws RefusedError naming the missing privilege, or the owner who is not trusted
  */
 async function requireOpenStore(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ user: string; owner: string; database: string }>(
     `SELECT current_user AS "user", pg_catalog.pg_get_userbyid(nspowner) AS owner, current_database() AS database
        FROM pg_catalog.pg_namespace n
       WHERE nspname = $1 AND NOT has_schema_privilege(n.oid, 'USAGE')
-        AND (pg_has_role(nspowner, 'USAGE') OR EXISTS (
-              SELECT FROM pg_catalog.pg_class c WHERE relnamespace = n.oid AND has_table_privilege(c.oid, 'SELECT')))`,
-    [controlSchema],
+        AND (pg_has_role(nspowner, 'USAGE')
+          OR EXISTS (
+              SELECT FROM pg_catalog.pg_class c WHERE relnamespace = n.oid AND has_table_privilege(c.oid, 'SELECT'))
+          OR has_database_privilege(current_database(), 'CREATE')
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $2))`,
+    [controlSchema, recordsDatabase],
   );
   const [closed] = rows;
   if (!closed) return;
+  await refuseUntrustedSchema(client);
   const { user, owner, database } = closed;
+  const grantee = quoteIdentifier(user);
   throw new RefusedError(
     `${user} lacks USAGE on the schema ${controlSchema} in the target's database ${database}, which contains the records of migrations`,
     {
-      remedy: `as ${owner}, in ${database}: GRANT USAGE ON SCHEMA ${controlSchema} TO ${quoteIdentifier(user)}`,
+      remedy:
+        `as ${owner}, in ${database}: GRANT USAGE ON SCHEMA ${controlSchema} TO ${grantee}; ` +
+        `GRANT ALL ON ALL TABLES IN SCHEMA ${controlSchema} TO ${grantee}; GRANT ALL ON ALL SEQUENCES IN SCHEMA ${controlSchema} TO ${grantee}`,
       code: "PGM-308",
     },
   );
