@@ -181,7 +181,7 @@ export interface OnlineVerification {
 
 /** The stream from the target to the source after a cutover with `rollback: "keep"`. */
 export interface RollbackStatus {
-  /** `paused`: the source refuses a change; `message` has the reason. The worker keeps retrying. */
+  /** `paused`: the source refuses a change, which the worker retries, or a return failed; `message` has the reason. */
   readonly state: "opening" | "following" | "paused" | "returning";
   readonly message?: string;
   readonly inserts?: number;

@@ -101,6 +101,34 @@ describe("rollback replication with killed workers and lost sessions", () => {
     await write(3);
   });
 
+  it("continues after a failed return, while another database keeps the worker alive", async () => {
+    const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY)");
+    const other = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database, other], { rollback: "keep", fence: "none" });
+    await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [database] });
+    await lab.source.query("INSERT INTO t VALUES (77)", { database });
+    assert.match(await Resource.failure(resource.update({ rollback: "return" })), /unexpected|missing \(id = 77\)/);
+    const { dbDetails } = (await resource.refresh()).currentSubStateDetails;
+    assert.equal(dbDetails[database]!.migrationState, "Failed");
+    await lab.target.query(
+      "INSERT INTO t SELECT nextval('t_id_seq') FROM generate_series(1, 50)",
+      lab.onTarget(database),
+    );
+    await until("the source has the row of the target", async () => {
+      return (await lab.source.query("SELECT FROM t WHERE id = 50", { database })).length === 1;
+    });
+    await until("the source's sequence is ahead of the target's", async () => {
+      const [row] = await lab.source.query("SELECT last_value > 50 AS ahead FROM t_id_seq", { database });
+      return row!.ahead as boolean;
+    });
+    await until("the state is shown", async () => (await rollbackOf(resource, database))?.state === "following");
+    await lab.source.query("DELETE FROM t WHERE id = 77", { database });
+    await resource.update({ dbsToTriggerCutoverOn: [database, other], rollback: "keep" });
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("is only cleaned up by a successor if the source already has all rows, because applications may write there", async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY, v text)");
     const resource = await cutOverAndKeep(lab, database, { fence: "readOnly" });

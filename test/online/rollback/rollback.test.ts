@@ -100,6 +100,7 @@ describe("rollback replication", () => {
     const text = await Resource.failure(resource.update({ rollback: "return" }));
     assert.match(text, /2 rows on the source, 1 on the target: missing \(id = 77\)/);
     assert.equal(resource.status.state, "Failed");
+    assert.match((await rollbackOf(resource, database))!.message!, /the return failed: .*id = 77/s);
     await lab.source.query("DELETE FROM t WHERE id = 77", { database });
     assert.equal((await resource.update({})).state, "Canceled");
     await assertSameContent(...lab.places(database));

@@ -145,7 +145,7 @@ export class RollbackReplication {
 
   /**
    * Returns to the source: applies all changes of the target, compares, and ends the rollback replication. Retries after a
-   * connection loss. After a failed step the rollback replication continues.
+   * connection loss. After a failure this is closed, and another instance may continue.
    *
    * @throws ContentDiffersError; RefusedError while the rollback replication is paused
    */
@@ -157,7 +157,14 @@ export class RollbackReplication {
     await this.#reports.idle();
     await journal.rollbackReplication(name, { ...this.#report(), state: "returning" });
     await this.#sequenceKeeper.close();
-    await this.#fence.takeDownOnFailure(() => retryDatabaseStep(this.#work, name, () => this.#cutBack()));
+    try {
+      await this.#fence.takeDownOnFailure(() => retryDatabaseStep(this.#work, name, () => this.#cutBack()));
+    } catch (error) {
+      await this.close();
+      const message = `the return failed: ${messageOf(error)}`;
+      this.#write(() => journal.rollbackReplication(name, { ...this.#report(), state: "paused", message }));
+      throw error;
+    }
     // From here on applications may write on the source. Another run of the earlier steps could overwrite that.
     await journal.database(name, { phase: "returned", state: "InProgress", message: "cleaning up" });
     await this.close();

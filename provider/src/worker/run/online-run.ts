@@ -82,11 +82,22 @@ export class OnlineRun {
     if (this.#steps.hasFailed(name)) {
       await this.#stateTracker.set(name, "failed");
       await this.#resumeGuard(name);
-      await this.#steps.take(database, (_record, { signal }) =>
-        Promise.race([this.#stateTracker.over, rejectOnAbort(signal)]),
-      );
+      await this.#steps.take(database, (_record, work) => this.#untilOthersEnd(name, work));
     }
     await this.#stateTracker.set(name, this.#steps.hasFailed(name) ? "failed" : "ended");
+  }
+
+  /** After a failed return, the source keeps receiving the target's writes meanwhile. */
+  async #untilOthersEnd(name: string, work: Work): Promise<void> {
+    const over = Promise.race([this.#stateTracker.over, rejectOnAbort(work.signal)]);
+    const record = await this.#context.currentDatabase(name);
+    if (record?.phase !== "rollingBack") return over;
+    const rollbackReplication = new RollbackReplication(work, record);
+    try {
+      await Promise.race([over, rollbackReplication.failure]);
+    } finally {
+      await rollbackReplication.close();
+    }
   }
 
   /** Wraps a step so that its failure stops the database's stream. */
