@@ -226,7 +226,7 @@ describe("a copy shared by several workers", () => {
             snapshotId: "00000003-00000002-1",
             txidSnapshot: "7:7:",
           },
-          ...{ sourceSearchPath: "", skipped: [], largeObjectsCopied: false, tablesCopied: false },
+          ...{ sourceSearchPath: "", skipped: [], largeObjectsCopied: false, rowsCopied: false, tablesCopied: false },
         },
       ],
     });

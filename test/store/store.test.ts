@@ -29,6 +29,7 @@ const shared = {
   sourceSearchPath: "",
   skipped: [],
   largeObjectsCopied: false,
+  rowsCopied: false,
   tablesCopied: false,
 };
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { RefusedError } from "../errors.js";
+import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay } from "../inputs/copy-inputs.js";
 import { specOf, type Inputs, type MigrationSpec } from "../inputs/inputs.js";
 import { hasEnded } from "../status.js";
 import {
@@ -17,7 +18,6 @@ import { allDatabases, setRequests } from "../store/requests.js";
 import type { Store } from "../store/store.js";
 import { stopWorker } from "../supervisor/stop-worker.js";
 import { eraseFences } from "../worker/cleanup/erase-migration.js";
-import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay } from "./copy-inputs.js";
 import { differingIdentity } from "./ownership/identity.js";
 import { concernedDatabases } from "./transitions.js";
 

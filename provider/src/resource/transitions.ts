@@ -1,7 +1,7 @@
 import type { InputFailure } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
 import type { DatabaseDetails, MigrationStatus } from "../status.js";
-import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay, type CopyInputs } from "./copy-inputs.js";
+import { differingCopyInputs, fixedReason, fixedRemedy, isUnderWay, type CopyInputs } from "../inputs/copy-inputs.js";
 
 /** The inputs before and after a change. */
 interface Change {

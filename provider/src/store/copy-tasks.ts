@@ -205,6 +205,18 @@ export class CopyTasks {
     return rows.map(({ schema, table }) => qualify(schema, table));
   }
 
+  /** The number of tables whose rows are on the target. */
+  async copiedTables(): Promise<number> {
+    const [row] = await this.right.query<{ tables: number }>(
+      `SELECT count(*)::float8 AS tables
+         FROM (SELECT FROM pgmigration.copy_task u WHERE ${ours} AND u.kind = 'table' AND ${holdsLease}
+                GROUP BY u.table_schema, u.table_name
+               HAVING bool_and(u.state = 'completed' AND u.postponed IS NULL)) AS one`,
+      [this.database],
+    );
+    return row?.tables ?? 0;
+  }
+
   async total(): Promise<Counts> {
     return this.#count("true");
   }
@@ -290,10 +302,14 @@ export class CopyTasks {
     );
   }
 
-  /** Ends the effect of {@link pauseClaims}. */
+  /** Ends the effect of {@link pauseClaims}, and queues failed tasks again. */
   async release(): Promise<void> {
     await this.right.query(
-      `UPDATE pgmigration.copy_task u SET ready = true WHERE ${ours} AND u.kind = 'table' AND ${holdsLease}`,
+      `UPDATE pgmigration.copy_task u
+          SET ready = u.ready OR u.kind = 'table', error = NULL,
+              state = CASE u.state WHEN 'errored' THEN 'queued' ELSE u.state END,
+              returned = u.returned OR u.state = 'errored'
+        WHERE ${ours} AND (u.kind = 'table' OR u.state = 'errored') AND ${holdsLease}`,
       [this.database],
     );
     await this.releaseIndexBuilds();

@@ -15,7 +15,7 @@ import { holdsLease, type WriteFence } from "./lease.js";
 import { withdrawFindings } from "./history/earlier-findings.js";
 import { recordDatabaseState, recordState } from "./history/state-changes.js";
 import { fenceColumns, type DatabasePhase } from "./records.js";
-import type { SharedCopy } from "./shared-copies.js";
+import { isLeftByFailure, type SharedCopy } from "./shared-copies.js";
 import { notifyChange } from "./store.js";
 
 const logLevels = { info: "info", warning: "warn", error: "error" } as const;
@@ -97,8 +97,8 @@ export interface DatabaseChange {
   readonly publications?: readonly string[];
   readonly deferredPlan?: unknown;
   /**
-   * Null if there is no copy to share. It is removed when the phase changes, and when the database fails or is
-   * canceled.
+   * Null if there is no copy to share. It is removed when the phase changes, when the database is canceled, and when it fails,
+   * unless it has the generation {@link afterFailure}.
    */
   readonly sharedCopy?: SharedCopy | null;
   /** What a successor needs to continue a shared copy. */
@@ -108,7 +108,8 @@ export interface DatabaseChange {
   readonly cutoverLsn?: string;
 }
 
-const copyHasEnded = "coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN ('Failed', 'Canceling', 'Canceled')";
+const copyHasEnded = `coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN ('Canceling', 'Canceled')
+                OR coalesce($5, state) = 'Failed' AND NOT ${isLeftByFailure}`;
 
 /** Writes a worker's records of its migration. Each write checks the lease's generation. */
 export class Journal {
@@ -168,6 +169,11 @@ export class Journal {
                              AND old.database IS NOT DISTINCT FROM f.database)`,
       [JSON.stringify(findings)],
     );
+  }
+
+  /** Withdraws the findings of a failed attempt at a database, whose copy starts again. */
+  async withdrawFindings(database: string): Promise<void> {
+    await this.lease.query(`WITH ${withdrawFindings(`database = $3 AND ${holdsLease}`, "attempt")} SELECT`, [database]);
   }
 
   /**

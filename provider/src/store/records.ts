@@ -5,7 +5,7 @@ import { targetDatabase } from "../inputs/target-database.js";
 import { isReportedAgain, withdrawFindings } from "./history/earlier-findings.js";
 import type { RecordOwner } from "./record-owner.js";
 import { requireSpec } from "./recorded-spec.js";
-import type { SharedCopy } from "./shared-copies.js";
+import { isLeftByFailure, type SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
 
 /** The phase of a database, from which a successor resumes. */
@@ -169,7 +169,7 @@ const targetNames = (spec: MigrationSpec): string[] =>
 
 /**
  * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
- * individually keep their phase. All others restart from scratch, and findings that the attempt may report again are
+ * individually keep their phase. All others restart from scratch, or use the rows of the failed attempt. Findings that the attempt may report again are
  * withdrawn.
  */
 export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
@@ -187,7 +187,9 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
        INSERT INTO pgmigration.state_change (migration, state, sub_state)
        VALUES ($1, 'InProgress', 'PerformingPreRequisiteSteps')
      ), ${withdrawFindings(isReportedAgain, "attempt")}, again AS (
-       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL, shared_copy = NULL, copy_state = NULL,
+       UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL,
+              shared_copy = CASE WHEN ${isLeftByFailure} THEN shared_copy END,
+              copy_state = CASE WHEN ${isLeftByFailure} THEN copy_state END,
               phase = CASE WHEN phase = 'canceled' THEN 'queued' ELSE phase END
         WHERE migration = $1 AND phase <> 'done'
           -- All databases, if all were canceled.

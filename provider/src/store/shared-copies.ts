@@ -2,11 +2,17 @@ import type { SkippedEntry } from "../schema/restore/restore-context.js";
 import type { WriteFence } from "./lease.js";
 import type { Store } from "./store.js";
 
+/** The generation of a copy that failed. No worker leads it, and the next attempt may use its rows. */
+export const afterFailure = 0;
+
+/** SQL condition on a row of `pgmigration.database`: the next attempt may use the rows of its copy. */
+export const isLeftByFailure = `coalesce(shared_copy ->> 'generation' = '${afterFailure}', false)`;
+
 /** An initial copy in progress, as helpers see it. */
 export interface SharedCopy {
   /** Unique for each attempt of a database. */
   readonly id: string;
-  /** Generation of the lease's holder, which leads the copy. */
+  /** Generation of the lease's holder, which leads the copy; {@link afterFailure} between two attempts. */
   readonly generation: number;
   /** Version of the leader: another version may read, split or write rows differently. */
   readonly engineVersion: string;
@@ -19,6 +25,8 @@ export interface SharedCopy {
   readonly skipped: readonly (readonly [id: number, skipped: SkippedEntry])[];
   /** Whether large objects are copied and compared. */
   readonly largeObjectsCopied: boolean;
+  /** Whether all rows and large objects are on the target. */
+  readonly rowsCopied: boolean;
   /** Whether all rows are copied and compared. From then on the snapshot is not needed. */
   readonly tablesCopied: boolean;
 }

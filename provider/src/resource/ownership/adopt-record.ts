@@ -6,7 +6,7 @@ import { readMigration, type MigrationRecord } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 import type { Report } from "../../supervisor/supervise-worker.js";
 import { applyInputs, haveSameMembers, refuseOther } from "../apply-inputs.js";
-import { differingCopyInputs } from "../copy-inputs.js";
+import { differingCopyInputs } from "../../inputs/copy-inputs.js";
 import { differingIdentity } from "./identity.js";
 import { describeOwner, isInterruptedCreate, mayTakeOver } from "./ownership.js";
 

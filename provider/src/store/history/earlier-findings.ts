@@ -1,9 +1,11 @@
 import type { FindingCode } from "../../finding-codes/finding-code.js";
 import type { Problem } from "../../findings.js";
+import { isLeftByFailure } from "../shared-copies.js";
 import type { Store } from "../store.js";
 
 /** SQL: the databases whose rows are copied. Their findings about restored objects are not reported again. */
-const isCopied = "phase IN ('following', 'completing', 'rollingBack', 'returned', 'done')";
+const copied = `SELECT name FROM pgmigration.database
+       WHERE migration = $1 AND (phase IN ('following', 'completing', 'rollingBack', 'returned', 'done') OR ${isLeftByFailure})`;
 
 /**
  * Clauses of `WITH` that move findings of migration `$1` to `earlier_finding`, where the report finds them. Successes are
@@ -30,8 +32,8 @@ export const withdrawFindings = (which: string, by: "attempt" | "check"): string
  */
 export const isReportedAgain = `
   CASE WHEN database IS NULL
-       THEN NOT EXISTS (SELECT FROM pgmigration.database d WHERE d.migration = $1 AND d.${isCopied})
-       ELSE database NOT IN (SELECT name FROM pgmigration.database d WHERE d.migration = $1 AND d.${isCopied}) END`;
+       THEN NOT EXISTS (${copied})
+       ELSE database NOT IN (${copied}) END`;
 
 /** Replaces the finding of a code that concerns the whole migration and no worker reports. Without a finding, it is withdrawn. */
 export async function replaceRecordedFinding(

@@ -7,6 +7,7 @@ import type { DatabasePhase, DatabaseRecord } from "../../store/records.js";
 import type { RunContext } from "../context/run-context.js";
 import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { type RetryPolicy, retry } from "../context/retry.js";
+import { rowsToKeep } from "./rows-to-keep.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { clearRollback } from "./rollback-objects.js";
 
@@ -59,8 +60,8 @@ export class MigrationCleanup {
   }
 
   /**
-   * Drops the slot of a failed copy, which the next attempt restarts. A database that was being replicated keeps its slot,
-   * because it resumes from there.
+   * Drops the slot of a failed copy, which the next attempt restarts. A database that was being replicated, or whose copied
+   * rows are kept, keeps its slot, because it resumes from there.
    *
    * @returns notes for the user about remaining objects and failed removals
    */
@@ -75,13 +76,17 @@ export class MigrationCleanup {
       notes.push(
         `the rollback replication of ${name} has a slot on the target. It retains WAL there until pulumi up resumes the migration, rollback is set to drop, or pulumi destroy removes it`,
       );
+    const kept = rowsToKeep(database, this.#context.spec, error);
+    if (kept) await this.#context.journal.database(name, { sharedCopy: kept });
     if (phase === "copying")
       notes.push(
-        `the next attempt copies ${name} from the beginning: rows of this attempt belong to a snapshot that ended with it`,
+        kept
+          ? `the next attempt uses the copied rows of ${name} again, unless they, the schema or the inputs have changed`
+          : `the next attempt copies ${name} from the beginning: rows of this attempt belong to a snapshot that ended with it`,
       );
     if (slot === undefined) return notes;
-    const isFollowed = phase === "following" || phase === "completing";
-    if (!isFollowed) await tried(this.dropSourceObjects(name));
+    const isResumed = phase === "following" || phase === "completing" || kept !== undefined;
+    if (!isResumed) await tried(this.dropSourceObjects(name));
     else if (!(error instanceof ContentDiffersError) && (await this.#retainsWal(slot, name)))
       notes.push(
         `the slot ${slot} stays on the source and retains WAL there until pulumi up resumes the migration or pulumi destroy removes it`,

@@ -55,15 +55,17 @@ export class CopySharing {
   ): Promise<void> {
     const { generation } = this.work;
     const shared = { ...copy, id: randomUUID(), generation, engineVersion };
-    return this.#write({ ...shared, largeObjectsCopied: false, tablesCopied: false }, copyState);
+    return this.#write({ ...shared, largeObjectsCopied: false, rowsCopied: false, tablesCopied: false }, copyState);
   }
 
   /** Takes over the copy of an earlier worker. */
-  resume(shared: SharedCopy, snapshotId = shared.snapshotId): Promise<void> {
-    return this.#write({ ...shared, generation: this.work.generation, snapshotId });
+  resume(shared: SharedCopy, copyState?: unknown): Promise<void> {
+    return this.#write({ ...shared, generation: this.work.generation }, copyState);
   }
 
-  async update(progress: Partial<Pick<SharedCopy, "largeObjectsCopied" | "tablesCopied">>): Promise<void> {
+  async update(
+    progress: Partial<Pick<SharedCopy, "largeObjectsCopied" | "rowsCopied" | "tablesCopied">>,
+  ): Promise<void> {
     if (this.#shared) await this.#write({ ...this.#shared, ...progress });
   }
 

@@ -9,18 +9,10 @@ import { qualify, type RelationName } from "../../postgres/identifiers.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { connect } from "../../postgres/connection/connect.js";
-import { dumpSchema } from "../../schema/dump/dump.js";
-import { parseTocEntries, type Entry } from "../../schema/sql/toc-entries.js";
+import type { Entry } from "../../schema/sql/toc-entries.js";
 import { readRestoreContext, readSearchPath } from "../../schema/restore/restore-context.js";
-import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
-import {
-  hiddenTables,
-  type LeftObject,
-  readSelection,
-  selectEntries,
-  selectsAll,
-} from "../../schema/plan/selection.js";
+import { type LeftObject, readSelection, selectEntries } from "../../schema/plan/selection.js";
 import type { OmittedObject } from "../../store/journal.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { deleteSharedSnapshots } from "../../store/shared-copies.js";
@@ -36,13 +28,14 @@ import { copyRows } from "./copy-rows.js";
 import { skipTables } from "./copy-tasks.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
 import { finishCopy } from "./finish-copy.js";
+import { findKeptRows } from "./kept-rows.js";
 import { planCopyTasks } from "./plan-tasks.js";
 import { deferredEntriesOf, type PostCutoverPlan } from "./post-cutover-plan.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
+import { readSchema, schemaDigest } from "./read-schema.js";
 import { refuseOccupiedDatabase } from "./refuse-occupied-database.js";
 import { restoreBeforeRows } from "./restore-before-rows.js";
-import { snapshotLsn } from "./snapshot-lsn.js";
-import { takeSnapshot, type CopyPoint } from "./take-snapshot.js";
+import { snapshotLsn, takeSnapshot, type CopyPoint } from "./take-snapshot.js";
 
 const emptyPlan: RestorePlan = {
   before: [],
@@ -63,8 +56,8 @@ const earlierSessionsTimeoutMs = 30_000;
  * Copies schema and rows of one database as of one snapshot. For an online migration, the slot's stream starts at that
  * snapshot. Other workers may share the copy.
  *
- * Resumes the copy of an earlier worker if its snapshot still exists or all rows are copied. Otherwise it starts again,
- * because rows of a lost snapshot belong to another moment.
+ * Resumes the copy of an earlier worker if its snapshot still exists or all rows are copied, and uses the rows of a failed
+ * attempt if they are the same. Otherwise it starts again, because rows of a lost snapshot belong to another moment.
  */
 export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<PostCutoverPlan> {
   const database = record.name;
@@ -72,10 +65,12 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   const sharing = new CopySharing(work, database);
   const job: CopyJob = { work, record, database, tasks, sharing };
   await endEarlierTargetSessions(job);
-  const earlier = await findEarlierCopy(work, record);
+  const running = await findEarlierCopy(work, record);
   await endEarlierSnapshots(work, database);
   const monitor = new BlockedSessionsMonitor(work, database);
   try {
+    if (!running) await refuseOccupiedDatabase(work, record.targetName);
+    const earlier = running ?? (await findKeptRows(job));
     return await (earlier ? resumeCopy(job, earlier) : startCopy(job));
   } finally {
     await monitor.close();
@@ -85,7 +80,6 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
 async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
   const { work, record, database } = job;
   const { journal, spec } = work;
-  await refuseOccupiedDatabase(work, record.targetName);
   await removeEarlierAttempt(job);
   await journal.database(database, {
     phase: "copying",
@@ -105,7 +99,7 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
     // Wait for both steps, also if one fails: the next attempt must not run concurrently with either.
     const steps = await Promise.allSettled([restoreBeforeRows(context), queueTasks(context, tables, point.snapshot)]);
     for (const step of steps) if (step.status === "rejected") throw step.reason;
-    await offerCopy(context, point);
+    await offerCopy(context, point, schemaDigest(read));
     return copyAndFinish(context, tables);
   });
 }
@@ -124,7 +118,7 @@ async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutov
     skipTables(restore, skipped);
     const selection = await readSelection(source, work.spec);
     await tasks.release();
-    await sharing.resume(shared, snapshot?.id);
+    await sharing.resume({ ...shared, snapshotId: snapshot?.id ?? shared.snapshotId }, earlier.state);
     const tables = snapshot
       ? await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "catalogue" })
       : [];
@@ -227,23 +221,6 @@ async function removeEarlierAttempt({ work, record, database }: CopyJob): Promis
   await journal.database(database, { slot: null, publications: [] });
 }
 
-async function readSchema(work: Work, database: string, snapshot: string, signal: AbortSignal): Promise<Entry[]> {
-  const { source, journal } = work;
-  await journal.database(database, { message: "reading the schema" });
-  const without = await tablesHiddenFromDump(work, database);
-  const { text, tool } = await dumpSchema(source, database, { snapshot, without, signal });
-  const entries = withoutTemporaryReplicaIdentities(parseTocEntries(text));
-  await journal.event(`${entries.length} schema entries read by ${tool}`, { database });
-  return entries;
-}
-
-async function tablesHiddenFromDump(work: Work, database: string): Promise<RelationName[]> {
-  if (selectsAll(work.spec)) return [];
-  return withSession(work.source, { database, purpose: purposeOf(work, "read") }, async (source) =>
-    hiddenTables(source, await readSelection(source, work.spec)),
-  );
-}
-
 interface CopyInput {
   readonly point: CopyPoint;
   readonly source: Client;
@@ -284,7 +261,11 @@ async function queueTasks(
 }
 
 /** From here on other workers may share the copy, and a successor may resume it. */
-async function offerCopy({ sharing, plan, restore }: CopyContext, point: CopyPoint): Promise<void> {
+async function offerCopy(
+  { work, sharing, plan, restore }: CopyContext,
+  point: CopyPoint,
+  schema: string,
+): Promise<void> {
   const skipped = { entries: [...restore.skipped], missing: [...restore.missing] };
   await sharing.begin(
     {
@@ -293,7 +274,7 @@ async function offerCopy({ sharing, plan, restore }: CopyContext, point: CopyPoi
       sourceSearchPath: restore.sourceSearchPath ?? "",
       skipped: skipped.entries,
     },
-    copyStateOf(point, plan, skipped),
+    copyStateOf(point, { spec: work.spec, schema, plan, skipped }),
   );
 }
 

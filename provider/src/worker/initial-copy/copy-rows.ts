@@ -41,6 +41,7 @@ export async function copyRows(context: CopyContext, tables: readonly TableToCop
 async function completeTables(context: CopyContext): Promise<void> {
   const { snapshot, sharing } = context;
   if (!snapshot) return;
+  await sharing.update({ rowsCopied: true });
   await compareRows(context, snapshot.id);
   await sharing.update({ tablesCopied: true });
   // Not kept during index builds: a snapshot keeps the source from vacuuming, and its locks block TRUNCATE.

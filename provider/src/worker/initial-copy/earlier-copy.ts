@@ -3,21 +3,25 @@ import type { SlotIdentity } from "../../cdc/target/progress.js";
 import { Snapshot, SnapshotGone } from "../../copy/snapshot.js";
 import { engineVersion } from "../../engine-version.js";
 import { RefusedError } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { formatLsn, parseLsn } from "../../postgres/lsn.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import { sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
+import { afterFailure, sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
 import type { Skipped } from "../../store/copy-tasks.js";
 import { selectedTablesIn } from "../context/selected-tables.js";
 import type { CopyPoint } from "./take-snapshot.js";
 import type { Work } from "../context/work.js";
 
 /** State of an initial copy, stored as JSON for a successor. */
-interface CopyState {
+export interface CopyState {
   readonly engineVersion: string;
   readonly slot: (Omit<SlotIdentity, "consistentPoint"> & { readonly consistentPoint: string }) | undefined;
   readonly point: Omit<CopyPoint, "snapshot" | "slot">;
+  readonly spec: MigrationSpec;
+  /** The {@link schemaDigest} of the source as of the snapshot. */
+  readonly schema: string;
   /** The steps after the rows. */
   readonly plan: RestorePlan;
   readonly skipped: Skipped;
@@ -26,6 +30,8 @@ interface CopyState {
 /** An initial copy of an earlier worker that can be resumed. */
 export interface EarlierCopy {
   readonly shared: SharedCopy;
+  /** What a successor needs, if it differs from what is recorded. */
+  readonly state?: CopyState;
   /** Undefined if all rows are copied. */
   readonly snapshot: Snapshot | undefined;
   readonly point: Omit<CopyPoint, "snapshot">;
@@ -33,10 +39,15 @@ export interface EarlierCopy {
   readonly skipped: Skipped;
 }
 
-export function copyStateOf(point: CopyPoint, plan: RestorePlan, skipped: Skipped): CopyState {
+export function copyStateOf(
+  point: CopyPoint,
+  { spec, schema, plan, skipped }: Pick<CopyState, "spec" | "schema" | "plan" | "skipped">,
+): CopyState {
   const { slot, publications, mark, plugin, written } = point;
   return {
     engineVersion,
+    spec,
+    schema,
     slot: slot && { ...slot, consistentPoint: formatLsn(slot.consistentPoint) },
     point: { publications, mark, plugin, written },
     // The other entries are restored, or stored with the copy tasks.
@@ -51,18 +62,28 @@ export function copyStateOf(point: CopyPoint, plan: RestorePlan, skipped: Skippe
  */
 export async function findEarlierCopy(work: Work, record: DatabaseRecord): Promise<EarlierCopy | undefined> {
   const { sharedCopy: shared, phase, createdByUs, name } = record;
-  if (!shared || phase !== "copying" || (!createdByUs && !work.spec.dataOnly)) return undefined;
-  const state = (await readCopyState(work.journal.lease, name)) as CopyState | null | undefined;
-  if (state?.engineVersion !== engineVersion) return undefined;
-  const slot = state.slot && { ...state.slot, consistentPoint: parseLsn(state.slot.consistentPoint) };
+  if (!shared || shared.generation === afterFailure || phase !== "copying") return undefined;
+  if (!createdByUs && !work.spec.dataOnly) return undefined;
+  const state = await readState(work, name);
+  if (!state) return undefined;
+  const slot = slotOf(state);
   if (slot && !(await isUsable(work, record, slot))) return undefined;
   const snapshot = shared.tablesCopied ? undefined : await survivingSnapshot(work, name, shared);
   if (!snapshot && !shared.tablesCopied) return undefined;
   return { shared, snapshot, point: { ...state.point, slot }, plan: state.plan, skipped: state.skipped };
 }
 
+/** Undefined if another version of the package recorded it. */
+export async function readState({ journal }: Work, database: string): Promise<CopyState | undefined> {
+  const state = (await readCopyState(journal.lease, database)) as CopyState | null | undefined;
+  return state?.engineVersion === engineVersion ? state : undefined;
+}
+
+export const slotOf = ({ slot }: CopyState): SlotIdentity | undefined =>
+  slot && { ...slot, consistentPoint: parseLsn(slot.consistentPoint) };
+
 /** Whether the slot exists and nothing was confirmed yet, so that its stream still starts at the snapshot. */
-async function isUsable(
+export async function isUsable(
   { source }: Work,
   { name, slot: recorded }: DatabaseRecord,
   slot: SlotIdentity,

@@ -85,9 +85,10 @@ async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Cli
     throw new RefusedError(`the database ${targetName} on the target contains the records of other migrations`, {
       remedy: `delete those migrations first; list them with pg-migration list --filter All --maintenance-database ${targetName}`,
     });
-  const why = record.createdByUs
-    ? ": the snapshot of the earlier attempt has ended, so its rows cannot be completed, and all are copied again"
-    : "";
+  const why =
+    record.createdByUs && !record.sharedCopy
+      ? ": the snapshot of the earlier attempt has ended, so its rows cannot be completed, and all are copied again"
+      : "";
   await work.journal.event(`dropping the database ${targetName} on the target${why}`, { database: name });
   await dropTargetDatabase(maintenance, targetName);
 }

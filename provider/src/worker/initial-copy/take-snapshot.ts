@@ -1,17 +1,20 @@
 import type { Client } from "pg";
+import { log } from "../../log.js";
 import { type ChangeCaptureNames, changeCaptureNames } from "../../cdc/model/names.js";
 import type { SlotIdentity } from "../../cdc/target/progress.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
+import { readWalPosition } from "../../cdc/source/lag.js";
 import { createPublications } from "../../cdc/source/publication.js";
 import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
-import { CanceledError } from "../../errors.js";
+import { CanceledError, messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { withSession } from "../../postgres/connection/with-session.js";
+import { formatLsn } from "../../postgres/lsn.js";
 import { isMissingRelation } from "../../postgres/sql-state.js";
 import { readClock } from "../../postgres/writes/unreported-writes.js";
 import { readTableWrites, type WritesByTable } from "../../postgres/writes/table-writes.js";
@@ -56,17 +59,20 @@ export interface LockedCopyPoint<Read> {
  *
  * @param read runs while the tables are listed and locked. If locking takes a new snapshot, its signal aborts and it runs
  *   again.
+ * @param hasStream whether a slot's stream starts at the snapshot
  */
 export async function takeSnapshot<Read>(
   work: Work,
   database: string,
   read: (snapshot: Snapshot, signal: AbortSignal) => Promise<Read>,
+  hasStream = work.spec.migrationMode === "Online",
 ): Promise<LockedCopyPoint<Read>> {
   let tables: readonly TableToCopy[] = [];
   let reading: Reading<Read> | undefined;
   let taken: Snapshot | undefined;
   try {
-    const point = await lockedPoint(work, database, async ({ snapshot }) => {
+    const take = hasStream ? lockedWithStream : lockedWithoutStream;
+    const point = await take(work, database, async ({ snapshot }) => {
       await reading?.close();
       reading = new Reading((signal) => read(snapshot, AbortSignal.any([signal, work.signal, snapshot.lost])));
       tables = await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "lock" });
@@ -103,20 +109,22 @@ class Reading<Read> {
   }
 }
 
-async function lockedPoint(
+type TakeLocked = (
   work: Work,
   database: string,
   tablesOf: (point: CopyPoint) => Promise<Table[]>,
-): Promise<CopyPoint> {
+) => Promise<CopyPoint>;
+
+const lockedWithoutStream: TakeLocked = (work, database, tablesOf) =>
+  lockedSnapshot(
+    () => snapshotPoint(work, database),
+    tablesOf,
+    () => Promise.resolve(),
+    lockOptions(work, database),
+  );
+
+const lockedWithStream: TakeLocked = async (work, database, tablesOf) => {
   const { source, spec, journal } = work;
-  if (spec.migrationMode === "Offline") {
-    return lockedSnapshot(
-      () => offlinePoint(work, database),
-      tablesOf,
-      () => Promise.resolve(),
-      lockOptions(work, database),
-    );
-  }
   const names = changeCaptureNames(spec, database);
   await journal.database(database, {
     message: "creating publication and slot",
@@ -125,7 +133,7 @@ async function lockedPoint(
   });
   const stream = await publish(work, database);
   const point = await lockedSnapshot(
-    () => beginStream(work, database, names.slot, stream),
+    () => streamPoint(work, database, names.slot, stream),
     tablesOf,
     () => dropSlot(source, database, names.slot),
     lockOptions(work, database),
@@ -138,9 +146,9 @@ async function lockedPoint(
     await point.snapshot.release();
     throw error;
   }
-}
+};
 
-async function offlinePoint({ source, spec }: Work, database: string): Promise<CopyPoint> {
+async function snapshotPoint({ source, spec }: Work, database: string): Promise<CopyPoint> {
   // Before the snapshot: later, a write between the two would not be counted.
   const place = { database, purpose: `${spec.migrationName} statistics` };
   const before = await withSession(source, place, async (session) => ({
@@ -150,6 +158,26 @@ async function offlinePoint({ source, spec }: Work, database: string): Promise<C
   const snapshot = await Snapshot.export(source, database);
   const written = spec.schemaOnly ? undefined : { txidSnapshot: snapshot.txidSnapshot, ...before };
   return { snapshot, slot: undefined, publications: [], mark: undefined, plugin: "pgoutput", written };
+}
+
+/**
+ * Position in the source's WAL of a copy's snapshot, for the report. Online it is exact: the slot's stream starts there. Offline
+ * it is read after the snapshot, so that everything in the snapshot was committed before it. Undefined if the source's service
+ * does not offer it.
+ */
+export async function snapshotLsn(
+  { source, spec }: Work,
+  database: string,
+  { slot }: CopyPoint,
+): Promise<string | undefined> {
+  if (slot) return formatLsn(slot.consistentPoint);
+  try {
+    const purpose = `${spec.migrationName} position`;
+    return await withSession(source, { database, purpose }, readWalPosition);
+  } catch (error) {
+    log.warn(`${database}: the position of the snapshot cannot be read: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 /** @throws ConcurrentChangeError if the snapshot was released for an application that waits for a locked table */
@@ -176,7 +204,7 @@ export const lockOptions = ({ journal, signal }: Work, database: string): LockOp
       .catch(() => undefined),
 });
 
-async function beginStream(
+async function streamPoint(
   work: Work,
   database: string,
   slotName: string,

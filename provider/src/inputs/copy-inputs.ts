@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Inputs } from "../inputs/inputs.js";
+import type { Inputs } from "./inputs.js";
 import { hasEnded, type MigrationState } from "../status.js";
 
 /** Inputs that determine what is copied. They cannot change while a database is copied or replicated. */

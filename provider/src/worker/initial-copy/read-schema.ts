@@ -1,0 +1,42 @@
+import { createHash } from "node:crypto";
+import { withSession } from "../../postgres/connection/with-session.js";
+import type { RelationName } from "../../postgres/identifiers.js";
+import { dumpSchema } from "../../schema/dump/dump.js";
+import { isOwnPublication } from "../../schema/plan/restore-plan.js";
+import { hiddenTables, readSelection, selectsAll } from "../../schema/plan/selection.js";
+import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
+import { type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
+import type { Work } from "../context/work.js";
+import { purposeOf } from "./copy-context.js";
+
+/** Reads the schema of the source as of a snapshot. */
+export async function readSchema(
+  work: Work,
+  database: string,
+  snapshot: string,
+  signal: AbortSignal,
+): Promise<Entry[]> {
+  const { source, journal } = work;
+  await journal.database(database, { message: "reading the schema" });
+  const without = await tablesHiddenFromDump(work, database);
+  const { text, tool } = await dumpSchema(source, database, { snapshot, without, signal });
+  const entries = withoutTemporaryReplicaIdentities(parseTocEntries(text));
+  await journal.event(`${entries.length} schema entries read by ${tool}`, { database });
+  return entries;
+}
+
+async function tablesHiddenFromDump(work: Work, database: string): Promise<RelationName[]> {
+  if (selectsAll(work.spec)) return [];
+  return withSession(work.source, { database, purpose: purposeOf(work, "read") }, async (source) =>
+    hiddenTables(source, await readSelection(source, work.spec)),
+  );
+}
+
+/** Changes with every object of the schema, its owner and its privileges, and if an object is replaced by an equal one. */
+export function schemaDigest(entries: readonly Entry[]): string {
+  // pg_dump's numbers and order also depend on objects that it leaves out, such as the schemas of temporary tables.
+  const texts = entries
+    .filter((entry) => !isOwnPublication(entry))
+    .map(({ id: _id, dependencies: _dependencies, ...object }) => JSON.stringify(object));
+  return createHash("sha256").update(texts.sort().join("\n")).digest("hex");
+}

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { assertSameContent, digests } from "../../support/content";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
+import { FailedCopy } from "./failed-copy";
+
+describe("the rows of a failed attempt, later", () => {
+  const scene = new FailedCopy();
+
+  const copiedAgain = async (changes: Record<string, unknown>, why: RegExp): Promise<void> => {
+    const before = await scene.rowsOnTarget();
+    await scene.resource.update(changes);
+    const after = await scene.rowsOnTarget().catch(() => "a table is missing");
+    assert.notDeepEqual(after, before);
+    assert.match(
+      await scene.events(),
+      new RegExp(`^the rows of 3 tables, .*, are copied again, because ${why.source}`, "m"),
+    );
+  };
+
+  const assertSame = () => assertSameContent(...scene.lab.places(scene.database));
+
+  it("are copied again if rows of the target changed", async () => {
+    await scene.fail("23505", { verification: "none" });
+    await scene.onTarget("DELETE FROM keyless WHERE v = 'v7'");
+    await copiedAgain({}, /.*"public"\."keyless": 3000 rows on the source, 2999 on the target/);
+    await assertSame();
+  });
+
+  it("are copied again if a large object of the source changed", async () => {
+    await scene.fail("23505");
+    await scene.onSource("SELECT lo_put(oid, 0, 'other') FROM pg_largeobject_metadata");
+    await copiedAgain({}, /.*"pg_largeobject": 1 rows on both sides, some different/);
+    const bytes = "SELECT lo_get(oid) AS bytes FROM pg_largeobject_metadata";
+    assert.deepEqual(await scene.onTarget(bytes), await scene.onSource(bytes));
+  });
+
+  it("are copied again if an input that determines what is copied changed", async () => {
+    await scene.fail("23505");
+    await copiedAgain({ exclude: { tables: ["keyless"] } }, /exclude changed/);
+    const [source, target] = scene.lab.places(scene.database);
+    const { "public.keyless": excluded, ...expected } = await digests(source);
+    assert.ok(excluded);
+    assert.deepEqual(await digests(target), expected);
+  });
+
+  it("are copied again if the schema of the source changed", async () => {
+    await scene.fail("23505");
+    await scene.refuse("23505");
+    await scene.onSource("DROP INDEX late");
+    await copiedAgain({}, /the schema changed on the source/);
+    await assertSame();
+  });
+
+  it("are copied again if their database was replaced on the target, which has to be confirmed", async () => {
+    await scene.fail("23505");
+    await scene.lab.queryTarget("postgres", `DROP DATABASE ${scene.database}`);
+    await scene.lab.queryTarget("postgres", `CREATE DATABASE ${scene.database}`);
+    assert.match(await Resource.failure(scene.resource.update({})), /already exists on the target/);
+    await scene.resource.update({ overwriteDbsInTarget: true });
+    await assertSame();
+  });
+
+  it("are used again after a second failure, and if everything may be overwritten", async () => {
+    await scene.fail("23505", { overwriteDbsInTarget: true });
+    const before = await scene.rowsOnTarget();
+    await scene.refuse("22012");
+    assert.match(await Resource.failure(scene.resource.update({})), /INDEX public\.late was refused/);
+    await scene.refuse("00000");
+    assert.equal((await scene.resource.update({})).state, "Succeeded");
+    assert.deepEqual(await scene.rowsOnTarget(), before);
+    await assertSame();
+  });
+
+  it("are copied again online if the target refused them, because their correction would follow too late", async () => {
+    const failure = await scene.fail("23505", { migrationMode: "Online" });
+    assert.doesNotMatch(failure, /stays on the source/);
+    assert.deepEqual(await scene.lab.source.query("SELECT FROM pg_replication_slots"), []);
+    await scene.onSource("UPDATE keyed SET v = 'corrected' WHERE id = 7");
+    await scene.resource.update({ triggerCutover: true });
+    await assertSame();
+  });
+
+  it("are copied again online if the slot was dropped", async () => {
+    await scene.fail("53100", { migrationMode: "Online" });
+    await scene.lab.source.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+    await scene.onSource("UPDATE keyed SET v = 'changed' WHERE id = 7");
+    await copiedAgain({}, /the slot \w+ does not exist/);
+    await scene.resource.update({ triggerCutover: true });
+    await assertSame();
+  });
+
+  it("are used by the successor of a worker that was killed during the retry", async () => {
+    await scene.fail("23505");
+    const before = await scene.rowsOnTarget();
+    const obstacle = await scene.lab.target.connect(scene.database, scene.lab.administrator);
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE refers");
+      await scene.resource.update({ waitFor: "started" });
+      await until("the comparison waits for the lock", async () => {
+        const waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+        return (await scene.lab.target.query(waiting, { values: [scene.database] })).length > 0;
+      });
+      process.kill((await scene.resource.refresh()).worker.pid!, "SIGKILL");
+      await until("the lease is free", async () => (await scene.resource.refresh()).worker.state === "lost");
+    } finally {
+      await obstacle.end();
+    }
+    assert.equal((await scene.resource.update({ waitFor: undefined })).state, "Succeeded");
+    assert.deepEqual(await scene.rowsOnTarget(), before);
+    await assertSame();
+  });
+});
