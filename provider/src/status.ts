@@ -200,6 +200,10 @@ export interface TableDetails {
   readonly bytesTotal: number;
   readonly rowsCopied: number;
   readonly rowsEstimated: number;
+  /** Online: changes that are applied since the copy. Absent before the first one. */
+  readonly inserts?: number;
+  readonly updates?: number;
+  readonly deletes?: number;
   /** Undefined before the comparison. */
   readonly verified?: "equal" | "different";
   /** What was compared: every stored value, or only the number of rows. */

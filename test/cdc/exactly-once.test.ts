@@ -120,6 +120,27 @@ describe("Follower", () => {
     await ended;
   });
 
+  it("counts the changes of each table, also those of a predecessor", async () => {
+    const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE u (id int PRIMARY KEY)");
+    const first = s.follow({ generation: 1 });
+    await s.onSource("INSERT INTO t SELECT g, g FROM generate_series(1, 5) g; INSERT INTO u VALUES (1)");
+    await s.onSource("UPDATE t SET v = 0 WHERE id < 3");
+    await s.mustBecomeEqual(first);
+    await first.stop();
+    const second = s.follow({ generation: 2 });
+    await s.onSource("DELETE FROM t WHERE id = 5; TRUNCATE u");
+    await s.mustBecomeEqual(second);
+    const { tables, inserts, updates, deletes, truncates } = second.status();
+    assert.deepEqual(
+      [...tables.values()].sort((one, other) => one.table.localeCompare(other.table)),
+      [
+        { schema: "public", table: "t", inserts: 5, updates: 2, deletes: 1, truncates: 0 },
+        { schema: "public", table: "u", inserts: 1, updates: 0, deletes: 0, truncates: 1 },
+      ],
+    );
+    assert.deepEqual([inserts, updates, deletes, truncates], [6, 2, 1, 1]);
+  });
+
   it("drains an idle source, and advances its slot", async () => {
     const s = await servers.open("CREATE TABLE t (id int PRIMARY KEY)");
     const follower = s.follow();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Problem } from "../../provider/dist/findings.js";
 import { Lab } from "../support/lab";
+import { reportOf } from "../support/report";
 import { Resource } from "../support/resource";
 import { CommandLine } from "./command";
 
@@ -52,6 +53,14 @@ describe("pg-migration check-target", () => {
     assert.equal(code, 6);
     const [problem] = JSON.parse(stdout) as Problem[];
     assert.deepEqual([problem!.code, problem!.remedy], ["PGM-812", 'REINDEX INDEX CONCURRENTLY "public"."late_v"']);
+    const { targetCheck } = await reportOf(lab, resource);
+    assert.equal(targetCheck?.isComplete, true);
+    assert.deepEqual(
+      targetCheck.problems.map((one) => [one.severity, one.code, one.remedy]),
+      [["Failed", "PGM-812", problem!.remedy]],
+    );
+    const html = await command.run(["report", "--name", name, "-o", "html"]);
+    assert.match(html.stdout, /<section id="target-check">[^]*PGM-812/);
   });
 
   it("compares the times of queries, if both sides have recorded them", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { parseLsn } from "../../provider/src/postgres/lsn";
+import type { TableDetails } from "../../provider/src/status";
 import { assertSameContent, digests } from "../support/content";
 import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
@@ -49,7 +50,26 @@ describe("an online migration", () => {
       );
     });
 
+    // Recorded right after the counters of the database.
+    const changesOf = ({ tables }: { readonly tables: readonly TableDetails[] }) =>
+      tables.flatMap(({ table, inserts, updates }) => (inserts === undefined ? [] : [[table, inserts, updates]]));
+    await until("the changes are counted by table", async () => {
+      const changed = changesOf((await resource.refresh()).currentSubStateDetails.dbDetails[database]!);
+      return changed.length === 3;
+    });
+    const known = changesOf(resource.status.currentSubStateDetails.dbDetails[database]!);
+    assert.deepEqual(
+      new Map(known.map(([table, ...counts]) => [table, counts])),
+      new Map([
+        ["humanresources.department", [1, 0]],
+        ["humanresources.shift", [0, 1]],
+        ["sales.shoppingcartitem", [0, 0]],
+      ]),
+    );
+
     const waitingReport = await reportOf(lab, resource);
+    const department = waitingReport.tables.find(({ table }) => table === "department");
+    assert.deepEqual(department?.changes, { inserts: 1, updates: 0, deletes: 0 });
     assert.equal(waitingReport.migration.endedOn, undefined);
     assert(waitingReport.tables.every(({ state, comparison }) => state === "completed" && !comparison));
 

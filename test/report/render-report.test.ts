@@ -41,6 +41,15 @@ const report: MigrationReport = {
       ...{ remedy: hostile, reportedOn: at },
     },
   ],
+  targetCheck: {
+    ...{ at, isComplete: false },
+    problems: [
+      {
+        ...{ severity: "Failed", code: hostile, database: hostile, object: hostile, message: hostile },
+        ...{ remedy: hostile },
+      },
+    ],
+  },
   cutover: [{ database: hostile, step: hostile, seconds: 1 }],
   timeline: [{ at, database: hostile, state: hostile, subState: hostile, error: hostile }],
   events: [{ at, level: "error", database: hostile, message: hostile }],

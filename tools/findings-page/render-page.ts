@@ -56,7 +56,7 @@ A finding is a result of the validation or of the running migration. It has:
 - a remedy: what to do, as a command if one exists. Errors show it after \`To do:\`.
 
 Findings are in \`currentStatus.currentSubStateDetails.validationDetails\`. \`pg-migration show\` and the dashboard list them. \`pg-migration check-target\` prints
-those of PGM-81x to PGM-83x, which are not recorded.
+those of PGM-81x to PGM-83x, which [the report](report.md) contains.
 
 Codes of six digits are those of Azure's migration service, with Azure's meaning. Codes that start with \`PGM-\` are this
 project's own: Azure's service does not check their conditions, or does not report them.

@@ -78,7 +78,7 @@ export class ApplyConnection {
   }
 
   private constructor(begin: StreamBegin, options: FollowOptions, { notifier, barrier }: ApplyConnectionContext) {
-    const { sessions, progress, clock, form } = begin;
+    const { sessions, progress, tableProgress, clock, form } = begin;
     const { migration, generation, parts, onEvent } = options;
     this.#options = options;
     this.#sessions = sessions;
@@ -88,7 +88,7 @@ export class ApplyConnection {
     this.clock = clock;
     this.buffer = new TransactionBuffer(batchLimits);
     this.applier = new Applier(sessions.target, {
-      ...{ migration, generation, progress, form, parts },
+      ...{ migration, generation, progress, tableProgress, form, parts },
       onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
       onDone: (segments) => {
         this.#queue.release(segments);

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import type { Lsn } from "../postgres/lsn.js";
 import type { Table } from "../postgres/tables.js";
-import type { ChangeCounts } from "./model/change-counts.js";
+import type { ChangeCounts, TableCounts } from "./model/change-counts.js";
 import type { StreamRoles } from "./model/stream-roles.js";
 import type { BacklogLimits } from "./reader/backlog-limits.js";
 import type { OutputPlugin } from "./source/slot.js";
@@ -75,6 +75,8 @@ export interface FollowStatus extends ChangeCounts {
    * time for which the source has had WAL that the stream has not reached. 0 if neither exists.
    */
   readonly latencySeconds: number;
+  /** The applied changes of each table, as a map that changes while the stream runs. */
+  readonly tables: TableCounts;
   readonly pendingTransactions: number;
   readonly incomingChanges: number;
   readonly appliedChanges: number;

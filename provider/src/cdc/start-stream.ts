@@ -11,7 +11,8 @@ import type { FollowOptions } from "./follow-options.js";
 import { SourceClock } from "./source/lag.js";
 import { rolesOf } from "./model/stream-roles.js";
 import { PgOutputDecoder } from "./decode/pgoutput.js";
-import { type Progress, readProgress, takeOverProgress } from "./target/progress.js";
+import type { TableCounts } from "./model/change-counts.js";
+import { type Progress, readProgress, readTableProgress, takeOverProgress } from "./target/progress.js";
 import { publishesGenerated } from "./source/publication.js";
 import { verifySlotIdentity } from "./source/slot-identity.js";
 import { TestDecodingDecoder } from "./decode/test-decoding.js";
@@ -21,6 +22,7 @@ import { type ValueForm, valueFormOf } from "./model/value-form.js";
 export interface StreamBegin {
   readonly sessions: FollowSessions;
   readonly progress: Progress;
+  readonly tableProgress: TableCounts;
   readonly clock: SourceClock;
   readonly form: ValueForm;
   readonly decoder: Decoder;
@@ -39,6 +41,7 @@ export async function beginStream(
   takeOver: boolean,
 ): Promise<StreamBegin> {
   const progress = await holdProgress(sessions.target, options, takeOver);
+  const tableProgress = await readTableProgress(sessions.target, options.migration);
   await verifySlotIdentity(sessions.source, sessions.stream, progress, rolesOf(options));
   // The walsender of a worker that died or was just superseded.
   await terminateSlotConsumer(sessions.source, options.slot);
@@ -61,7 +64,7 @@ export async function beginStream(
     version,
     Number(clock.walLsn! - progress.appliedThroughLsn),
   );
-  return { sessions, progress, clock, form, decoder, backlog };
+  return { sessions, progress, tableProgress, clock, form, decoder, backlog };
 }
 
 async function holdProgress(target: Client, options: FollowOptions, takeOver: boolean): Promise<Progress> {

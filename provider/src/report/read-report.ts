@@ -3,6 +3,7 @@ import { publicEndpoint, type MigrationSpec, type PublicEndpoint } from "../inpu
 import type { ServerMetadata } from "../status.js";
 import { readEvents } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";
+import { readTargetCheck } from "../store/target-check.js";
 import { readMigration } from "../store/records.js";
 import type { Store } from "../store/store.js";
 import { readFindings } from "./read-findings.js";
@@ -58,11 +59,21 @@ async function read(store: Store, name: string): Promise<MigrationReport | undef
     sequences: await readReportedSequences(store, name),
     notMigrated: await readNotMigrated(store, name, findings),
     findings,
+    targetCheck: await readCheck(store, name),
     cutover: [...status.cutoverTimeline],
     timeline: await readTimeline(store, record),
     events: events.map(({ at, level, database, message }) => ({ at, level, database, message })),
     eventsOmitted: (await countEvents(store, name)) - events.length,
   };
+}
+
+async function readCheck(store: Store, name: string): Promise<MigrationReport["targetCheck"]> {
+  const check = await readTargetCheck(store, name);
+  if (!check) return undefined;
+  const problems = check.problems.map(({ state: severity, code, database, object, message, remedy }) => ({
+    ...{ severity, code, database, object, message, remedy },
+  }));
+  return { ...check, problems };
 }
 
 const serverOf = (

@@ -32,6 +32,8 @@ export const readReportedTables = (store: Store, migration: string): Promise<Mig
     store,
     `SELECT database, table_schema AS schema, table_name AS "table", coalesce(t.state, 'streamed') AS state,
             coalesce(t.rows, 0) AS "rowsCopied", coalesce(t.bytes, 0) AS "bytesCopied", t.error,
+            CASE WHEN x.inserts IS NOT NULL
+                 THEN json_build_object('inserts', x.inserts, 'updates', x.updates, 'deletes', x.deletes) END AS changes,
             CASE WHEN c.at IS NOT NULL THEN json_build_object(
               'result', CASE WHEN c.equal THEN 'equal' ELSE 'different' END, 'by', coalesce(c.compared_by, 'content'),
               'occasion', coalesce(c.occasion, 'copy'), 'lsn', coalesce(c.lsn, d.snapshot_lsn),
@@ -45,6 +47,7 @@ export const readReportedTables = (store: Store, migration: string): Promise<Mig
               GROUP BY database, table_schema, table_name) t
        FULL JOIN (SELECT * FROM pgmigration.comparison WHERE migration = $1) c USING (database, table_schema, table_name)
        JOIN pgmigration.database d ON d.migration = $1 AND d.name = database
+       LEFT JOIN (SELECT * FROM pgmigration.table_changes WHERE migration = $1) x USING (database, table_schema, table_name)
       ORDER BY database, table_schema, table_name`,
     migration,
   );

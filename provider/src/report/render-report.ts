@@ -25,6 +25,7 @@ export function renderReport(report: MigrationReport): string {
     section("databases", "Databases", databasesPart(report)),
     section("findings", "Findings", findingsPart(report)),
     section("not-migrated", "Not migrated", notMigratedPart(report)),
+    section("target-check", "Check of the target", targetCheckPart(report)),
     section("tables", "Tables", tablesSection(report)),
     section("sequences", "Sequences", sequencesPart(report)),
     section("cutover", "Cutover", cutoverPart(report)),
@@ -196,6 +197,29 @@ function notMigratedPart({ notMigrated }: MigrationReport): Html {
     ...[withRemedy(one.reason, one.remedy), codeHtml(one.code)],
   ]);
   return tableHtml("Not migrated", columns, rows);
+}
+
+function targetCheckPart({ targetCheck }: MigrationReport): Html {
+  if (!targetCheck) return none("The target was not checked after the migration: run pg-migration check-target.");
+  const { at, isComplete, problems } = targetCheck;
+  const about = html`<p class="quiet">
+    Checked ${timeHtml(at)}.${!isComplete && " Some databases could not be read."}
+    ${problems.length === 0 && "No problem was found."}
+  </p> `;
+  if (problems.length === 0) return about;
+  const columns = [
+    { title: "Finding", form: "text" },
+    { title: "Severity" },
+    { title: "Code", form: "narrow" },
+    { title: "Database" },
+    { title: "Object", form: "name" },
+  ] as const;
+  const rows = problems.map((one) => [
+    withRemedy(one.message, one.remedy),
+    html`<span class="${severities[one.severity]}">${one.severity}</span>`,
+    ...[codeHtml(one.code), one.database ?? "-", short(one.object)],
+  ]);
+  return html`${about}${tableHtml("Check of the target", columns, rows)}`;
 }
 
 function sequencesPart({ sequences }: MigrationReport): Html {

@@ -31,7 +31,7 @@ const databaseSchema = z.object({
       deletes: z.number().describe("deleted rows"),
     })
     .optional()
-    .describe("online: numbers of applied changes since the last worker started"),
+    .describe("online: numbers of changes that are applied since the copy"),
 });
 
 const tableSchema = z.object({
@@ -43,6 +43,14 @@ const tableSchema = z.object({
     .describe("state of the initial copy; `streamed`: it was created or added while changes were replicated"),
   rowsCopied: z.number().describe("rows of the initial copy"),
   bytesCopied: z.number().describe("bytes of the initial copy, as sent by COPY"),
+  changes: z
+    .object({
+      inserts: z.number().describe("inserted rows"),
+      updates: z.number().describe("updated rows"),
+      deletes: z.number().describe("deleted rows"),
+    })
+    .optional()
+    .describe("online: numbers of changes that are applied since the copy"),
   error: z.string().optional().describe("why its copy failed, or was postponed"),
   comparison: z
     .object({
@@ -140,6 +148,25 @@ export const reportSchema = z.object({
   sequences: z.array(sequenceSchema).describe("every sequence whose value was carried to the other server"),
   notMigrated: z.array(notMigratedSchema).describe("objects, rows and privileges that the target does not get"),
   findings: z.array(findingSchema).describe("results of all checks, also of earlier attempts"),
+  targetCheck: z
+    .object({
+      at: time("time of the check"),
+      isComplete: z.boolean().describe("whether all databases could be read"),
+      problems: z
+        .array(
+          z.object({
+            severity: z.enum(["Failed", "Warning"]).describe("`Failed`: correct it before applications use the target"),
+            code: z.string().describe("code, explained in docs/findings.md"),
+            database: z.string().optional().describe("database of the target; absent for the server"),
+            object: z.string().optional().describe("the object that it concerns"),
+            message: z.string().describe("what was found"),
+            remedy: z.string().optional().describe("what to do about it"),
+          }),
+        )
+        .describe("its findings"),
+    })
+    .optional()
+    .describe("the last result of pg-migration check-target; absent if it never ran"),
   cutover: z
     .array(
       z.object({

@@ -12,6 +12,7 @@ const columns = [
   { title: "Copy" },
   { title: "Rows copied", form: "number" },
   { title: "Bytes", form: "number" },
+  { title: "Changes", form: "number" },
   { title: "Compared" },
   { title: "How", form: "narrow" },
   { title: "LSN", form: "narrow" },
@@ -46,9 +47,14 @@ const occasions = {
   return: "at the return",
 } as const;
 
-function rowOf({ schema, table, state, rowsCopied, bytesCopied, error, comparison }: Table): HtmlPart[] {
+const changesHtml = ({ inserts, updates, deletes }: NonNullable<Table["changes"]>): HtmlPart =>
+  html`<span title="${count(inserts)} inserts, ${count(updates)} updates, ${count(deletes)} deletes"
+    >${count(inserts + updates + deletes)}</span
+  >`;
+
+function rowOf({ schema, table, state, rowsCopied, bytesCopied, changes, error, comparison }: Table): HtmlPart[] {
   const name = html`<code>${schema}.${table}</code>${error !== undefined && html`<p class="remedy">${error}</p>`}`;
-  const copied = [name, state, count(rowsCopied), formatBytes(bytesCopied)];
+  const copied = [name, state, count(rowsCopied), formatBytes(bytesCopied), changes ? changesHtml(changes) : "-"];
   if (!comparison) return [...copied, "not compared", "-", "-", "-", "-", "-"];
   const { result, by, occasion, lsn, sourceRows, targetRows, at, firstDifferences } = comparison;
   const keys = firstDifferences?.map(({ key, kind }) => html`<p class="remedy">${kind}: ${key}</p>`);

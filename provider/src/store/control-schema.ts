@@ -269,4 +269,27 @@ CREATE TABLE pgmigration.omitted_object (
 );
 COMMENT ON TABLE pgmigration.omitted_object IS 'Objects of the source that the copy did not create on the target';
 `,
+  `
+CREATE TABLE pgmigration.table_changes (
+  migration text NOT NULL,
+  database text NOT NULL,
+  table_schema text NOT NULL,
+  table_name text NOT NULL,
+  inserts bigint NOT NULL,
+  updates bigint NOT NULL,
+  deletes bigint NOT NULL,
+  PRIMARY KEY (migration, database, table_schema, table_name),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.table_changes IS 'Changes that are applied since the copy, as the database of the target counts them';
+`,
+  `
+CREATE TABLE pgmigration.target_check (
+  migration text PRIMARY KEY REFERENCES pgmigration.migration ON DELETE CASCADE,
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  is_complete boolean NOT NULL,
+  problems jsonb NOT NULL
+);
+COMMENT ON TABLE pgmigration.target_check IS 'The last check of the target by pg-migration check-target';
+`,
 ];

@@ -94,10 +94,11 @@ export class CopyTasks {
     readonly copy?: string,
   ) {}
 
-  /** Replaces the tasks and comparisons of an earlier attempt by new tasks. */
+  /** Replaces the tasks, comparisons and counts of an earlier attempt by new tasks. */
   async replace(tasks: readonly NewCopyTask[]): Promise<void> {
     await this.right.query(
-      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${holdsLease})
+      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${holdsLease}),
+            changed AS (DELETE FROM pgmigration.table_changes WHERE migration = $1 AND database = $3 AND ${holdsLease})
        DELETE FROM pgmigration.copy_task WHERE migration = $1 AND database = $3 AND ${holdsLease}`,
       [this.database],
     );

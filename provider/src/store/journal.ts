@@ -42,6 +42,15 @@ export interface FollowReport {
   readonly secondsToCatchUp: number | undefined;
 }
 
+/** Applied changes of one table. */
+export interface TableChanges {
+  readonly schema: string;
+  readonly table: string;
+  readonly inserts: number;
+  readonly updates: number;
+  readonly deletes: number;
+}
+
 export interface Comparison {
   readonly schema: string;
   readonly table: string;
@@ -259,6 +268,20 @@ export class Journal {
       `UPDATE pgmigration.database SET follow = $4::jsonb || jsonb_build_object('measuredAt', clock_timestamp())
         WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
       [database, JSON.stringify(report)],
+    );
+  }
+
+  /** Records how many changes of tables are applied since the copy. */
+  async tableChanges(database: string, tables: readonly TableChanges[]): Promise<void> {
+    if (tables.length === 0) return;
+    await this.lease.query(
+      `INSERT INTO pgmigration.table_changes (migration, database, table_schema, table_name, inserts, updates, deletes)
+       SELECT $1, $3, t.schema, t."table", t.inserts, t.updates, t.deletes
+         FROM json_to_recordset($4::json) AS t (schema text, "table" text, inserts int8, updates int8, deletes int8)
+        WHERE ${holdsLease}
+       ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
+          SET inserts = excluded.inserts, updates = excluded.updates, deletes = excluded.deletes`,
+      [database, JSON.stringify(tables)],
     );
   }
 

@@ -149,7 +149,8 @@ const tablesQuery = `
            'state', one.state, 'bytesCopied', one.bytes_copied, 'bytesTotal', one.bytes_total,
            'rowsCopied', one.rows_copied, 'rowsEstimated', one.rows_estimated, 'error', one.error,
            'verified', CASE WHEN compared.equal THEN 'equal' WHEN NOT compared.equal THEN 'different' END,
-           'verifiedBy', compared.compared_by, 'sourceRows', compared.source_rows, 'targetRows', compared.target_rows))) AS tables
+           'verifiedBy', compared.compared_by, 'sourceRows', compared.source_rows, 'targetRows', compared.target_rows,
+           'inserts', changed.inserts, 'updates', changed.updates, 'deletes', changed.deletes))) AS tables
     FROM (SELECT table_schema, table_name, max(error) AS error,
                  CASE WHEN bool_or(state = 'errored') THEN 'errored' WHEN bool_and(state = 'completed') THEN 'completed'
                       WHEN bool_and(state = 'queued') THEN 'queued' ELSE 'loading' END AS state,
@@ -159,7 +160,10 @@ const tablesQuery = `
            GROUP BY table_schema, table_name ORDER BY sum(bytes_total) DESC, table_name LIMIT $2) one
     LEFT JOIN pgmigration.comparison compared
            ON compared.migration = d.migration AND compared.database = d.name
-          AND compared.table_schema = one.table_schema AND compared.table_name = one.table_name`;
+          AND compared.table_schema = one.table_schema AND compared.table_name = one.table_name
+    LEFT JOIN pgmigration.table_changes changed
+           ON changed.migration = d.migration AND changed.database = d.name
+          AND changed.table_schema = one.table_schema AND changed.table_name = one.table_name`;
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(

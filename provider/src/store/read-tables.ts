@@ -10,6 +10,10 @@ export interface TableRecord {
   readonly bytesTotal: number;
   readonly rowsCopied: number;
   readonly rowsEstimated: number;
+  /** Changes that are applied since the copy. */
+  readonly inserts: number;
+  readonly updates: number;
+  readonly deletes: number;
   readonly indexesCompleted: number;
   readonly indexesTotal: number;
   /** Null until it is compared. */
@@ -36,6 +40,8 @@ export async function readTables(store: Store, migration: string): Promise<Table
             coalesce(sum(u.rows_copied) FILTER (WHERE u.kind = 'table'), 0)::float8 AS "rowsCopied",
             coalesce(sum(greatest(u.rows_estimated, u.rows_copied)) FILTER (WHERE u.kind = 'table'), 0)::float8
               AS "rowsEstimated",
+            coalesce(max(t.inserts), 0)::float8 AS inserts, coalesce(max(t.updates), 0)::float8 AS updates,
+            coalesce(max(t.deletes), 0)::float8 AS deletes,
             (count(*) FILTER (WHERE u.kind = 'index' AND u.state = 'completed'))::float8 AS "indexesCompleted",
             (count(*) FILTER (WHERE u.kind = 'index'))::float8 AS "indexesTotal",
             bool_and(c.equal) AS equal, max(c.compared_by) AS by, max(c.source_rows)::float8 AS "sourceRows",
@@ -44,6 +50,7 @@ export async function readTables(store: Store, migration: string): Promise<Table
             string_agg(u.error, E'\\n') AS error
        FROM pgmigration.copy_task u
        LEFT JOIN pgmigration.comparison c USING (migration, database, table_schema, table_name)
+       LEFT JOIN pgmigration.table_changes t USING (migration, database, table_schema, table_name)
       WHERE u.migration = $1
       GROUP BY u.database, u.table_schema, u.table_name
       ORDER BY u.database, u.table_schema, u.table_name`,

@@ -3,7 +3,7 @@ import type pg from "pg";
 import { Applier, type Batch } from "../../../provider/src/cdc/apply/applier";
 import type { Change, Relation, Tuple } from "../../../provider/src/cdc/model/change";
 import type { BatchSegment } from "../../../provider/src/cdc/batch/transaction-buffer";
-import { initProgress, readProgress } from "../../../provider/src/cdc/target/progress";
+import { initProgress, readProgress, readTableProgress } from "../../../provider/src/cdc/target/progress";
 import { openTargetSession } from "../../../provider/src/cdc/target/target-session";
 import { EngineError } from "../../../provider/src/errors";
 import { streamOf } from "../../../provider/src/postgres/connection/session";
@@ -26,8 +26,16 @@ describe("Applier", () => {
     const identity = { slot: "s", consistentPoint: 1n, systemIdentifier: "1", timeline: 1 };
     await initProgress(session, "m", 1, identity);
     const progress = (await readProgress(session, "m"))!;
+    const tableProgress = await readTableProgress(session, "m");
     const onOrderedBatch = (reason: string): void => assert.fail(reason);
-    applier = new Applier(session, { migration: "m", generation: 1, progress, form: "text", onOrderedBatch });
+    applier = new Applier(session, {
+      migration: "m",
+      generation: 1,
+      progress,
+      tableProgress,
+      form: "text",
+      onOrderedBatch,
+    });
   });
   afterEach(async () => {
     await session.end();
@@ -246,6 +254,7 @@ describe("Applier", () => {
         migration: "m",
         generation: 1,
         progress,
+        tableProgress: new Map(),
         form: "text",
         onOrderedBatch: (reason: string) => assert.fail(reason),
       },

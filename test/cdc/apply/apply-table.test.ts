@@ -5,7 +5,7 @@ import { Applier } from "../../../provider/src/cdc/apply/applier";
 import { statementsFor } from "../../../provider/src/cdc/apply/table-statements";
 import type { TableMapping } from "../../../provider/src/cdc/binding/table-mapping";
 import { type Change, type Relation, type RowChange, type Tuple } from "../../../provider/src/cdc/model/change";
-import { initProgress, readProgress } from "../../../provider/src/cdc/target/progress";
+import { initProgress, readProgress, readTableProgress } from "../../../provider/src/cdc/target/progress";
 import { RowStatements } from "../../../provider/src/cdc/apply/row-statements";
 import { Staging } from "../../../provider/src/cdc/apply/staging";
 import { openTargetSession } from "../../../provider/src/cdc/target/target-session";
@@ -197,8 +197,16 @@ describe("Applier, with random changes,", () => {
     try {
       await initProgress(session, "m", 1, { slot: "s", consistentPoint: lsn, systemIdentifier: "1", timeline: 1 });
       const progress = (await readProgress(session, "m"))!;
+      const tableProgress = await readTableProgress(session, "m");
       const onOrderedBatch = (reason: string): void => assert.fail(reason);
-      const applier = new Applier(session, { migration: "m", generation: 1, progress, form: "text", onOrderedBatch });
+      const applier = new Applier(session, {
+        migration: "m",
+        generation: 1,
+        progress,
+        tableProgress,
+        form: "text",
+        onOrderedBatch,
+      });
       for (const changes of batches) {
         lsn += 10n;
         const transaction = { xid: Number(lsn), commitLsn: lsn - 1n, commitTimeMs: 0 };

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import type { BatchSegment } from "../batch/transaction-buffer.js";
-import { type ChangeCounts, countOf, noChanges, sum } from "../model/change-counts.js";
+import { type ChangeCounts, countOf, emptyBatch, sumBatches, type TableCounts } from "../model/change-counts.js";
 import type { Change } from "../model/change.js";
 import { isRetryable } from "../model/failure.js";
 import { CoalesceFailed, RowMissing } from "../model/signals.js";
@@ -21,6 +21,7 @@ export interface ApplierOptions {
   readonly migration: string;
   readonly generation: number;
   readonly progress: Progress;
+  readonly tableProgress: TableCounts;
   readonly form: ValueForm;
   /** The servers' names in messages; by default those of a migration. */
   readonly parts?: StreamRoles | undefined;
@@ -79,7 +80,7 @@ export class Applier {
   /** Whether a batch was sent as it was built, and is not answered yet: the next one may be staged after it. */
   #isSent = false;
   /** Changes of the target's open transaction. */
-  #uncommitted = noChanges;
+  #uncommitted = emptyBatch;
 
   constructor(target: Client, options: ApplierOptions) {
     this.#target = target;
@@ -87,7 +88,7 @@ export class Applier {
     this.#builder = new BatchBuilder(target, options.form, options.parts);
     this.#queries = new PipelinedQueries(target);
     this.#ahead = new StagingAhead(target, this.#queries, this.#builder);
-    this.#position = new AppliedPosition(options.progress);
+    this.#position = new AppliedPosition(options.progress, options.tableProgress);
   }
 
   get #roles(): StreamRoles {
@@ -109,6 +110,11 @@ export class Applier {
     return this.#position.counts;
   }
 
+  /** The same by table, as a map that later batches extend. */
+  get tableCounts(): TableCounts {
+    return this.#position.tables;
+  }
+
   /** Whether the target has an uncommitted transaction. */
   get inTransaction(): boolean {
     return this.#isPartial || this.#complete !== undefined;
@@ -121,7 +127,7 @@ export class Applier {
 
   /** Changes in the target's open transaction, including those of the current batch; 0 between two transactions. */
   get uncommittedChanges(): number {
-    const { inserts, updates, deletes, truncates } = this.#uncommitted;
+    const { inserts, updates, deletes, truncates } = this.#uncommitted.all;
     return this.inTransaction ? inserts + updates + deletes + truncates : 0;
   }
 
@@ -174,7 +180,7 @@ export class Applier {
   /** Records that the source has no replicated changes up to `lsn`. */
   async advanceIdlePosition(lsn: Lsn): Promise<void> {
     if (lsn <= this.#position.appliedThroughLsn) return;
-    this.#uncommitted = noChanges;
+    this.#uncommitted = emptyBatch;
     const step = this.#stepTo(this.#position.lastCommitEndLsn, lsn, undefined);
     await this.#send([plain("BEGIN")], [], step);
     this.#complete = { segments: [], isContinuation: false, step };
@@ -235,8 +241,8 @@ export class Applier {
     const changes = changesOf(segments);
     const { end } = segments.at(-1)!;
     const isContinuation = this.#isPartial;
-    const uncommitted = isContinuation ? this.#uncommitted : noChanges;
-    this.#uncommitted = sum(uncommitted, countOf(changes));
+    const uncommitted = isContinuation ? this.#uncommitted : emptyBatch;
+    this.#uncommitted = sumBatches(uncommitted, countOf(changes));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
     const built = known ?? this.#builder.build(segments, changes);
     const begin = isContinuation ? [plain("RELEASE SAVEPOINT batch")] : [...this.#commitFirst(), plain("BEGIN")];

@@ -4,7 +4,13 @@ import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { refuseUntrustedSchema } from "../../postgres/schema-trust.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import type { ChangeCounts } from "../model/change-counts.js";
+import {
+  addTable,
+  type BatchCounts,
+  type ChangeCounts,
+  type TableChanges,
+  type TableCounts,
+} from "../model/change-counts.js";
 import type { Statement } from "../wire/pipelined-queries.js";
 import { applyingPurpose } from "./target-session.js";
 
@@ -49,6 +55,16 @@ CREATE TABLE IF NOT EXISTS pgmigration.progress (
   updates bigint NOT NULL DEFAULT 0,
   deletes bigint NOT NULL DEFAULT 0,
   truncates bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS pgmigration.table_progress (
+  migration text NOT NULL,
+  table_schema text NOT NULL,
+  table_name text NOT NULL,
+  inserts bigint NOT NULL,
+  updates bigint NOT NULL,
+  deletes bigint NOT NULL,
+  truncates bigint NOT NULL,
+  PRIMARY KEY (migration, table_schema, table_name)
 )`;
 
 /**
@@ -154,12 +170,14 @@ const progressOf = (row: ProgressRow): Progress => ({
   lastCommitEndLsn: parseLsn(row.last_commit_end_lsn),
   appliedThroughLsn: parseLsn(row.applied_through_lsn),
   commitTime: row.commit_time ?? undefined,
-  counts: {
-    inserts: Number(row.inserts),
-    updates: Number(row.updates),
-    deletes: Number(row.deletes),
-    truncates: Number(row.truncates),
-  },
+  counts: countsOf(row),
+});
+
+const countsOf = (row: Pick<ProgressRow, keyof ChangeCounts>): ChangeCounts => ({
+  inserts: Number(row.inserts),
+  updates: Number(row.updates),
+  deletes: Number(row.deletes),
+  truncates: Number(row.truncates),
 });
 
 export interface ProgressStep {
@@ -170,7 +188,19 @@ export interface ProgressStep {
   readonly lastCommitEndLsn: Lsn;
   readonly appliedThroughLsn: Lsn;
   readonly commitTimeMs: number | undefined;
-  readonly counts: ChangeCounts;
+  readonly counts: BatchCounts;
+}
+
+/** The applied changes of each table. */
+export async function readTableProgress(target: Client, migration: string): Promise<TableCounts> {
+  const { rows } = await target.query<Pick<ProgressRow, keyof ChangeCounts> & Pick<TableChanges, "schema" | "table">>(
+    `SELECT table_schema AS schema, table_name AS "table", inserts, updates, deletes, truncates
+       FROM pgmigration.table_progress WHERE migration = $1`,
+    [migration],
+  );
+  const tables = new Map<string, TableChanges>();
+  for (const { schema, table, ...counts } of rows) addTable(tables, { schema, table, ...countsOf(counts) });
+  return tables;
 }
 
 /**
@@ -180,7 +210,14 @@ export interface ProgressStep {
  */
 export const advanceStatement = (step: ProgressStep): Statement => ({
   prepared: true,
-  text: `UPDATE pgmigration.progress
+  text: `WITH counted AS (
+           INSERT INTO pgmigration.table_progress AS known
+           SELECT $1::text, t.* FROM pg_catalog.json_to_recordset($11::json)
+             AS t (schema text, "table" text, inserts int8, updates int8, deletes int8, truncates int8)
+           ON CONFLICT (migration, table_schema, table_name) DO UPDATE
+              SET inserts = known.inserts + excluded.inserts, updates = known.updates + excluded.updates,
+                  deletes = known.deletes + excluded.deletes, truncates = known.truncates + excluded.truncates)
+         UPDATE pgmigration.progress
             SET last_commit_end_lsn = $4, applied_through_lsn = $5,
                 commit_time = coalesce(to_timestamp($6::float8 / 1000), commit_time),
                 inserts = inserts + $7, updates = updates + $8, deletes = deletes + $9, truncates = truncates + $10
@@ -192,10 +229,11 @@ export const advanceStatement = (step: ProgressStep): Statement => ({
     formatLsn(step.lastCommitEndLsn),
     formatLsn(step.appliedThroughLsn),
     step.commitTimeMs === undefined ? null : String(step.commitTimeMs),
-    String(step.counts.inserts),
-    String(step.counts.updates),
-    String(step.counts.deletes),
-    String(step.counts.truncates),
+    String(step.counts.all.inserts),
+    String(step.counts.all.updates),
+    String(step.counts.all.deletes),
+    String(step.counts.all.truncates),
+    JSON.stringify([...step.counts.tables.values()]),
   ],
 });
 
@@ -208,6 +246,7 @@ export const takenOver = ({ migration, generation, from }: ProgressStep): TakenO
 /** Deletes a migration's progress; idempotent. Drops the schema as well if it is empty then. */
 export async function dropProgress(target: Client, migration: string): Promise<void> {
   if (!(await hasProgressTable(target))) return;
+  await target.query("DELETE FROM pgmigration.table_progress WHERE migration = $1", [migration]);
   await target.query("DELETE FROM pgmigration.progress WHERE migration = $1", [migration]);
   // One statement: progress that another migration begins meanwhile is either seen, or waits for the lock.
   await target.query(`
@@ -215,7 +254,7 @@ export async function dropProgress(target: Client, migration: string): Promise<v
     BEGIN
       LOCK TABLE pgmigration.progress IN ACCESS EXCLUSIVE MODE;
       IF EXISTS (SELECT FROM pgmigration.progress) THEN RETURN; END IF;
-      DROP TABLE pgmigration.progress;
+      DROP TABLE pgmigration.progress, pgmigration.table_progress;
       IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = 'pgmigration'::pg_catalog.regnamespace) THEN
         DROP SCHEMA pgmigration;
       END IF;

@@ -5,6 +5,7 @@ import type { Problem } from "../../findings.js";
 import { inputsWithoutSource } from "../migration/recorded-inputs.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { hasEnded } from "../../status.js";
+import { recordTargetCheck } from "../../store/target-check.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { checkDatabase } from "../../target-checks/check-database.js";
 import { compareQueryTimes } from "../../target-checks/compare-query-times.js";
@@ -24,7 +25,7 @@ Examples:
   pg-migration check-target --service prod --name crm
   pg-migration check-target --service prod --name crm -o json
 
-Reads only the catalogue, and changes nothing. With the source's password, it also
+Reads only the catalogue. The report of the migration has the result. With the source's password, it also
 compares the times of queries in pg_stat_statements on both sides. Exits with 6 when a finding has
 failed.`;
 
@@ -50,6 +51,7 @@ async function checkTarget(found: FoundMigration, flags: Flags): Promise<void> {
     problems.push(...(ofDatabase ?? []));
   }
   problems.push(...(await slowerQueries(found, flags)));
+  await recordTargetCheck(store, migration.name, { isComplete, problems });
   await print(flags, problems, () => (problems.length === 0 ? "no problems" : formatFindings(problems)));
   if (problems.some(({ state }) => state === "Failed")) process.exitCode = exitCodes.validationFailed;
   else if (!isComplete) process.exitCode = exitCodes.failed;

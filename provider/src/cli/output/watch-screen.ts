@@ -22,9 +22,10 @@ export function watchScreen({ name, spec, status, tables, samples }: WatchedStat
   const { currentSubState, dbDetails } = status.currentSubStateDetails;
   const databases = Object.values(dbDetails);
   const copying = tables.filter(({ state }) => state === "loading").slice(0, maxTables);
+  const changed = isFollowing(status) ? mostChanged(tables) : [];
   const width = Math.max(
     ...databases.map((one) => one.databaseName.length),
-    ...copying.map((one) => nameOf(one).length),
+    ...[...copying, ...changed].map((one) => nameOf(one).length),
   );
   return [
     `${name}  ${status.state} / ${currentSubState}`,
@@ -37,6 +38,7 @@ export function watchScreen({ name, spec, status, tables, samples }: WatchedStat
       ...databaseFacts(one).map((fact) => `${" ".repeat(width)}  ${fact}`),
     ]),
     ...copying.map((one) => tableLine(one, width)),
+    ...changed.map((one) => changesLine(one, width)),
     "",
     ...(status.worker.state === "running" ? footer(status, samples) : []),
     ...(status.worker.state === "lost" ? [`no worker is running; start one: pg-migration update --name ${name}`] : []),
@@ -71,6 +73,19 @@ const tableLine = (one: TableRecord, width: number): string =>
     bar(share(one.rowsCopied, one.rowsEstimated)),
     `${one.rowsCopied.toLocaleString("en")} rows`,
   ].join("  ");
+
+const changesOf = ({ inserts, updates, deletes }: TableRecord): number => inserts + updates + deletes;
+
+const mostChanged = (tables: readonly TableRecord[]): TableRecord[] =>
+  tables
+    .filter((one) => changesOf(one) > 0)
+    .sort((one, other) => changesOf(other) - changesOf(one))
+    .slice(0, maxTables);
+
+function changesLine(one: TableRecord, width: number): string {
+  const [inserts, updates, deletes] = [one.inserts, one.updates, one.deletes].map((each) => each.toLocaleString("en"));
+  return `${nameOf(one).padEnd(width)}  ${inserts!} inserts, ${updates!} updates, ${deletes!} deletes`;
+}
 
 function footer(status: MigrationStatus, samples: readonly Sample[]): string[] {
   if (isFollowing(status)) {

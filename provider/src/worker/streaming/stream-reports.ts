@@ -1,6 +1,6 @@
 import { log } from "../../log.js";
 import type { FollowEvent, FollowStatus } from "../../cdc/follow-options.js";
-import type { FollowReport } from "../../store/journal.js";
+import type { FollowReport, TableChanges } from "../../store/journal.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { FollowRateMeter } from "../followers/apply-rates.js";
 import type { Work } from "../context/work.js";
@@ -20,6 +20,7 @@ export class StreamReports {
   readonly #work: Work;
   readonly #database: string;
   readonly #rates = new FollowRateMeter();
+  readonly #reportedTables = new Map<string, TableChanges>();
   #streams: () => void = () => undefined;
   #writing = Promise.resolve();
 
@@ -37,6 +38,8 @@ export class StreamReports {
 
   readonly onProgress = (status: FollowStatus): void => {
     this.#write(() => this.#work.journal.follow(this.#database, this.#reportOf(status)));
+    const changed = [...status.tables].filter(([key, table]) => this.#reportedTables.get(key) !== table);
+    if (changed.length > 0) this.#write(() => this.#reportTables(changed));
   };
 
   /** Resolves when the reports so far are recorded or lost. */
@@ -53,6 +56,14 @@ export class StreamReports {
         ...{ objectType: "Instance", message: message!, remedy },
       },
     ]);
+  }
+
+  async #reportTables(tables: readonly (readonly [string, TableChanges])[]): Promise<void> {
+    await this.#work.journal.tableChanges(
+      this.#database,
+      tables.map(([, table]) => table),
+    );
+    for (const [key, table] of tables) this.#reportedTables.set(key, table);
   }
 
   #reportOf(status: FollowStatus): FollowReport {

@@ -19,6 +19,7 @@ const columns: readonly Column[] = [
   { name: "Status", value: ({ state }) => state },
   { name: "Rows", value: ({ rowsCopied }) => rowsCopied },
   { name: "Bytes", value: ({ bytesCopied }) => bytesCopied },
+  { name: "Changes", value: (one) => changesOf(one) },
   { name: "Indexes", value: ({ indexesCompleted }) => indexesCompleted },
   { name: "Compared", value: (one) => comparisonOf(one) },
 ];
@@ -134,10 +135,15 @@ export class VirtualTable {
 
 const keyOf = (one: TableRecord): string => JSON.stringify([one.database, one.schema, one.table]);
 
+const changesOf = ({ inserts, updates, deletes }: TableRecord): number => inserts + updates + deletes;
+
 function comparisonOf({ equal, by }: TableRecord): string {
   if (equal === null) return "";
   return equal ? (by === "counts" ? "equal count" : "equal") : "different";
 }
+
+const changesTitle = ({ inserts, updates, deletes }: TableRecord): string =>
+  `${count(inserts)} inserts, ${count(updates)} updates, ${count(deletes)} deletes`;
 
 function rowOf(one: TableRecord, index: number, height: number): HTMLElement {
   const name = nameOf(one);
@@ -155,6 +161,7 @@ function rowOf(one: TableRecord, index: number, height: number): HTMLElement {
       progress(`bytes of ${name}`, one.state === "completed" ? one.bytesTotal : one.bytesCopied, one.bytesTotal),
       ` ${bytes(one.bytesCopied)}`,
     ),
+    element("span", { role: "cell", class: "changes", title: changesTitle(one) }, count(changesOf(one))),
     cell("indexes", `${one.indexesCompleted} of ${one.indexesTotal}`),
     cell(`compared ${comparison === "different" ? "bad" : "good"}`, comparison),
   );
