@@ -47,4 +47,22 @@ export const targetCodes = {
     remedy: "GRANT USAGE ON SCHEMA pgmigration TO <role> in the database with the records",
     privilege: "owner of the schema pgmigration",
   },
+  "PGM-309": {
+    meaning: "the storage of the target is smaller than 1.25 times the databases to migrate",
+    severity: "Warning",
+    remedy: "az postgres flexible-server update --ids <id> --storage-size <GiB>",
+    privilege: "Contributor of the flexible server",
+  },
+  "PGM-310": {
+    meaning: "high availability of the target is on during the copy, so a standby repeats every write",
+    severity: "Warning",
+    remedy: "az postgres flexible-server update --ids <id> --high-availability Disabled; enable it after the migration",
+    privilege: "Contributor of the flexible server",
+  },
+  "PGM-311": {
+    meaning: "the target has read replicas during the copy, which replay every write",
+    severity: "Warning",
+    remedy: "delete the replicas, and create them after the migration",
+    privilege: "Contributor of the flexible server",
+  },
 } as const satisfies Catalogue;

@@ -259,10 +259,17 @@ export interface Inputs extends Omit<
   (typeof synonyms)[number] | "source" | "target" | "runner" | "maintenanceDatabase"
 > {
   readonly maintenanceDatabase: string;
+  /** Only if it is complete, so that Azure can be asked about the server. */
+  readonly targetDbServerResourceId?: string | undefined;
   readonly source: Endpoint;
   readonly target: Endpoint;
   readonly runner: "local" | "external";
 }
+
+const isFlexibleServerId = (id: string): boolean =>
+  /^\/subscriptions\/[\w-]+\/resourceGroups\/[\w.()-]+\/providers\/Microsoft\.DBforPostgreSQL\/flexibleServers\/[\w-]+\/?$/i.test(
+    id,
+  );
 
 export function inputsOf(declared: DeclaredInputs, servers: Pick<Inputs, "source" | "target">): Inputs {
   const plain = Object.fromEntries(
@@ -271,7 +278,10 @@ export function inputsOf(declared: DeclaredInputs, servers: Pick<Inputs, "source
   const runtimeServer = declared.migrationInstanceResourceId ?? declared.migrationRuntimeResourceId;
   const runner = declared.runner ?? (runtimeServer === undefined ? "local" : "external");
   const maintenanceDatabase = declared.maintenanceDatabase ?? defaultMaintenanceDatabase(declared);
-  return { ...plain, ...servers, runner, maintenanceDatabase };
+  const resourceId = declared.targetDbServerResourceId;
+  const known = resourceId !== undefined && isFlexibleServerId(resourceId);
+  const azure = known ? { targetDbServerResourceId: resourceId } : {};
+  return { ...plain, ...servers, ...azure, runner, maintenanceDatabase };
 }
 
 /** A server without secrets, as recorded and shown. */

@@ -84,7 +84,10 @@ export interface PgMigrationArgs {
   readonly sourceDbServerResourceId?: pulumi.Input<string> | undefined;
   /** Name or address of the source, instead of the one in its id. */
   readonly sourceDbServerFullyQualifiedDomainName?: pulumi.Input<string> | undefined;
-  /** The target as `host:port@user`, or the Azure resource id of a flexible server. */
+  /**
+   * The target as `host:port@user`, or the Azure resource id of a flexible server. With a complete id, the validation reads the
+   * server's storage, standby and read replicas from Azure, with the identity of `target.auth` or of the environment.
+   */
   readonly targetDbServerResourceId?: pulumi.Input<string> | undefined;
   /** Name or address of the target, instead of the one in its id. */
   readonly targetDbServerFullyQualifiedDomainName?: pulumi.Input<string> | undefined;

@@ -9,6 +9,7 @@ import { platformOfHost } from "../platforms/platforms.js";
 import { withAccessCommands } from "../platforms/let-in.js";
 import { sourcePrivileges, targetDatabases } from "./servers/access.js";
 import { expressionReevaluation } from "./objects/expression-reevaluation.js";
+import { azureTarget } from "./servers/azure-target.js";
 import { collations } from "./extensions/collations.js";
 import { recomputedColumns } from "./objects/recomputed-columns.js";
 import { connectionFinding, mergeServerFindings } from "./connection-finding.js";
@@ -44,6 +45,7 @@ const rules: readonly Rule[] = [
   versions,
   targetDatabases,
   ({ target }) => readOnlyDefault(target),
+  azureTarget,
   targetPrivileges,
   entraRoles,
   serviceSchemas,

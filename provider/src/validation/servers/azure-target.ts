@@ -1,0 +1,101 @@
+import { messageOf } from "../../errors.js";
+import { withTimeout } from "../../async/with-timeout.js";
+import type { Finding, Problem } from "../../findings.js";
+import { readAzureServer, resourceManager, type AzureServer } from "../../platforms/azure-server.js";
+import { entraToken } from "../../postgres/authentication/entra-token.js";
+import type { Authentication } from "../../postgres/authentication/authentication.js";
+import { formatBytes } from "../../units/byte-size.js";
+import type { Rule } from "../context.js";
+
+const tokenTimeoutMs = 20_000;
+
+/**
+ * PGM-309 to PGM-311: storage, standby and read replicas of a flexible server, if `targetDbServerResourceId` has its complete
+ * id. Without access to Azure, they are not checked.
+ */
+export const azureTarget: Rule = async ({ spec, sources }) => {
+  const id = spec.targetDbServerResourceId;
+  if (id === undefined) return [];
+  try {
+    const server = await readAzureServer(id, await tokenFor(spec.target.auth));
+    const sizes = await Promise.all(
+      [...sources.values()].map((source) =>
+        source.query<{ bytes: string }>("SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes"),
+      ),
+    );
+    const problems = azureProblems(
+      id,
+      server,
+      sizes.reduce((sum, { rows }) => sum + Number(rows[0]!.bytes), 0),
+    );
+    return problems.length > 0 ? problems : [notice("the target has enough storage, no standby and no read replicas")];
+  } catch (error) {
+    return [notice(`storage, standby and read replicas of the target are not checked: ${messageOf(error)}`)];
+  }
+};
+
+const notice = (message: string): Finding => ({
+  ...{ type: "ServerParametersValidation", state: "Succeeded", objectType: "Instance", object: "target" },
+  message,
+});
+
+async function tokenFor(auth: Authentication | undefined): Promise<string> {
+  const login = auth?.kind === "entra" ? auth : { kind: "entra" as const };
+  const issued = await withTimeout(entraToken({ ...login, scope: `${resourceManager}/.default` })(), tokenTimeoutMs);
+  if (!issued) throw new Error(`no token of Microsoft Entra was issued within ${tokenTimeoutMs / 1000} s`);
+  return issued.text;
+}
+
+const gib = 1024 ** 3;
+
+/**
+ * Microsoft advises a storage of at least 1.25 times the source, and no standby and no read replicas during the copy.
+ *
+ * @param bytes size of the databases to migrate
+ * @see https://learn.microsoft.com/en-us/azure/postgresql/migrate/migration-service/best-practices-migration-service-postgresql
+ */
+export function azureProblems(id: string, { storageGib, hasStandby, replicas }: AzureServer, bytes: number): Problem[] {
+  const update = `az postgres flexible-server update --ids ${id}`;
+  const neededGib = Math.ceil((1.25 * bytes) / gib);
+  return [
+    ...(storageGib < neededGib
+      ? [
+          problem(
+            "PGM-309",
+            `the target has ${storageGib} GiB of storage, less than 1.25 times the databases to migrate (${formatBytes(bytes)})`,
+            `${update} --storage-size ${nextStorageSize(neededGib)}`,
+          ),
+        ]
+      : []),
+    ...(hasStandby
+      ? [
+          problem(
+            "PGM-310",
+            "high availability of the target is on: its standby repeats every write of the copy",
+            `${update} --high-availability Disabled; after the migration, enable it again`,
+          ),
+        ]
+      : []),
+    ...(replicas.length > 0
+      ? [
+          problem(
+            "PGM-311",
+            `the target has read replicas, which replay every write of the copy: ${replicas.join(", ")}`,
+            `delete the replicas, and create them after the migration: ${replicas.map((name) => deleteReplica(id, name)).join("; ")}`,
+          ),
+        ]
+      : []),
+  ];
+}
+
+const deleteReplica = (id: string, name: string): string =>
+  `az postgres flexible-server delete --ids ${id.replace(/[^/]+\/?$/, name)}`;
+
+/** The sizes that the service offers are powers of two from 32 GiB on, and 32767 GiB. */
+const nextStorageSize = (gibibytes: number): number =>
+  Math.min(32_767, 2 ** Math.max(5, Math.ceil(Math.log2(gibibytes))));
+
+const problem = (code: "PGM-309" | "PGM-310" | "PGM-311", message: string, remedy: string): Problem => ({
+  ...{ type: "ServerParametersValidation", state: "Warning", objectType: "Instance", object: "target" },
+  ...{ code, message, remedy },
+});
