@@ -54,7 +54,7 @@ describe("schema changes that are found at the cutover", () => {
     const refused = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(
       refused,
-      /function public\.typed\(\) was changed .*cannot change return type.*DROP function public\.typed\(\)/s,
+      /function public\.typed\(\) was changed .*cannot change return type.*DROP FUNCTION public\.typed\(\)/s,
     );
     await lab.queryTarget(database, "DROP FUNCTION typed()");
     assert.equal((await resource.update({})).state, "Succeeded");
@@ -87,7 +87,7 @@ describe("schema changes that are found at the cutover", () => {
       { object: "extension tablefunc", remedy: `${unless} DROP EXTENSION tablefunc` },
       {
         object: "function public.dropped(integer, text)",
-        remedy: `${unless} DROP function public.dropped(integer, text)`,
+        remedy: `${unless} DROP FUNCTION public.dropped(integer, text)`,
       },
       { object: "operator public.===(integer,integer)", remedy: `${unless} DROP OPERATOR public.===(integer,integer)` },
       {

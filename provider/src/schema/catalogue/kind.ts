@@ -63,7 +63,7 @@ export const ofRelation = (catalogue: string, relation: string, name: string): P
 export const ofDatabase = (catalogue: string, name: string): Place => ({
   catalogue,
   from: `${catalogue} o`,
-  schema: "NULL",
+  schema: "''",
   name,
   identity: `quote_ident(${name})`,
   own: notExtensionMember(catalogue, "o.oid"),

@@ -6,7 +6,7 @@ import { constraints, domainConstraints } from "./kinds/constraints.js";
 import { conversions } from "./kinds/conversions.js";
 import { extensions } from "./kinds/extensions.js";
 import { indexes } from "./kinds/indexes.js";
-import { partitions } from "./kinds/inheritance.js";
+import { inheritances } from "./kinds/inheritance.js";
 import { operators } from "./kinds/operators.js";
 import { policies } from "./kinds/policies.js";
 import { routines } from "./kinds/routines.js";
@@ -21,7 +21,7 @@ import { types } from "./kinds/types.js";
 import { views } from "./kinds/views.js";
 
 /** Tables and what decides which rows they accept. A change is applied to the target as an ALTER statement. */
-export const tableKinds: readonly Kind[] = [tables, columns, indexes, constraints, domainConstraints, partitions];
+export const tableKinds: readonly Kind[] = [tables, columns, indexes, constraints, domainConstraints, inheritances];
 
 /** Objects beside tables. A change is applied to the target by restoring the object from a dump. */
 export const otherKinds: readonly Kind[] = [

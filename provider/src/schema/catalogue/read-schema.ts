@@ -10,8 +10,8 @@ export interface SchemaObject<Details extends object = object> {
   /** The `catalogueKey` of the object, or of its table if it is a column or an inheritance. */
   readonly id: string;
   readonly oid: string;
-  /** Names as in the catalogue. */
-  readonly schema: string | null;
+  /** Names as in the catalogue. The schema is empty for an object without one. */
+  readonly schema: string;
   readonly name: string;
   /** The table, view or domain that it is a part of. */
   readonly of: { readonly schema: string; readonly name: string } | null;

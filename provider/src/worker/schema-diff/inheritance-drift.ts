@@ -1,25 +1,15 @@
-import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { serverVersion } from "../../postgres/server-version.js";
+import { inheritances } from "../../schema/catalogue/kinds/inheritance.js";
+import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
+import { shortDigest } from "../../schema/catalogue/short-digest.js";
 
 /** A digest of each partition's bounds, by its OID. Plain JSON. */
 export type Bounds = Readonly<Record<string, string>>;
 
-interface Child {
-  readonly oid: string;
-  readonly schema: string;
-  readonly name: string;
-  readonly parentSchema: string;
-  readonly parent: string;
-  /** As the server prints it. Empty for a child table that is not a partition. */
-  readonly bound: string;
-  readonly digest: string;
-}
-
 export async function readBounds(source: Client): Promise<Bounds> {
-  const partitions = (await listChildren(source)).filter(({ bound }) => bound !== "");
-  return Object.fromEntries(partitions.map(({ oid, digest }) => [oid, digest]));
+  const partitions = (await listChildren(source)).filter(isPartition);
+  return Object.fromEntries(partitions.map(({ oid, definition }) => [oid, shortDigest(definition!)]));
 }
 
 export interface InheritanceSides {
@@ -54,45 +44,37 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
   const detached = new Set<string>();
   const parents = new Map<string, string[]>();
   const additions = [...onTarget].flatMap(([key, child]) => {
-    const [name, parent] = [qualify(child.schema, child.name), qualify(child.parentSchema, child.parent)];
+    const [name, parent] = [qualify(child.schema, child.name), qualify(child.of!.schema, child.of!.name)];
     if (!hasTable(name) || !hasTable(parent)) return [];
     const sourceChild = onSource.get(key);
     // Versions may print the same bounds in two ways.
     const isMoved =
-      sourceChild && sourceChild.bound !== child.bound && before && before[sourceChild.oid] !== sourceChild.digest;
+      sourceChild &&
+      sourceChild.definition !== child.definition &&
+      before &&
+      before[sourceChild.oid] !== shortDigest(sourceChild.definition!);
     if (sourceChild && !isMoved) {
-      if (child.bound === "") parents.set(name, [...(parents.get(name) ?? []), parent]);
+      if (!isPartition(child)) parents.set(name, [...(parents.get(name) ?? []), parent]);
       return [];
     }
     detached.add(name);
     return [
-      child.bound === ""
-        ? `ALTER TABLE ${name} NO INHERIT ${parent}`
-        : `ALTER TABLE ${parent} DETACH PARTITION ${name}`,
+      isPartition(child)
+        ? `ALTER TABLE ${parent} DETACH PARTITION ${name}`
+        : `ALTER TABLE ${name} NO INHERIT ${parent}`,
     ];
   });
-  const deferred = [...onSource].flatMap(([key, { schema, name, parentSchema, parent, bound }]) => {
-    const [heir, from] = [qualify(schemaOnTarget(schema), name), qualify(schemaOnTarget(parentSchema), parent)];
-    const isWanted = bound === "" && !onTarget.has(key) && hasTable(heir) && hasTable(from);
-    return isWanted ? [`ALTER TABLE ${heir} INHERIT ${from}`] : [];
+  const deferred = [...onSource].flatMap(([key, child]) => {
+    const [heir, parent] = [child, child.of!].map(({ schema, name }) => qualify(schemaOnTarget(schema), name));
+    const isWanted = !isPartition(child) && !onTarget.has(key) && hasTable(heir!) && hasTable(parent!);
+    return isWanted ? [`ALTER TABLE ${heir!} INHERIT ${parent!}`] : [];
   });
   return { additions, detached, parents, deferred };
 }
 
-const keyOf = ({ schema, name, parentSchema, parent }: Child, schemaOnTarget = (one: string): string => one): string =>
-  JSON.stringify([schemaOnTarget(schema), name, schemaOnTarget(parentSchema), parent]);
+const isPartition = ({ kind }: SchemaObject): boolean => kind === "partition";
 
-async function listChildren(client: Client): Promise<Child[]> {
-  const bound =
-    (await serverVersion(client)) >= 100000
-      ? "CASE WHEN c.relispartition THEN coalesce(pg_get_expr(c.relpartbound, c.oid), '') ELSE '' END"
-      : "''::text";
-  const { rows } = await client.query<Child>(`
-    SELECT oid::text AS oid, schema, name, "parentSchema", parent, bound, left(md5(bound), 8) AS digest
-      FROM (SELECT c.oid, n.nspname AS schema, c.relname AS name, pn.nspname AS "parentSchema", p.relname AS parent, ${bound} AS bound
-              FROM pg_inherits h
-              JOIN pg_class c ON c.oid = h.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-              JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
-             WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")}) AS child`);
-  return rows;
-}
+const keyOf = ({ schema, name, of }: SchemaObject, schemaOnTarget = (one: string): string => one): string =>
+  JSON.stringify([schemaOnTarget(schema), name, schemaOnTarget(of!.schema), of!.name]);
+
+const listChildren = (client: Client): Promise<SchemaObject[]> => readSchema(client, [inheritances], "text");

@@ -1,15 +1,9 @@
 import type { Client } from "pg";
-import { userSchemas } from "../../postgres/catalogue-filters.js";
-import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { serverVersion } from "../../postgres/server-version.js";
+import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
+import { type IndexDetails, indexes } from "../../schema/catalogue/kinds/indexes.js";
+import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
 
-interface Index {
-  readonly schema: string;
-  readonly name: string;
-  readonly table: string;
-  /** The index of the partitioned table that it belongs to; null if it belongs to none. */
-  readonly parent: { readonly schema: string; readonly name: string } | null;
-}
+type Index = SchemaObject<IndexDetails>;
 
 export interface IndexSides {
   readonly source: Client;
@@ -28,17 +22,21 @@ export async function renamePartitionIndexes(sides: IndexSides): Promise<string[
   const { source, target, schemaOnTarget } = sides;
   const onTarget = await listIndexes(target);
   const copies = new Map(
-    onTarget.flatMap((index) => (index.parent ? [[placeOf(index, nameOf(index.parent)), index]] : [])),
+    onTarget.flatMap((index) => {
+      const { parent } = index.details;
+      return parent ? [[placeOf(index.schema, index, nameOf(parent)), index]] : [];
+    }),
   );
   const nameOnTarget = new Map(sides.formerNames);
   const renamings: { readonly from: string; readonly to: string; readonly sql: string }[] = [];
-  for (const { schema, name, table, parent } of await listIndexes(source)) {
-    if (!parent) continue;
-    const index = { schema: schemaOnTarget(schema), name, table };
-    const parentNow = nameOf({ ...parent, schema: schemaOnTarget(parent.schema) });
-    const copy = copies.get(placeOf(index, nameOnTarget.get(parentNow) ?? parentNow));
+  for (const index of parentsFirst(await listIndexes(source))) {
+    const { name, details } = index;
+    if (!details.parent) continue;
+    const schema = schemaOnTarget(index.schema);
+    const parentNow = nameOf({ ...details.parent, schema: schemaOnTarget(details.parent.schema) });
+    const copy = copies.get(placeOf(schema, index, nameOnTarget.get(parentNow) ?? parentNow));
     if (!copy || copy.name === name) continue;
-    const [from, to] = [nameOf(copy), nameOf(index)];
+    const [from, to] = [nameOf(copy), nameOf({ schema, name })];
     nameOnTarget.set(to, from);
     renamings.push({ from, to, sql: `ALTER INDEX ${from} RENAME TO ${quoteIdentifier(name)}` });
   }
@@ -62,28 +60,15 @@ function inOrder<Renaming extends { readonly from: string; readonly to: string }
   return ordered;
 }
 
-const nameOf = ({ schema, name }: Pick<Index, "schema" | "name">): string => qualify(schema, name);
+const nameOf = ({ schema, name }: RelationName): string => qualify(schema, name);
 
-const placeOf = ({ schema, table }: Pick<Index, "schema" | "table">, parent: string): string =>
-  JSON.stringify([schema, table, parent]);
+const placeOf = (schema: string, { of }: Index, parent: string): string => JSON.stringify([schema, of!.name, parent]);
 
-/** Indexes of partitioned tables first, so that a parent precedes its children. */
-async function listIndexes(client: Client): Promise<Index[]> {
-  // Earlier versions have no indexes on partitioned tables.
-  if ((await serverVersion(client)) < 110000) return [];
-  const { rows } = await client.query<Index>(
-    `WITH RECURSIVE tree (oid, parent, depth) AS (
-       SELECT x.indexrelid, 0::oid, 0 FROM pg_index x
-        WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.indexrelid)
-       UNION ALL SELECT h.inhrelid, h.inhparent, t.depth + 1 FROM tree t JOIN pg_inherits h ON h.inhparent = t.oid
-     )
-     SELECT n.nspname AS schema, i.relname AS name, c.relname AS table,
-            CASE WHEN p.oid IS NOT NULL THEN json_build_object('schema', pn.nspname, 'name', p.relname) END AS parent
-       FROM tree t JOIN pg_class i ON i.oid = t.oid JOIN pg_namespace n ON n.oid = i.relnamespace
-       JOIN pg_index x ON x.indexrelid = i.oid JOIN pg_class c ON c.oid = x.indrelid
-       LEFT JOIN pg_class p ON p.oid = t.parent LEFT JOIN pg_namespace pn ON pn.oid = p.relnamespace
-      WHERE ${userSchemas("n")}
-      ORDER BY t.depth, i.oid`,
-  );
-  return rows;
+const listIndexes = (client: Client): Promise<Index[]> => readSchema(client, [indexes]);
+
+function parentsFirst(all: readonly Index[]): Index[] {
+  const parents = new Map(all.map((index) => [nameOf(index), index.details.parent]));
+  const depth = (parent: RelationName | null | undefined): number =>
+    parent ? 1 + depth(parents.get(nameOf(parent))) : 0;
+  return all.toSorted((one, other) => depth(one.details.parent) - depth(other.details.parent));
 }

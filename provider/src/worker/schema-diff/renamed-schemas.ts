@@ -1,5 +1,6 @@
-import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
+import { schemas } from "../../schema/catalogue/kinds/schemas.js";
+import { readSchema } from "../../schema/catalogue/read-schema.js";
 
 /** The name of each schema, by its OID. */
 export type SchemaNames = Readonly<Record<string, string>>;
@@ -7,12 +8,8 @@ export type SchemaNames = Readonly<Record<string, string>>;
 /** The target's names of schemas that were renamed on the source, by their present names. */
 export type RenamedSchemas = ReadonlyMap<string, string>;
 
-export async function readSchemaNames(client: Client): Promise<SchemaNames> {
-  const { rows } = await client.query<{ oid: string; name: string }>(
-    `SELECT n.oid::text, n.nspname AS name FROM pg_namespace n WHERE ${userSchemas("n")}`,
-  );
-  return Object.fromEntries(rows.map(({ oid, name }) => [oid, name]));
-}
+export const readSchemaNames = async (client: Client): Promise<SchemaNames> =>
+  Object.fromEntries((await readSchema(client, [schemas])).map(({ oid, name }) => [oid, name]));
 
 /** @param before the source's schema names when they were last applied to the target; empty if not recorded */
 export async function readRenamedSchemas(

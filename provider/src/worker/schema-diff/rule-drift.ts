@@ -1,7 +1,10 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
-import { serverVersion } from "../../postgres/server-version.js";
+import { constraints, domainConstraints, type RuleDetails } from "../../schema/catalogue/kinds/constraints.js";
+import { indexes } from "../../schema/catalogue/kinds/indexes.js";
+import { types } from "../../schema/catalogue/kinds/types.js";
+import { readSchema } from "../../schema/catalogue/read-schema.js";
+import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import { renamePartitionIndexes } from "./partition-indexes.js";
 import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
 import type { ManualChange } from "./manual-change.js";
@@ -9,7 +12,7 @@ import type { TypeDrift, TypeName } from "./type-drift.js";
 
 /** A constraint of a table or a domain, or an index without a constraint. Plain JSON. */
 export interface Rule {
-  readonly kind: "check" | "domain" | "foreign key" | "index" | "key" | "unique index";
+  readonly kind: NonNullable<RuleDetails["rule"]>;
   /** The schema and the table or domain. */
   readonly schema: string;
   readonly of: string;
@@ -24,8 +27,8 @@ interface FoundRule extends Rule {
   readonly id: string;
   /** Whether it belongs to a rule of the table's parent. */
   readonly inherited: boolean;
-  /** The clause of ADD CONSTRAINT; null for an index. */
-  readonly definition: string | null;
+  /** The clause of ADD CONSTRAINT, or the statement that creates the index. */
+  readonly definition: string;
 }
 
 export interface RuleDrift {
@@ -247,7 +250,7 @@ function dropStatement(rule: Rule): string {
  * reject changes of the stream.
  */
 const addStatement = (rule: FoundRule): string =>
-  `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition!}`;
+  `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition}`;
 
 function dropManually(rule: Rule): string {
   const { kind, schema, name } = rule;
@@ -256,30 +259,19 @@ function dropManually(rule: Rule): string {
 }
 
 async function listRules(client: Client): Promise<FoundRule[]> {
-  const ofParent = (await serverVersion(client)) >= 110000 ? "OR k.conparentid <> 0" : "";
-  const { rows } = await client.query<FoundRule>(`
-    SELECT 'constraint/' || k.oid AS id, n.nspname AS schema, coalesce(c.relname, t.typname) AS of, k.conname AS name,
-           CASE WHEN t.oid IS NOT NULL THEN 'domain' WHEN k.contype = 'c' THEN 'check' WHEN k.contype = 'f' THEN 'foreign key' ELSE 'key' END AS kind,
-           left(md5(pg_get_constraintdef(k.oid)), 8) AS digest, pg_get_constraintdef(k.oid) AS definition,
-           NOT k.conislocal ${ofParent} AS inherited
-      FROM pg_constraint k
-      LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
-      JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
-     WHERE k.contype IN ('c', 'f', 'p', 'u', 'x') AND ${userSchemas("n")}
-       AND (t.oid IS NULL OR ${notExtensionMember("pg_type", "t.oid")})
-    UNION ALL
-    SELECT 'index/' || i.oid, n.nspname, c.relname, i.relname, CASE WHEN x.indisunique THEN 'unique index' ELSE 'index' END,
-           left(md5(pg_get_indexdef(i.oid)), 8), NULL, EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.oid)
-      FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE ${userSchemas("n")} AND c.relkind IN ('r', 'p')
-       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.oid AND k.contype IN ('p', 'u', 'x'))`);
-  return rows;
+  const objects = await readSchema<RuleDetails>(client, [constraints, domainConstraints, indexes], "text");
+  return objects.flatMap(({ kind, oid, schema, name, of, details: { rule, inherited }, definition }) =>
+    rule === null
+      ? []
+      : [
+          {
+            id: `${kind === "index" ? "index" : "constraint"}/${oid}`,
+            ...{ kind: rule, schema, of: of!.name, name, inherited },
+            ...{ definition: definition!, digest: shortDigest(definition!) },
+          },
+        ],
+  );
 }
 
-async function listDomains(client: Client): Promise<TypeName[]> {
-  const { rows } = await client.query<TypeName>(
-    "SELECT n.nspname AS schema, t.typname AS name FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd'",
-  );
-  return rows;
-}
+const listDomains = async (client: Client): Promise<TypeName[]> =>
+  (await readSchema(client, [types])).filter(({ kind }) => kind === "domain");

@@ -1,6 +1,9 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
-import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
+import { userSchemas } from "../../postgres/catalogue-filters.js";
+import { type TypeDetails, types } from "../../schema/catalogue/kinds/types.js";
+import { readSchema } from "../../schema/catalogue/read-schema.js";
+import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import type { ManualChange } from "./manual-change.js";
 
 /** A user-defined type of the source. Plain JSON. */
@@ -16,22 +19,11 @@ export interface TypeMark {
 /** Types by OID. */
 export type TypeMarks = Readonly<Record<string, TypeMark>>;
 
-interface UsersType {
+interface UsersType extends TypeDetails {
   readonly oid: string;
   readonly schema: string;
   readonly name: string;
-  /** The output of format_type. */
-  readonly printed: string;
   readonly isDomain: boolean;
-  readonly notNull: boolean;
-  readonly default: string | null;
-  readonly defaultDigest: string | null;
-  /** Labels of an enum, in their order. */
-  readonly labels: readonly { readonly oid: number; readonly label: string }[];
-  /** Attributes of a composite type. The index is the attribute number minus one; dropped attributes are null. */
-  readonly attributes: readonly ({ readonly name: string; readonly type: string } | null)[];
-  /** Whether there are tables OF this type. Its attributes are their columns. */
-  readonly hasTables: boolean;
 }
 
 export interface TypeDrift {
@@ -64,11 +56,11 @@ export interface TypeSides {
 
 export async function readTypeMarks(source: Client): Promise<TypeMarks> {
   return Object.fromEntries(
-    (await listTypes(source)).map(({ oid, schema, name, attributes, defaultDigest }) => [
+    (await listTypes(source)).map(({ oid, schema, name, attributes, default: value }) => [
       oid,
       {
         ...{ schema, name, attributes: attributes.map((attribute) => attribute?.name ?? null) },
-        ...(defaultDigest === null ? {} : { default: defaultDigest }),
+        ...(value === null ? {} : { default: shortDigest(value) }),
       },
     ]),
   );
@@ -236,7 +228,8 @@ function attributeDrift(
 /** With the present name: these statements run after the additions. */
 function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | undefined): string[] {
   const alter = `ALTER DOMAIN ${nameOf(type)}`;
-  const isChanged = former !== undefined && (former.default ?? null) !== type.defaultDigest;
+  const isChanged =
+    former !== undefined && former.default !== (type.default === null ? undefined : shortDigest(type.default));
   const statements = type.notNull && !targetType.notNull ? [`${alter} SET NOT NULL`] : [];
   if (type.default === null) return targetType.default === null ? statements : [...statements, `${alter} DROP DEFAULT`];
   return targetType.default === null || isChanged
@@ -248,21 +241,11 @@ function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | 
 export const typeOf = (type: string): string => type.replace(/^("(?:[^"]|"")*"|\w+)\./, "");
 
 async function listTypes(client: Client): Promise<UsersType[]> {
-  const { rows } = await client.query<UsersType>(`
-    SELECT t.oid::text AS oid, n.nspname AS schema, t.typname AS name, format_type(t.oid, NULL) AS printed, t.typtype = 'd' AS "isDomain", t.typnotnull AS "notNull",
-           pg_get_expr(t.typdefaultbin, 0) AS default, left(md5(pg_get_expr(t.typdefaultbin, 0)), 8) AS "defaultDigest",
-           (SELECT coalesce(json_agg(json_build_object('oid', e.oid::int8, 'label', e.enumlabel) ORDER BY e.enumsortorder), '[]')
-              FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
-           (SELECT coalesce(json_agg(CASE WHEN NOT a.attisdropped
-                                          THEN json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) END
-                                     ORDER BY a.attnum), '[]')
-              FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0) AS attributes,
-           EXISTS (SELECT FROM pg_class c WHERE c.reloftype = t.oid) AS "hasTables"
-      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-     WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_type", "t.oid")}
-       AND (t.typtype IN ('d', 'e', 'r')
-            OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))`);
-  return rows;
+  const objects = await readSchema(client, [types]);
+  return objects.map(({ kind, oid, schema, name, details }) => ({
+    ...{ oid, schema, name, isDomain: kind === "domain" },
+    ...details,
+  }));
 }
 
 export interface TableOfType extends TypeName {

@@ -1,10 +1,25 @@
+import type { RelationName } from "../../../postgres/identifiers.js";
 import { aRelation, type Kind } from "../kind.js";
+import type { RuleDetails } from "./constraints.js";
 
-export const indexes: Kind = () => ({
+export interface IndexDetails extends RuleDetails {
+  /** The index of the partitioned table that it belongs to. */
+  readonly parent: RelationName | null;
+}
+
+export const indexes: Kind<IndexDetails> = () => ({
   ...aRelation,
   kind: "'index'",
-  from: "relation o JOIN pg_index x ON x.indexrelid = o.oid JOIN relation r ON r.oid = x.indrelid",
+  from: `relation o JOIN pg_index x ON x.indexrelid = o.oid JOIN relation r ON r.oid = x.indrelid
+    LEFT JOIN pg_constraint k ON k.conindid = o.oid AND k.contype IN ('p', 'u', 'x')
+    LEFT JOIN (pg_inherits h JOIN relation p ON p.oid = h.inhparent) ON h.inhrelid = o.oid`,
   of: "r",
   attributes: { valid: "x.indisvalid", unique: "x.indisunique" },
-  definition: "pg_get_indexdef(o.oid)",
+  details: {
+    rule: "CASE WHEN k.oid IS NOT NULL THEN NULL WHEN x.indisunique THEN 'unique index' ELSE 'index' END",
+    inherited: "p.oid IS NOT NULL",
+    parent: "CASE WHEN p.oid IS NOT NULL THEN json_build_object('schema', p.schema, 'name', p.name) END",
+  },
+  // The constraint has the definition of its index. Printing one waits for locks of the table.
+  definition: "CASE WHEN k.oid IS NULL THEN pg_get_indexdef(o.oid) ELSE '' END",
 });

@@ -1,10 +1,15 @@
 import { aRelation, type Kind } from "../kind.js";
 
-export const partitions: Kind = () => ({
+/** Partitions with their bounds, and children of other tables. `of` is the parent. */
+export const inheritances: Kind = (version) => ({
   ...aRelation,
-  kind: "'partition'",
-  from: "pg_inherits h JOIN relation o ON o.oid = h.inhrelid JOIN relation p ON p.oid = h.inhparent AND p.relkind = 'p'",
+  kind: "CASE p.relkind WHEN 'p' THEN 'partition' ELSE 'inheritance' END",
+  from: "pg_inherits h JOIN relation o ON o.oid = h.inhrelid JOIN relation p ON p.oid = h.inhparent",
   where: "o.relkind IN ('r', 'p', 'f')",
   of: "p",
   identity: "o.identity || ' of ' || p.identity",
+  definition:
+    version >= 100000
+      ? "coalesce((SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_class c WHERE c.oid = o.oid AND c.relispartition), '')"
+      : "''",
 });

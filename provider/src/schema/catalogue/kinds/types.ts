@@ -1,6 +1,19 @@
 import { inSchema, type Kind } from "../kind.js";
 
-export const types: Kind = () => ({
+export interface TypeDetails {
+  /** The output of format_type. */
+  readonly printed: string;
+  readonly notNull: boolean;
+  readonly default: string | null;
+  /** Labels of an enum, in their order. */
+  readonly labels: readonly { readonly oid: number; readonly label: string }[];
+  /** Attributes of a composite type. The index is the attribute number minus one; dropped attributes are null. */
+  readonly attributes: readonly ({ readonly name: string; readonly type: string } | null)[];
+  /** Whether there are tables OF this type. Its attributes are their columns. */
+  readonly hasTables: boolean;
+}
+
+export const types: Kind<TypeDetails> = () => ({
   ...inSchema("pg_type", "typ"),
   kind: "CASE o.typtype WHEN 'd' THEN 'domain' ELSE 'type' END",
   where: `(o.typtype IN ('b', 'd', 'e', 'r') AND (o.typelem = 0 OR o.typcategory <> 'A')
@@ -11,6 +24,17 @@ export const types: Kind = () => ({
       (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
          FROM pg_attribute a WHERE a.attrelid = o.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
       CASE WHEN o.typtype = 'd' THEN format_type(o.typbasetype, o.typtypmod) END)`,
+  },
+  details: {
+    printed: "format_type(o.oid, NULL)",
+    notNull: "o.typnotnull",
+    default: "pg_get_expr(o.typdefaultbin, 0)",
+    labels: `(SELECT coalesce(json_agg(json_build_object('oid', v.oid::int8, 'label', v.enumlabel) ORDER BY v.enumsortorder), '[]')
+      FROM pg_enum v WHERE v.enumtypid = o.oid)`,
+    attributes: `(SELECT coalesce(json_agg(CASE WHEN NOT a.attisdropped
+        THEN json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) END ORDER BY a.attnum), '[]')
+      FROM pg_attribute a WHERE a.attrelid = o.typrelid AND a.attnum > 0)`,
+    hasTables: "EXISTS (SELECT FROM pg_class c WHERE c.reloftype = o.oid)",
   },
   // Other types are altered in place.
   definition: `(SELECT concat_ws(' ', format_type(rngsubtype, NULL), rngcollation, rngsubopc, rngcanonical, rngsubdiff)
