@@ -5,9 +5,12 @@ import {
   historySchema,
   migrationListSchema,
   migrationSchema,
+  sourceDatabasesSchema,
+  summarySchema,
   tablesSchema,
 } from "../../provider/dist/dashboard/answer-schemas.js";
 import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/server.js";
+import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { strictlyParsed } from "../support/report";
 import { Resource } from "../support/resource";
@@ -48,14 +51,14 @@ describe("the dashboard's server", () => {
   afterEach(() => dashboard.close());
 
   /** `fetch` does not allow setting Host and Origin. */
-  function ask(path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Answer> {
+  function ask(path: string, headers: Record<string, string> = {}, method = "GET", body = ""): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const asked = request({ host: "127.0.0.1", port, path, method, headers }, (response) => {
         let text = "";
         response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
         response.on("end", () => resolve({ status: response.statusCode!, headers: response.headers, text }));
       });
-      asked.once("error", reject).end();
+      asked.once("error", reject).end(body);
     });
   }
 
@@ -247,11 +250,90 @@ describe("the dashboard's server", () => {
     ] as const)
       schema.parse(JSON.parse((await ask(`/api/migrations/${name}${path}`, bearer)).text));
     migrationListSchema.parse(JSON.parse(list!));
-    const api = JSON.parse((await ask("/api", bearer)).text) as { openapi: string; paths: Record<string, unknown> };
+    const api = JSON.parse((await ask("/api", bearer)).text) as { openapi: string; paths: Record<string, object> };
     assert.equal(api.openapi, "3.1.0");
-    for (const path of Object.keys(api.paths).filter((path) => !path.includes("{") && path !== "/api/events"))
+    const readable = Object.entries(api.paths).filter(
+      ([path, operations]) => !path.includes("{") && "get" in operations,
+    );
+    for (const path of readable.map(([path]) => path).filter((path) => path !== "/api/events"))
       assert.equal(await status(path, bearer), 200, path);
     await resource.destroy();
+  });
+
+  it("lists the databases of a source, summarizes a migration and starts it", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
+    const source = { ...lab.source.login };
+    const post = async (path: string, body: unknown): Promise<Answer> =>
+      ask(path, { ...bearer, "content-type": "application/json" }, "POST", JSON.stringify(body));
+    const listed = await post("/api/source-databases", { source });
+    assert.equal(listed.status, 200, listed.text);
+    const shown = sourceDatabasesSchema.parse(JSON.parse(listed.text)).find(({ name }) => name === database);
+    assert.deepEqual([shown?.tables, shown?.blockers, shown?.unreadable], [1, [], null]);
+
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+    const resource = new Resource();
+    const { migrationName } = lab.inputs([database]);
+    const inputs = { migrationName, source, dbsToMigrate: [database], overwriteDbsInTarget: true };
+    const summary = summarySchema.parse(JSON.parse((await post("/api/summary", inputs)).text));
+    assert.deepEqual([summary.source.port, summary.target.port], [lab.source.port, lab.target.port]);
+    assert.deepEqual(
+      summary.databases.map(({ name, existsOnTarget }) => [name, existsOnTarget]),
+      [[database, true]],
+    );
+    assert(summary.findings.length > 0 && summary.findings.every(({ state }) => state !== "Failed"));
+    assert.deepEqual(JSON.parse((await ask("/api/migrations", bearer)).text), [], "nothing is recorded");
+
+    const started = await post("/api/migrations", inputs);
+    assert.deepEqual(JSON.parse(started.text), { name: migrationName }, started.text);
+    const state = async (): Promise<unknown> =>
+      migrationSchema.parse(JSON.parse((await ask(`/api/migrations/${String(migrationName)}`, bearer)).text))
+        .currentStatus.state;
+    await until("the migration has succeeded", async () => (await state()) === "Succeeded");
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    const again = await post("/api/migrations", inputs);
+    assert.equal(again.status, 409);
+    assert.match(again.text, /is already recorded: Succeeded/);
+    const everything = [listed, started, again].map(({ text }) => text).join();
+    assert(!everything.includes(source.password) && !everything.includes(lab.administrator.password));
+    await resource.create(
+      lab.inputs([database], { migrationName, overwriteDbsInTarget: true, onExistingRecord: "adopt" }),
+    );
+    await resource.destroy();
+  });
+
+  it("refuses a new migration with inputs that concern its own machine, and other bodies", async () => {
+    const answer = async (
+      body: string,
+      headers: Record<string, string> = {},
+      path = "/api/migrations",
+    ): Promise<string> => {
+      const { status, text } = await ask(
+        path,
+        { ...bearer, "content-type": "application/json", ...headers },
+        "POST",
+        body,
+      );
+      return `${status} ${text}`;
+    };
+    const source = { ...lab.source.login };
+    const body = (changes: object): string =>
+      JSON.stringify({ migrationName: "page", source, dbsToMigrate: ["crm"], ...changes });
+    for (const [name, value] of Object.entries({ report: "/tmp/r.html", target: source, runner: "external" }))
+      assert.match(await answer(body({ [name]: value })), new RegExp(`^400 .*${name}.*does not accept this input`));
+    assert.match(await answer(body({ source: { ...source, auth: { kind: "entra" } } })), /^400 .*source\.auth/);
+    assert.match(await answer(body({ source: { ...source, sslRootCert: "/etc/passwd" } })), /^400 .*PEM text/);
+    assert.match(await answer(body({ migrationMode: "Sometimes" })), /^400 .*migrationMode/);
+    assert.match(
+      await answer(body({ source: { ...source, port: "5x" } }), {}, "/api/source-databases"),
+      /^400 .*source\.port/,
+    );
+    assert.match(await answer(`{"password": "hunter2`), /^400 .*invalid JSON/);
+    assert.doesNotMatch(await answer(`{"password": "hunter2`), /hunter2/);
+    assert.match(await answer("[]"), /^400 .*JSON object/);
+    assert.match(await answer(body({}), { "content-type": "text/plain" }), /^400 .*application\/json/);
+    assert.match(await answer(JSON.stringify({ tags: { a: "x".repeat(70_000) } })), /^400 .*larger than 65536 bytes/);
+    assert.match(await answer(body({ source: { ...source, password: "wrong" } }), {}, "/api/summary"), /^409 /);
+    assert.deepEqual(JSON.parse((await ask("/api/migrations", bearer)).text), []);
   });
 
   it("serves 200 pages from one session on the target", async () => {

@@ -2,7 +2,8 @@ import { z } from "zod";
 import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 import type { Sample } from "../units/rates.js";
-import type { MigrationListItem } from "./messages.js";
+import type { MigrationSummary } from "../resource/summary/migration-summary.js";
+import type { ListedDatabase, MigrationListItem } from "./messages.js";
 
 /** The answers of the API. The compiler compares them with the types of what is sent; OpenAPI is generated from them. */
 
@@ -79,9 +80,52 @@ export const historySchema = z.array(
   }),
 ) satisfies z.ZodType<readonly Sample[]>;
 
+export const sourceDatabasesSchema = z.array(
+  z.object({
+    name: z.string(),
+    bytes: z.number().nullable().describe("null if the role may not know it"),
+    tables: z.number().nullable().describe("null if the database cannot be read"),
+    unreadable: z.string().nullable().describe("why the database cannot be read"),
+    blockers: z.array(z.string()).readonly(),
+  }),
+) satisfies z.ZodType<readonly ListedDatabase[]>;
+
+const serverSchema = z.object({ host: z.string(), port: z.number(), version: z.string() });
+
+export const summarySchema = z.object({
+  migrationName: z.string(),
+  migrationMode: z.enum(["Offline", "Online"]),
+  source: serverSchema,
+  target: serverSchema,
+  databases: z
+    .array(
+      z.object({
+        name: z.string(),
+        targetName: z.string(),
+        bytes: z.number().nullable(),
+        existsOnTarget: z.boolean(),
+      }),
+    )
+    .readonly(),
+  findings: z
+    .array(
+      z.object({
+        state: z.enum(["Failed", "Warning", "Succeeded"]),
+        code: z.string().optional(),
+        database: z.string().optional(),
+        object: z.string().optional(),
+        message: z.string(),
+        remedy: z.string().optional(),
+      }),
+    )
+    .readonly(),
+  secondsEstimated: z.number().nullable().describe("of the copy of the rows; null if a size is unknown"),
+});
+
 export const errorSchema = z.object({ error: z.string() });
 
 /** Fails to compile when the first type lacks a property of the second. */
 type Covers<Sent, Described> = [Sent] extends [Described] ? true : never;
 true satisfies Covers<MigrationListItem[], z.input<typeof migrationListSchema>>;
 true satisfies Covers<EventRecord[], z.input<typeof eventsSchema>>;
+true satisfies Covers<MigrationSummary, z.input<typeof summarySchema>>;

@@ -40,6 +40,19 @@ export interface Messages {
   readonly trouble: string;
 }
 
+/** A database of a source that a migration can copy. */
+export interface ListedDatabase {
+  readonly name: string;
+  /** Null if the role may not know it. */
+  readonly bytes: number | null;
+  /** Null if the database cannot be read. */
+  readonly tables: number | null;
+  /** Why the database cannot be read. */
+  readonly unreadable: string | null;
+  /** What would block its migration, as far as a few queries show it. */
+  readonly blockers: readonly string[];
+}
+
 export type MessageName = keyof Messages;
 
 export interface PageSettings {

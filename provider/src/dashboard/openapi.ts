@@ -6,6 +6,8 @@ import {
   historySchema,
   migrationListSchema,
   migrationSchema,
+  sourceDatabasesSchema,
+  summarySchema,
   tablesSchema,
 } from "./answer-schemas.js";
 import { reportSchema } from "../report/report-schema.js";
@@ -74,6 +76,43 @@ const post = (id: string, summary: string, ...parameters: readonly object[]): ob
   },
 });
 
+const newMigrationBody = {
+  required: true,
+  content: {
+    "application/json": {
+      schema: {
+        type: "object",
+        description: "inputs of a PgMigration without the target; the database list needs only the source",
+        properties: {
+          migrationName: { type: "string" },
+          migrationMode: { enum: ["Offline", "Online"] },
+          dbsToMigrate: { type: "array", items: { type: "string" } },
+          source: {
+            type: "object",
+            properties: {
+              ...{ host: { type: "string" }, port: { type: "integer" }, user: { type: "string" } },
+              ...{ password: { type: "string", writeOnly: true }, sslMode: { type: "string" } },
+              sslRootCert: { type: "string", description: "PEM text" },
+            },
+          },
+        },
+      },
+    },
+  },
+};
+
+const postNew = (id: string, summary: string, answer: z.ZodType): object => ({
+  operationId: id,
+  summary,
+  requestBody: newMigrationBody,
+  responses: {
+    200: json(summary, answer),
+    ...{ 400: failure("An input is invalid, or not accepted here"), 409: failure("A server or a record refuses it") },
+    ...{ 421: always[421], ...unauthorized, 403: failure("The dashboard is read-only, or another site asks") },
+    503: failure("A server cannot be reached"),
+  },
+});
+
 const stream = {
   operationId: "streamEvents",
   summary: "Server-sent events: trouble, migrations, and for one migration: migration, tables, events, history",
@@ -99,11 +138,18 @@ export const openApi = {
   components: { securitySchemes: { token: { type: "http", scheme: "bearer" } } },
   security: [{ token: [] }],
   paths: {
-    "/api/migrations": get({
-      id: "listMigrations",
-      summary: "All migrations into the target, newest first",
-      answer: migrationListSchema,
-    }),
+    "/api/migrations": {
+      ...get({
+        id: "listMigrations",
+        summary: "All migrations into the target, newest first",
+        answer: migrationListSchema,
+      }),
+      post: postNew("createMigration", "Record a migration and start its worker", z.object({ name: z.string() })),
+    },
+    "/api/source-databases": {
+      post: postNew("listSourceDatabases", "The databases of a source", sourceDatabasesSchema),
+    },
+    "/api/summary": { post: postNew("summarize", "What a migration would do; records nothing", summarySchema) },
     "/api/migrations/{name}": get({
       id: "getMigration",
       summary: "One migration with its full status",

@@ -11,13 +11,15 @@ import { readEvents } from "../store/read-events.js";
 import { readStatus } from "../store/read-status.js";
 import { readTables } from "../store/read-tables.js";
 import { readSamples } from "../store/samples.js";
-import type { Store } from "../store/store.js";
+import type { Store, StoreAddress } from "../store/store.js";
 import type { Access } from "./access.js";
 import type { Asset } from "./assets.js";
 import type { Feed } from "./feed.js";
 import { listWithOverviews } from "./list-overviews.js";
 import type { PageSettings } from "./messages.js";
+import { readJsonBody } from "./json-body.js";
 import { metricsText } from "./metrics.js";
+import { listSourceDatabases, type RequestBody, startNewMigration, summarizeNewMigration } from "./new-migration.js";
 import { openApi } from "./openapi.js";
 import type { Records } from "./records.js";
 import { isChange, requestedChange } from "./requested-change.js";
@@ -76,6 +78,16 @@ const json = (status: number, answer: unknown, headers: Readonly<Record<string, 
 const methodNotAllowed = (allow: string): Reply => json(405, { error: `allowed methods: ${allow}` }, { allow });
 
 const notFound = json(404, { error: "not found" });
+const readOnly = json(403, { error: "this dashboard is read-only" });
+
+type PostRoute = (address: StoreAddress, body: RequestBody) => Promise<unknown>;
+
+/** Requests that precede a migration or create one. Their body contains the password of the source. */
+const newMigrationRoutes: ReadonlyMap<string, PostRoute> = new Map<string, PostRoute>([
+  ["/api/source-databases", listSourceDatabases],
+  ["/api/summary", summarizeNewMigration],
+  ["/api/migrations", startNewMigration],
+]);
 
 /** Answers requests. No answer contains a secret: the records have none, and the token is returned only as a cookie. */
 export class Site {
@@ -114,7 +126,7 @@ export class Site {
       return json(decision.status, { error: decision.reason }, headers);
     }
     if (isRead) return this.#get(path, request.method === "HEAD");
-    if (request.method === "POST") return this.#post(target);
+    if (request.method === "POST") return this.#post(request, target);
     return methodNotAllowed("GET, HEAD, POST");
   }
 
@@ -146,6 +158,7 @@ export class Site {
     if (path === "/api/migrations") {
       return json(200, await records.readShared(path, [], listWithOverviews));
     }
+    if (newMigrationRoutes.has(path)) return methodNotAllowed("POST");
     const { name, action } = migrationPath(path);
     if (name === undefined) return notFound;
     if (isChange(action)) return methodNotAllowed("POST");
@@ -156,15 +169,20 @@ export class Site {
     return action === "report.html" ? reportReply(found as MigrationReport) : json(200, found);
   }
 
-  async #post({ path, query }: RequestTarget): Promise<Reply> {
+  async #post(request: IncomingMessage, { path, query }: RequestTarget): Promise<Reply> {
     const { access, records, settings } = this.options;
     if (path === "/api/session") return json(200, { status: "signed in" }, { "set-cookie": access.cookie });
+    const run = newMigrationRoutes.get(path);
+    if (run) {
+      if (settings.readOnly) return readOnly;
+      return json(200, await run(records.address, await readJsonBody(request)));
+    }
     const { name, action } = migrationPath(path);
     if (name === undefined) return notFound;
     if (getRoutes.has(action)) return methodNotAllowed("GET, HEAD");
     const change = requestedChange(action, query);
     if (!change) return notFound;
-    if (settings.readOnly) return json(403, { error: "this dashboard is read-only" });
+    if (settings.readOnly) return readOnly;
     const isRequested = await records.read(false, async (store) => {
       await changeMigration(store, name, change);
       return true;

@@ -14,6 +14,7 @@ import {
   resolveOptionalTarget,
   type InputFlags,
 } from "../options/migration-inputs.js";
+import { copySeconds, usualCopyRate } from "../../resource/summary/migration-summary.js";
 import { defaultJobs } from "../../worker/context/default-parallelism.js";
 import { sizeDocuments } from "../sizing/azure-sizes.js";
 import { readSourceSize } from "../sizing/read-source-size.js";
@@ -45,7 +46,7 @@ export function addPlan(program: Command): void {
   const command = program
     .command("plan")
     .description("list tables to copy, estimate time and server size")
-    .addOption(new Option("--rate <MB/s>", "expected throughput").argParser(wholeNumber).default(50))
+    .addOption(new Option("--rate <MB/s>", "expected throughput").argParser(wholeNumber).default(usualCopyRate))
     .addOption(new Option("--vcores <number>", "vCores of the source, to size the target").argParser(wholeNumber));
   addTargetOptions(addBodyOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(plan);
@@ -60,7 +61,7 @@ async function plan(flags: Flags): Promise<void> {
   for (const database of databases) tables.push(...(await tablesOf(source, database)));
   tables.sort((one, other) => other.bytes - one.bytes);
   const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);
-  const secondsEstimated = Math.ceil(bytes / (Math.max(1, flags.rate) * 1024 * 1024));
+  const secondsEstimated = copySeconds(bytes, flags.rate);
   const sku = await skuFor(source, databases, flags.vcores);
   await print(flags, { tables, bytes, secondsEstimated, ...jobs, sku }, () =>
     [

@@ -1,7 +1,5 @@
 import type { Command } from "commander";
-import { specOf } from "../../inputs/inputs.js";
-import { validate } from "../../validation/validate.js";
-import { existingDatabase } from "../../store/store.js";
+import { validateInputs } from "../../resource/summary/validate-inputs.js";
 import { exitCodes } from "../exit-code.js";
 import { formatFindings } from "../output/problem-lines.js";
 import { addMigrationOptions } from "../options/migration-options.js";
@@ -20,15 +18,7 @@ export function addValidate(program: Command): void {
 }
 
 async function run(flags: InputFlags & OutputFlags): Promise<void> {
-  const inputs = await resolveInputs(flags, "validate");
-  const findings = await validate({
-    // Nothing is recorded: any existing database serves.
-    spec: { ...specOf(inputs), maintenanceDatabase: existingDatabase(inputs) },
-    source: inputs.source,
-    target: inputs.target,
-    ownDatabases: new Set(),
-    occupied: new Map(),
-  });
+  const findings = await validateInputs(await resolveInputs(flags, "validate"));
   await print(flags, findings, () => formatFindings(findings));
   if (findings.some(({ state }) => state === "Failed")) process.exitCode = exitCodes.validationFailed;
 }

@@ -1,4 +1,4 @@
-import type { MigrationListItem } from "../messages.js";
+import type { MigrationListItem, PageSettings } from "../messages.js";
 import { hasEnded } from "../../status.js";
 import { DataTable, type Column } from "./components/data-table.js";
 import { element, progress } from "./components/element.js";
@@ -19,9 +19,10 @@ export class GridView {
   readonly #note = element("p", { role: "status", class: "quiet" }, "Reading the target...");
   readonly #clock = setInterval(() => this.#draw(), 1000);
 
-  constructor(root: HTMLElement) {
+  constructor(root: HTMLElement, { readOnly }: PageSettings) {
+    const link = element("a", { href: "#/new", class: "button" }, "New migration");
     root.replaceChildren(
-      element("h1", {}, "Migrations"),
+      element("div", { class: "top" }, element("h1", {}, "Migrations"), ...(readOnly ? [] : [link])),
       element("div", { class: "bar" }, this.#search, this.#filter, this.#note),
       this.#table.root,
     );
@@ -57,7 +58,8 @@ export class GridView {
 }
 
 function noteOf(shown: number, all: number): string {
-  if (all === 0) return "No migration into this server is recorded. Start one with pulumi up or pg-migration create.";
+  if (all === 0)
+    return "No migration into this server is recorded. Start one here, with pulumi up or with pg-migration create.";
   return shown === 0 ? `None of ${all} migrations matches.` : `${shown} of ${all} migrations`;
 }
 

@@ -1,11 +1,14 @@
 import type { MessageName, Messages, PageSettings } from "../messages.js";
 import { byId } from "./components/element.js";
+import { CreationView } from "./creation/creation-view.js";
 import { GridView } from "./grid-view.js";
 import { showLogin } from "./login.js";
 import { MigrationView } from "./migration/migration-view.js";
 
 type View =
-  { readonly kind: "grid"; readonly view: GridView } | { readonly kind: "migration"; readonly view: MigrationView };
+  | { readonly kind: "grid"; readonly view: GridView }
+  | { readonly kind: "creation"; readonly view: CreationView }
+  | { readonly kind: "migration"; readonly view: MigrationView };
 
 const retryMs = 2000;
 
@@ -24,13 +27,17 @@ class Page {
   open(): void {
     this.close();
     const name = migrationInAddress();
-    const root = byId("view");
-    this.#view =
-      name === undefined
-        ? { kind: "grid", view: new GridView(root) }
-        : { kind: "migration", view: new MigrationView(root, name, this.settings) };
+    this.#view = this.#viewOf(name);
     document.title = name === undefined ? "Migrations" : `${name} - migration`;
     this.#listen(name);
+  }
+
+  #viewOf(name: string | undefined): View {
+    const root = byId("view");
+    if (name !== undefined) return { kind: "migration", view: new MigrationView(root, name, this.settings) };
+    if (location.hash === "#/new" && !this.settings.readOnly)
+      return { kind: "creation", view: new CreationView(root, this.settings) };
+    return { kind: "grid", view: new GridView(root, this.settings) };
   }
 
   close(): void {

@@ -5,9 +5,13 @@ import { DataTable, type Column } from "../components/data-table.js";
 import { button, element } from "../components/element.js";
 import { pill } from "../components/pill.js";
 
-interface Finding {
+type Message = Pick<ValidationMessage, "state" | "message"> & {
+  readonly [Property in "code" | "object" | "remedy"]?: string | undefined;
+};
+
+export interface ShownFinding {
   readonly id: string;
-  readonly message: ValidationMessage;
+  readonly message: Message;
   readonly objects: string;
 }
 
@@ -20,10 +24,10 @@ export const hasFailedFinding = (migration: MigrationResource): boolean =>
 export const messageOfFinding = (migration: MigrationResource, code: string): string | undefined =>
   findingsOf(migration).find(({ message }) => message.code === code)?.message.message;
 
-/** The findings of the validation, the most severe first. */
-export function findingsPart(migration: MigrationResource, isOpen: boolean): Node[] {
-  const all = findingsOf(migration);
-  if (all.length === 0) return [];
+/** The findings of a validation, the most severe first. */
+export function findingsPart(findings: readonly ShownFinding[], isOpen: boolean): Node[] {
+  if (findings.length === 0) return [];
+  const all = [...findings].sort((a, b) => severity.indexOf(a.message.state) - severity.indexOf(b.message.state));
   const counts = severity
     .map((state) => [state, all.filter(({ message }) => message.state === state).length] as const)
     .filter(([, number]) => number > 0)
@@ -34,7 +38,7 @@ export function findingsPart(migration: MigrationResource, isOpen: boolean): Nod
   return [element("details", isOpen ? { open: "" } : {}, element("summary", {}, title), table.root)];
 }
 
-function findingsOf(migration: MigrationResource): Finding[] {
+export function findingsOf(migration: MigrationResource): ShownFinding[] {
   const details = migration.currentStatus.currentSubStateDetails?.validationDetails;
   if (!details) return [];
   const found = [
@@ -45,16 +49,16 @@ function findingsOf(migration: MigrationResource): Finding[] {
       summary.flatMap(({ messages }) => messages.map((message) => ({ message, database: databaseName }))),
     ),
   ];
-  return found
-    .map(({ message, database }, i) => ({
-      id: String(i),
-      message,
-      objects: [...new Set([database, message.object ?? ""])].filter(Boolean).join(" "),
-    }))
-    .sort((a, b) => severity.indexOf(a.message.state) - severity.indexOf(b.message.state));
+  return found.map(({ message, database }, i) => shownFinding(message, database, i));
 }
 
-const columns: readonly Column<Finding>[] = [
+export const shownFinding = (message: Message, database: string, index: number): ShownFinding => ({
+  id: String(index),
+  message,
+  objects: [...new Set([database, message.object ?? ""])].filter(Boolean).join(" "),
+});
+
+const columns: readonly Column<ShownFinding>[] = [
   {
     name: "Status",
     cell: ({ message }) => pill(message.state),
@@ -80,7 +84,7 @@ const columns: readonly Column<Finding>[] = [
 const codeLink = (code: string | undefined): Node | string =>
   code === undefined ? "" : element("a", { href: linkToCode(code), target: "_blank", rel: "noreferrer" }, code);
 
-function remedy({ remedy: text, state }: ValidationMessage): Node | string {
+function remedy({ remedy: text, state }: Message): Node | string {
   if (text === undefined || state === "Succeeded") return "";
   const copy = button("Copy", () => {
     navigator.clipboard.writeText(text).then(

@@ -8,7 +8,7 @@ import { confirm } from "../components/confirm.js";
 import { cutoverPart } from "./cutover.js";
 import { DatabasesPart } from "./databases.js";
 import { button, element } from "../components/element.js";
-import { findingsPart, hasFailedFinding } from "./findings.js";
+import { findingsOf, findingsPart, hasFailedFinding } from "./findings.js";
 import { logTime, timeZone } from "../components/format.js";
 import { HistoryPart } from "./history.js";
 import { lagText, measuredLag, unknownSince } from "./lag.js";
@@ -84,7 +84,7 @@ export class MigrationView {
     // Findings that block the migration come first, others last.
     const isBlocked = hasFailedFinding(migration);
     const [place, empty] = isBlocked ? ["failures", "findings"] : ["findings", "failures"];
-    this.#fill(place, details?.validationDetails, () => findingsPart(migration, isBlocked));
+    this.#fill(place, details?.validationDetails, () => findingsPart(findingsOf(migration), isBlocked));
     this.#fill(empty, null, () => []);
     this.#fill("cutover", cutoverTimeline, () => cutoverPart(cutoverTimeline));
     this.#offerActions(migration);
