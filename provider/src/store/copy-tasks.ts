@@ -75,6 +75,11 @@ export interface Returned {
 const tasksPerClaim = 100;
 
 const ours = "u.migration = $1 AND u.database = $3";
+/** SQL condition: the tasks of tables with a task that is not complete. */
+const incomplete = `${ours} AND u.kind = 'table' AND EXISTS (
+          SELECT FROM pgmigration.copy_task t
+           WHERE t.migration = $1 AND t.database = $3 AND t.kind = 'table' AND t.state <> 'completed'
+             AND t.table_schema = u.table_schema AND t.table_name = u.table_name)`;
 
 /**
  * The copy tasks of one database, which workers claim one after another. IDs count from 0, in the given order.
@@ -204,6 +209,36 @@ export class CopyTasks {
       [this.database],
     );
     return rows.map(({ schema, table }) => qualify(schema, table));
+  }
+
+  /** The tables, qualified and quoted, with a task that is not complete. */
+  async incomplete(): Promise<string[]> {
+    const rows = await this.right.query<{ schema: string; table: string }>(
+      `SELECT DISTINCT u.table_schema AS schema, u.table_name AS "table" FROM pgmigration.copy_task u
+        WHERE ${incomplete} AND ${holdsLease}`,
+      [this.database],
+    );
+    return rows.map(({ schema, table }) => qualify(schema, table));
+  }
+
+  /** Queues all tasks of the {@link incomplete} tables after {@link pauseClaims}. */
+  async restartIncomplete(): Promise<void> {
+    await this.right.query(
+      `UPDATE pgmigration.copy_task u
+          SET state = 'queued', ready = false, claimed_by = NULL, bytes_copied = 0, rows_copied = 0, ended_at = NULL
+        WHERE ${incomplete} AND ${holdsLease}`,
+      [this.database],
+    );
+  }
+
+  /** Completes the tasks of the {@link incomplete} tables like {@link postpone}. */
+  async postponeIncomplete(reason: string): Promise<void> {
+    await this.right.query(
+      `UPDATE pgmigration.copy_task u
+          SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = 0, rows_copied = 0, postponed = $4
+        WHERE ${incomplete} AND ${holdsLease}`,
+      [this.database, reason],
+    );
   }
 
   /** The number of tables whose rows are on the target. */

@@ -21,6 +21,9 @@ const schema = `
   CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM keyed;
   SELECT lo_from_bytea(0, 'large')`;
 
+/** A condition that is refused like `late`. In a string, because a check that calls the function is created after the rows. */
+export const condition = "query_to_xml('SELECT public.tried(1)', true, true, '') IS NOT NULL";
+
 /** A lab, and for each test of a `describe` a new database whose migration fails after its rows were copied. */
 export class FailedCopy {
   database = "";
@@ -58,7 +61,7 @@ export class FailedCopy {
   async fail(sqlState: string, changes: Record<string, unknown> = {}): Promise<string> {
     await this.refuse(sqlState);
     const failure = await Resource.failure(this.resource.create(this.lab.inputs([this.database], changes)));
-    assert.match(failure, /INDEX public\.late was refused by the target: refused for a test/);
+    assert.match(failure, /refused for a test/);
     await this.refuse(accepted);
     return failure;
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { assertSameContent, digests } from "../../support/content";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
-import { FailedCopy } from "./failed-copy";
+import { condition, FailedCopy } from "./failed-copy";
 
 describe("the rows of a failed attempt, later", () => {
   const scene = new FailedCopy();
@@ -86,6 +86,54 @@ describe("the rows of a failed attempt, later", () => {
     await scene.lab.source.query("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
     await scene.onSource("UPDATE keyed SET v = 'changed' WHERE id = 7");
     await copiedAgain({}, /the slot \w+ does not exist/);
+    await scene.resource.update({ triggerCutover: true });
+    await assertSame();
+  });
+
+  it("are used offline with rows of a new snapshot, if not all were copied", async () => {
+    await scene.onSource(`ALTER TABLE keyless ADD CHECK (v <> 'v2900' OR ${condition})`);
+    await scene.fail("23505", { tableJobs: 1, splitTablesLargerThan: "64kB" });
+    const parts = await scene.lab.target.query(
+      "SELECT state FROM pgmigration.copy_task WHERE database = $1 AND table_name = 'keyless' AND kind = 'table' ORDER BY id",
+      { values: [scene.database] },
+    );
+    assert.deepEqual([parts[0], parts.at(-1)], [{ state: "completed" }, { state: "errored" }]);
+    const keyed =
+      "SELECT pg_relation_filenode('keyed') AS file, min(xmin::text) AS first, max(xmin::text) AS last FROM keyed";
+    const before = await scene.onTarget(keyed);
+    await scene.onSource("DELETE FROM keyless WHERE v < 'v2'; INSERT INTO refers VALUES (7)");
+    assert.equal((await scene.resource.update({})).state, "Succeeded");
+    assert.deepEqual(await scene.onTarget(keyed), before);
+    assert.match(await scene.events(), /^the rows of 1 tables, which an earlier attempt copied, are used again$/m);
+    assert.match(await scene.events(), /\n0 transactions were committed on the source after the snapshot/);
+    await assertSame();
+  });
+
+  it("are used online if not all were copied, and the other tables join the stream", async () => {
+    await scene.onSource(
+      `SELECT lo_unlink(oid) FROM pg_largeobject_metadata; ALTER TABLE refers ADD CHECK (${condition})`,
+    );
+    await scene.fail("53100", { migrationMode: "Online", tableJobs: 1 });
+    const rows = "SELECT min(xmin::text) AS first, pg_relation_filenode('keyless') AS file FROM keyless WHERE v = 'v1'";
+    const before = await scene.onTarget(rows);
+    await scene.onSource("INSERT INTO refers VALUES (7); UPDATE keyed SET v = 'changed' WHERE id < 10");
+    await scene.resource.update({});
+    await scene.onSource("INSERT INTO refers VALUES (8); INSERT INTO keyless VALUES ('new')");
+    assert.match(await scene.events(), /^copied later, when they join the stream: "public"\."refers"$/m);
+    assert.match(await scene.events(), /^the rows of 2 tables, which an earlier attempt copied, are used again$/m);
+    assert.equal((await scene.resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.deepEqual(await scene.onTarget(rows), before);
+    await assertSame();
+  });
+
+  it("are copied again online if not all were copied, and large objects are among the others", async () => {
+    await scene.onSource(`ALTER TABLE refers ADD CHECK (${condition})`);
+    await scene.fail("53100", { migrationMode: "Online", tableJobs: 1 });
+    await scene.resource.update({});
+    assert.match(
+      await scene.events(),
+      /^the rows of 2 tables, .*, are copied again, because large objects cannot join the stream$/m,
+    );
     await scene.resource.update({ triggerCutover: true });
     await assertSame();
   });

@@ -17,8 +17,7 @@ export function rowsToKeep(
   spec: MigrationSpec,
   error: unknown,
 ): SharedCopy | undefined {
-  if (phase !== "copying" || !createdByUs || !sharedCopy?.rowsCopied || spec.schemaOnly || spec.dataOnly)
-    return undefined;
+  if (phase !== "copying" || !createdByUs || !sharedCopy || spec.schemaOnly || spec.dataOnly) return undefined;
   const isKept = spec.migrationMode === "Online" ? isOfServer(error) : !(error instanceof ContentDiffersError);
   // Helpers of the failed attempt know another id.
   return isKept ? { ...sharedCopy, id: randomUUID(), generation: afterFailure } : undefined;

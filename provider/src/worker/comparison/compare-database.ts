@@ -33,6 +33,8 @@ export interface ComparisonOfDatabase {
   readonly signal: AbortSignal;
   /** When the comparison runs. In a cutover, its time is limited, and tables that are copied but not replicated are skipped. */
   readonly moment: ComparisonMoment;
+  /** Tables that are not compared, qualified and quoted. */
+  readonly without?: ReadonlySet<string>;
   /** {@link TablesComparison.targetRests} */
   readonly targetRests?: Promise<void>;
 }
@@ -47,7 +49,7 @@ export async function compareDatabase(
   comparison: ComparisonOfDatabase,
 ): Promise<readonly TableComparison[]> {
   const { spec, source, target, journal } = work;
-  const { database, snapshotId, signal, moment, targetRests } = comparison;
+  const { database, snapshotId, signal, moment, without, targetRests } = comparison;
   const inCutover = moment.occasion === "cutover";
   if (spec.verification === "none") return [];
   const purpose = `${spec.migrationName} compare`;
@@ -56,10 +58,12 @@ export async function compareDatabase(
     return inCutover ? limitLockWaits(session) : session;
   };
   const openSource = (view: ComparisonView) => open({ endpoint: source, database, snapshotId }, view);
+  const planned = await planComparison(work, openSource, inCutover);
   const tables: Omit<TablesComparison, "mode"> = {
     openSource,
     openTarget: (view) => open({ endpoint: target, database: targetDatabase(spec, database) }, view),
-    ...(await planComparison(work, openSource, inCutover)),
+    ...planned,
+    tables: planned.tables.filter(({ table }) => !without?.has(qualify(table.schema, table.name))),
     underSnapshots: ["source"],
     jobs: work.tableSlots.limit(),
     targetRests,

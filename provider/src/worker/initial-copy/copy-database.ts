@@ -108,10 +108,6 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
 async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutoverPlan> {
   const { work, database, tasks, sharing } = job;
   const { shared, snapshot, point, plan, skipped } = earlier;
-  const how = snapshot
-    ? "resuming the copy of an earlier worker under the same snapshot, which another session held"
-    : "resuming after the copy of an earlier worker: all rows are copied";
-  await work.journal.event(how, { database });
   return underLocks(job, snapshot, async (source, target, signal) => {
     const { sourceSearchPath } = shared;
     const restore = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });

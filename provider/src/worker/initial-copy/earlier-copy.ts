@@ -70,6 +70,10 @@ export async function findEarlierCopy(work: Work, record: DatabaseRecord): Promi
   if (slot && !(await isUsable(work, record, slot))) return undefined;
   const snapshot = shared.tablesCopied ? undefined : await survivingSnapshot(work, name, shared);
   if (!snapshot && !shared.tablesCopied) return undefined;
+  const how = snapshot
+    ? "resuming the copy of an earlier worker under the same snapshot, which another session held"
+    : "resuming after the copy of an earlier worker: all rows are copied";
+  await work.journal.event(how, { database: name });
   return { shared, snapshot, point: { ...state.point, slot }, plan: state.plan, skipped: state.skipped };
 }
 
