@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { changeCaptureNames } from "../../provider/src/cdc/model/names";
+import { RefusedError } from "../../provider/src/errors";
 import { SourceSlots } from "../../provider/src/worker/run/source-slots";
 import type { Work } from "../../provider/src/worker/context/work";
 import { findingLines } from "../support/findings";
@@ -38,6 +40,22 @@ describe("the source's replication slots", () => {
       await Promise.all(senders.map((sender) => sender.end()));
       for (const name of own) await lab.source.query(`SELECT pg_drop_replication_slot('${name}')`);
     }
+  });
+
+  it("are not waited for if the target reports another exceeded limit", async () => {
+    const database = await lab.database(table);
+    const work = {
+      spec: { migrationName: "m", target: lab.administrator },
+      source: { ...lab.source.login, sslMode: "Disable" },
+    } as unknown as Work;
+    const { slot } = changeCaptureNames(work.spec, database);
+    const cause = Object.assign(new Error("temporary file size exceeds temp_file_limit"), { code: "53400" });
+    const begun = new SourceSlots().begin(work, database, async () => {
+      await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { database, values: [slot] });
+      throw new RefusedError("INDEX public.i was refused by the target", { cause });
+    });
+    await assert.rejects(begun, /INDEX public\.i was refused/);
+    await lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot] });
   });
 
   it("advance while their database is idle and another database is written", async () => {

@@ -1,3 +1,4 @@
+import { inspectSlot } from "../../cdc/source/slot-state.js";
 import { changeCaptureNames, readerSuffix, sourceObjectPrefix } from "../../cdc/model/names.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { applicationNamePrefix } from "../../postgres/connection/connect.js";
@@ -52,7 +53,7 @@ export class SourceSlots {
     try {
       return await begin();
     } catch (error) {
-      if (!isLimitExceeded(error)) throw error;
+      if (!isLimitExceeded(error) || (isOfSlots(error) && (await hasSlot(work, database, slot)))) throw error;
       // Another client took the slot in the meantime.
       await setMessage(work, database, `waiting for a replication slot of the source: ${messageOf(error)}`);
       return undefined;
@@ -89,6 +90,15 @@ export class SourceSlots {
       throw new UnreachableError(`${database}: ${messageOf(error)}`, { cause: error });
     }
   }
+}
+
+/** The target reports configuration_limit_exceeded, too: for temporary files. The source has the slot by then. */
+const isOfSlots = (error: unknown): boolean =>
+  sqlStateOf((error as RefusedError).cause) === sqlStates.configurationLimitExceeded;
+
+function hasSlot({ source, spec }: Work, database: string, slot: string): Promise<boolean> {
+  const place = { database, purpose: `${spec.migrationName} slots` };
+  return withSession(source, place, async (session) => (await inspectSlot(session, slot)) !== undefined);
 }
 
 async function setMessage({ journal }: Work, database: string, message: string): Promise<void> {
