@@ -36,13 +36,14 @@ for (const major of [10, 18] as const)
          ALTER MATERIALIZED VIEW seen ALTER a SET STATISTICS 7; ALTER FOREIGN TABLE there ALTER a SET DEFAULT 3; CREATE VIEW plain AS SELECT 1 AS "A"; ALTER VIEW plain ALTER "A" SET DEFAULT 2;
          CREATE UNLOGGED TABLE fast (id int PRIMARY KEY); CLUSTER fast USING fast_pkey; ALTER TABLE fast REPLICA IDENTITY USING INDEX fast_pkey;
          CREATE TABLE "Late" (id int REFERENCES "x on y"."T" DEFERRABLE INITIALLY DEFERRED); ALTER TABLE "Late" REPLICA IDENTITY FULL;
+         ALTER OPERATOR FAMILY kin USING btree ADD OPERATOR 1 < (int, int8), FUNCTION 1 (int, int8) btint48cmp(int, int8);
          CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple, StopWords = english, "accept" = 'false'); CREATE PUBLICATION "Noted" WITH (publish = 'insert')`,
       );
       const session = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
       try {
         const settings = await readObjectSettings(session);
         const mappings = settings.filter(({ key }) => key.startsWith("mapping "));
-        assert.equal(settings.length, commented.length + 15 + mappings.length);
+        assert.equal(settings.length, commented.length + 17 + mappings.length);
         assert(mappings.length > 10);
         for (const { reset } of settings) await session.query(reset);
         assert.deepEqual(await readObjectSettings(session), []);

@@ -30,6 +30,8 @@ const schema = `
   CREATE STATISTICS "Related" ON id, v FROM parent;
   CREATE COLLATION plain FROM "C";
   CREATE OPERATOR === (PROCEDURE = int4eq, LEFTARG = int, RIGHTARG = int);
+  CREATE OPERATOR FAMILY kin USING btree;
+  CREATE OPERATOR CLASS reversed FOR TYPE int USING btree FAMILY kin AS OPERATOR 1 >, FUNCTION 1 btint4cmp(int, int);
   CREATE CAST (int AS point) WITH INOUT;
   CREATE CONVERSION back FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
   CREATE TEXT SEARCH CONFIGURATION words (COPY = simple);
@@ -105,6 +107,12 @@ describe("the comparison of schemas", () => {
       ],
       ["DROP COLLATION plain; DROP CONVERSION back", "collation public.plain", "conversion public.back"],
       ["DROP OPERATOR === (int, int)", "operator public.===(integer,integer)"],
+      ["DROP OPERATOR CLASS reversed USING btree", "operator class public.reversed USING btree"],
+      [
+        "DROP OPERATOR FAMILY kin USING btree CASCADE",
+        "operator class public.reversed USING btree",
+        "operator family public.kin USING btree",
+      ],
       ["DROP CAST (int AS point)", "cast (integer AS point)"],
       [
         "DROP TEXT SEARCH CONFIGURATION words; DROP TEXT SEARCH DICTIONARY stops",

@@ -7,7 +7,7 @@ import { conversions } from "./kinds/conversions.js";
 import { extensions } from "./kinds/extensions.js";
 import { indexes } from "./kinds/indexes.js";
 import { inheritances } from "./kinds/inheritance.js";
-import { operators } from "./kinds/operators.js";
+import { operatorClasses, operatorFamilies, operators } from "./kinds/operators.js";
 import { policies } from "./kinds/policies.js";
 import { routines } from "./kinds/routines.js";
 import { rules } from "./kinds/rules.js";
@@ -26,5 +26,15 @@ export const tableKinds: readonly Kind[] = [tables, columns, indexes, constraint
 /** Objects beside tables. A change is applied to the target by restoring the object from a dump. */
 export const otherKinds: readonly Kind[] = [
   ...[schemas, extensions, types, sequences, routines, views, triggers, rules, policies, statistics],
-  ...[collations, conversions, operators, casts, eventTriggers, textSearchConfigurations, textSearchDictionaries],
+  ...[
+    collations,
+    conversions,
+    operators,
+    operatorFamilies,
+    operatorClasses,
+    casts,
+    eventTriggers,
+    textSearchConfigurations,
+    textSearchDictionaries,
+  ],
 ];

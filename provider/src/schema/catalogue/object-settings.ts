@@ -8,7 +8,8 @@ import { serverVersion } from "../../postgres/server-version.js";
  * A setting of an object in addition to its definition:
  * - storage options; statistics target, storage and compression of columns; comments;
  * - whether a table is unlogged, its replica identity, and when its foreign keys are checked;
- * - dictionaries of text search configurations, options of dictionaries, and options of publications.
+ * - dictionaries of text search configurations, options of dictionaries, and options of publications;
+ * - operators and functions that ALTER OPERATOR FAMILY added.
  */
 export interface ObjectSetting {
   /** `option public.t fillfactor`, `comment COLUMN public.t.v` */
@@ -120,6 +121,7 @@ WITH relation AS (
   ${compression}
   ${tableSettings(version)}
   ${dictionaryOptions}
+  ${familyMembers}
   ${version >= 130000 ? statisticsTargets : ""}
   ${version >= 100000 ? publicationOptions(version) : ""}
   UNION ALL
@@ -174,6 +176,23 @@ const dictionaryOptions = `UNION ALL
             FROM pg_ts_dict t JOIN pg_namespace n ON n.oid = t.dictnamespace
            CROSS JOIN LATERAL regexp_matches(t.dictinitoption, $re$("(?:[^"]|"")+"|[a-z0-9_]+) = (E?'(?:[^']|'')*'|[^', ]+)$re$, 'g') AS part
            WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_ts_dict", "t.oid")}) AS one`;
+
+/** Members of operator classes come with their classes. */
+const familyMembers = `UNION ALL
+  SELECT format('member %s %s', family, member), format('ALTER OPERATOR FAMILY %s ADD %s', family, member),
+         format('ALTER OPERATOR FAMILY %s DROP %s (%s, %s)', family, number, format_type(left_type, NULL), format_type(right_type, NULL))
+    FROM (SELECT 'pg_amop'::regclass AS catalogue, o.oid, amopfamily AS id, 'OPERATOR ' || amopstrategy AS number, amoplefttype AS left_type, amoprighttype AS right_type,
+                 format('OPERATOR %s %s', amopstrategy, amopopr::regoperator)
+                 || coalesce(' FOR ORDER BY ' || (SELECT format('%I.%I', n.nspname, s.opfname) FROM pg_opfamily s JOIN pg_namespace n ON n.oid = s.opfnamespace
+                                                   WHERE s.oid = amopsortfamily), '') AS member FROM pg_amop o
+          UNION ALL
+          SELECT 'pg_amproc'::regclass, o.oid, amprocfamily, 'FUNCTION ' || amprocnum, amproclefttype, amprocrighttype,
+                 format('FUNCTION %s (%s, %s) %s', amprocnum, format_type(amproclefttype, NULL), format_type(amprocrighttype, NULL), amproc::regprocedure)
+            FROM pg_amproc o) AS one
+    JOIN (SELECT f.oid AS id, format('%I.%I USING %I', n.nspname, f.opfname, m.amname) AS family
+            FROM pg_opfamily f JOIN pg_namespace n ON n.oid = f.opfnamespace JOIN pg_am m ON m.oid = f.opfmethod
+           WHERE ${userSchemas("n")} AND ${notExtensionMember("pg_opfamily", "f.oid")}) AS families USING (id)
+   WHERE EXISTS (SELECT FROM pg_depend d WHERE d.classid = catalogue AND d.objid = one.oid AND d.refclassid = 'pg_opfamily'::regclass)`;
 
 const statisticsTargets = `UNION ALL
   SELECT 'statistics ' || name, format('ALTER STATISTICS %s SET STATISTICS %s', name, target), format('ALTER STATISTICS %s SET STATISTICS -1', name)

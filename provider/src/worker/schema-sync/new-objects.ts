@@ -251,7 +251,7 @@ const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
 
 /** Kinds that other objects of the target may need. If they cannot be replaced, a finding names them. */
 const replacedIfPossible: ReadonlySet<string> = new Set([
-  ...["CAST", "COLLATION", "CONVERSION", "EVENT TRIGGER", "OPERATOR", "STATISTICS", "TYPE"],
+  ...["CAST", "COLLATION", "CONVERSION", "EVENT TRIGGER", "OPERATOR", "OPERATOR CLASS", "STATISTICS", "TYPE"],
 ]);
 
 const redefinable: ReadonlySet<string> = new Set([
