@@ -1,20 +1,18 @@
-import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
-import { defaultExpression } from "../../postgres/default-expression.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { type Column, type Table, listTables } from "../../postgres/tables.js";
+import { type DefaultDetails, defaults } from "../../schema/catalogue/kinds/columns.js";
+import { readSchema } from "../../schema/catalogue/read-schema.js";
+import { shortDigest } from "../../schema/catalogue/short-digest.js";
 
 /**
  * A digest of each column's default or generation expression, by the table's OID and the column's number. Plain JSON.
  */
 export type Defaults = Readonly<Record<string, string>>;
 
-interface Default {
-  readonly table: string;
+interface Default extends DefaultDetails {
   readonly column: string;
-  /** As in {@link Defaults}. */
-  readonly key: string;
   readonly expression: string;
   readonly digest: string;
 }
@@ -107,13 +105,9 @@ const byColumn = (defaults: readonly Default[]): Map<string, Default> =>
   new Map(defaults.map((one) => [JSON.stringify([one.table, one.column]), one]));
 
 async function listDefaults(client: Client): Promise<Default[]> {
-  const expression = defaultExpression(await serverVersion(client));
-  const { rows } = await client.query<Default>(`
-    SELECT *, left(md5(expression), 8) AS digest
-      FROM (SELECT a.attrelid::text AS table, a.attname AS column, a.attrelid || '/' || a.attnum AS key,
-                   coalesce(${expression}, '') AS expression
-              FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-              JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")}) AS one`);
-  return rows;
+  const objects = await readSchema(client, [defaults], "text");
+  return objects.map(({ name, details, definition }) => ({
+    ...details,
+    ...{ column: name, expression: definition!, digest: shortDigest(definition!) },
+  }));
 }
