@@ -61,6 +61,41 @@ describe("pg-migration, its own commands", () => {
     );
   });
 
+  it("cleanup lists nothing of migrations with records in another database, or with a running worker", async () => {
+    const database = await lab.database(schema);
+    await lab.target.query("CREATE DATABASE records2", { login: lab.administrator });
+    undo.push(() => lab.target.query("DROP DATABASE records2", { login: lab.administrator }));
+    const elsewhere = declare();
+    await elsewhere.create(lab.onlineInputs([database], { maintenanceDatabase: "records2" }));
+    const other = await lab.database("CREATE PUBLICATION pg_migration_busy; CREATE PUBLICATION pg_migration_busy_ins");
+    const reader = await lab.source.connect(other);
+    undo.push(() => lab.source.query(`DROP DATABASE ${other}`));
+    undo.push(() => reader.end());
+    await reader.query("SELECT pg_create_logical_replication_slot('pg_migration_busy', 'pgoutput', true)");
+    await lab.querySource(other, "SELECT pg_create_logical_replication_slot('pg_migration_busy_point', 'pgoutput')");
+    undo.push(() => lab.source.query("SELECT pg_drop_replication_slot('pg_migration_busy_point')"));
+    assert.match((await command.run(["cleanup"])).stdout, /^no leftovers found\n$/);
+    assert.equal((await elsewhere.update({ triggerCutover: true })).state, "Succeeded");
+  });
+
+  it("cleanup is refused if a database may have records that the role cannot read", async () => {
+    await lab.target.query("CREATE DATABASE closed");
+    undo.push(() => lab.target.query("DROP DATABASE closed"));
+    await lab.target.query("REVOKE CONNECT ON DATABASE closed FROM PUBLIC");
+    const { code, stderr } = await command.run(["cleanup", "--yes"]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /cannot read whether the target's database closed contains records of migrations/);
+    assert.match(stderr, /GRANT CONNECT ON DATABASE "?closed"? TO/);
+    await lab.target.query("GRANT CONNECT ON DATABASE closed TO PUBLIC");
+    await lab.target.query(
+      "CREATE ROLE stranger; CREATE SCHEMA pgmigration AUTHORIZATION stranger; CREATE TABLE pgmigration.migration ()",
+      { database: "closed" },
+    );
+    undo.push(() => lab.target.query("DROP ROLE stranger"));
+    undo.push(() => lab.target.query("DROP SCHEMA pgmigration CASCADE", { database: "closed" }));
+    assert.match((await command.run(["cleanup", "--yes"])).stderr, /the target's database closed contains records/);
+  });
+
   it("verify exits with 7 and names the different rows", async () => {
     const database = await lab.database(schema);
     const resource = declare();

@@ -9,6 +9,9 @@ export interface ChangeCaptureNames {
   readonly insertOnlyPublication: string;
 }
 
+const insertOnlySuffix = "_ins";
+const pointSuffix = "_point";
+
 /** The prefix of every slot and publication that a migration creates. */
 export const sourceObjectPrefix = "pg_migration_";
 
@@ -29,17 +32,23 @@ export function changeCaptureNames({ migrationName, target }: MigrationIdentity,
     .digest("hex")
     .slice(0, 10);
   const name = `${sourceObjectPrefix}${readable(migrationName, 18)}_${readable(database, 14)}_${digest}`;
-  return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
+  return { slot: name, publication: name, insertOnlyPublication: name + insertOnlySuffix };
 }
 
 /** The slot that exists while a snapshot is taken at one LSN of the stream. */
-export const pointSlot = ({ slot }: ChangeCaptureNames): string => `${slot}_point`;
+export const pointSlot = ({ slot }: ChangeCaptureNames): string => slot + pointSuffix;
 
 /** The suffix of a slot that is read with SQL, without a walsender. */
 export const readerSuffix = "_read";
 
 /** The temporary copy of a stream's slot from which a backlog is read. */
 export const readerSlot = (slot: string): string => slot + readerSuffix;
+
+/** The name of the stream that a slot or publication belongs to. It ends with a digest, not with a suffix. */
+export function streamOf(object: string): string {
+  const suffix = [insertOnlySuffix, pointSuffix, readerSuffix].find((one) => object.endsWith(one)) ?? "";
+  return object.slice(0, object.length - suffix.length);
+}
 
 /** The names on the target for the rollback replication. On the source, its progress has the name {@link rollbackProgress}. */
 export function rollbackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
@@ -48,11 +57,15 @@ export function rollbackNames({ migrationName, target }: MigrationIdentity, data
     .digest("hex")
     .slice(0, 10);
   const name = `${sourceObjectPrefix}back_${readable(migrationName, 16)}_${readable(database, 11)}_${digest}`;
-  return { slot: name, publication: name, insertOnlyPublication: `${name}_ins` };
+  return { slot: name, publication: name, insertOnlyPublication: name + insertOnlySuffix };
 }
 
 /** The name of the rollback replication's progress on the source. It is unique, because a migration's name has no spaces. */
-export const rollbackProgress = (migrationName: string): string => `${migrationName} (rollback)`;
+export const rollbackProgress = (migrationName: string): string => migrationName + rollbackSuffix;
+
+export const isRollbackProgress = (name: string): boolean => name.endsWith(rollbackSuffix);
+
+const rollbackSuffix = " (rollback)";
 
 const readable = (text: string, length: number): string =>
   text

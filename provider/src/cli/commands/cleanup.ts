@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import { formatTable } from "../../display/format-table.js";
 import { findLeftovers, removeLeftover } from "../migration/leftovers.js";
-import { withStore } from "../migration/open-store.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import { writeMessage } from "../output/terminal.js";
 import { confirm } from "../options/prompt.js";
@@ -9,6 +8,7 @@ import {
   addSourceOptions,
   addTargetOptions,
   resolveSource,
+  resolveTarget,
   type SourceFlags,
   type TargetFlags,
 } from "../options/server-options.js";
@@ -21,9 +21,10 @@ const examples = `
 Example:
   pg-migration cleanup --service prod --source-service old
 
-Lists and removes the replication objects that belong to no migration on this
-target. Migrations to other targets are not visible from here: if the source is
-migrated elsewhere too, check the list before you agree.`;
+Lists and removes the replication objects that belong to no migration in any
+database of this target. Objects that a running worker uses are not listed.
+Migrations to other targets are not visible from here: if the source is migrated
+elsewhere too, check the list before you agree.`;
 
 export function addCleanup(program: Command): void {
   const command = program
@@ -35,21 +36,18 @@ export function addCleanup(program: Command): void {
 }
 
 async function cleanup(flags: Flags): Promise<void> {
-  const source = await resolveSource(flags);
-  await withStore(flags, async (store, target) => {
-    const servers = { source, target };
-    const leftovers = await findLeftovers(store, servers);
-    await print(flags, leftovers, () =>
-      leftovers.length === 0
-        ? "no leftovers found"
-        : formatTable(
-            ["Server", "Object", "Database", "Name"],
-            leftovers.map((one) => [one.side, one.kind, one.database, one.name]),
-          ),
-    );
-    if (leftovers.length === 0) return;
-    await confirm(`Remove ${leftovers.length === 1 ? "it" : `all ${leftovers.length}`}?`, flags.yes ?? false);
-    for (const leftover of leftovers) await removeLeftover(leftover, servers);
-    writeMessage(`${leftovers.length} removed`);
-  });
+  const servers = { source: await resolveSource(flags), target: await resolveTarget(flags) };
+  const leftovers = await findLeftovers(servers);
+  await print(flags, leftovers, () =>
+    leftovers.length === 0
+      ? "no leftovers found"
+      : formatTable(
+          ["Server", "Object", "Database", "Name"],
+          leftovers.map((one) => [one.side, one.kind, one.database, one.name]),
+        ),
+  );
+  if (leftovers.length === 0) return;
+  await confirm(`Remove ${leftovers.length === 1 ? "it" : `all ${leftovers.length}`}?`, flags.yes ?? false);
+  for (const leftover of leftovers) await removeLeftover(leftover, servers);
+  writeMessage(`${leftovers.length} removed`);
 }

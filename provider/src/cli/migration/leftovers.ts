@@ -1,14 +1,12 @@
 import { listProgress } from "../../cdc/target/list-progress.js";
-import { sourceObjectPrefix } from "../../cdc/model/names.js";
+import { isRollbackProgress, sourceObjectPrefix, streamOf } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { hasPublications } from "../../cdc/source/publication.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import { listMigrations } from "../../store/list-migrations.js";
-import { readDatabases } from "../../store/records.js";
-import type { Store } from "../../store/store.js";
+import { readRecordedNames, type RecordedNames } from "./recorded-names.js";
 
 /** A replication object or progress table that belongs to no recorded migration. */
 export interface Leftover {
@@ -19,37 +17,20 @@ export interface Leftover {
   readonly name: string;
 }
 
-/** Names that the records contain. */
-interface Recorded {
-  readonly migrations: ReadonlySet<string>;
-  readonly objects: ReadonlySet<string>;
-}
-
-/** Searches every database of both servers. An active slot is not a leftover. */
-export async function findLeftovers(
-  store: Store | undefined,
-  { source, target }: { source: Endpoint; target: Endpoint },
-): Promise<Leftover[]> {
-  const recorded = await readRecorded(store);
+/** Searches every database of both servers. An active slot, with its publications, is not a leftover. */
+export async function findLeftovers({ source, target }: { source: Endpoint; target: Endpoint }): Promise<Leftover[]> {
+  const recorded = await readRecordedNames(target);
   return [...(await onSource(source, recorded)), ...(await onTarget(target, recorded))];
 }
 
-async function readRecorded(store: Store | undefined): Promise<Recorded> {
-  const migrations = store ? await listMigrations(store) : [];
-  const objects = new Set<string>();
-  for (const { name } of migrations)
-    for (const { slot, publications } of await readDatabases(store!, name))
-      for (const object of [...(slot === undefined ? [] : [slot]), ...publications]) objects.add(object);
-  return { migrations: new Set(migrations.map(({ name }) => name)), objects };
-}
-
-async function onSource(source: Endpoint, { objects }: Recorded): Promise<Leftover[]> {
+async function onSource(source: Endpoint, { streams }: RecordedNames): Promise<Leftover[]> {
   const found: Leftover[] = [];
+  const used = new Set([...streams, ...(await activeStreams(source))]);
   for (const database of await databasesOf(source)) {
     const rows = await withSession(source, { database, purpose: "cleanup" }, async (client) => {
       const result = await client.query<Pick<Leftover, "kind" | "name">>(
         `SELECT 'slot' AS kind, slot_name AS name FROM pg_replication_slots
-          WHERE database = current_database() AND NOT active AND slot_name LIKE $1
+          WHERE database = current_database() AND slot_name LIKE $1
          ${(await hasPublications(client)) ? "UNION ALL SELECT 'publication', pubname FROM pg_publication WHERE pubname LIKE $1" : ""}
           ORDER BY 1 DESC, 2`,
         [`${sourceObjectPrefix.replace(/_/g, "\\_")}%`],
@@ -57,17 +38,28 @@ async function onSource(source: Endpoint, { objects }: Recorded): Promise<Leftov
       return result.rows;
     });
     found.push(
-      ...rows.filter(({ name }) => !objects.has(name)).map((row) => ({ side: "source" as const, database, ...row })),
+      ...rows
+        .filter(({ name }) => !used.has(streamOf(name)))
+        .map((row) => ({ side: "source" as const, database, ...row })),
     );
   }
   return found;
 }
 
-async function onTarget(target: Endpoint, { migrations }: Recorded): Promise<Leftover[]> {
+/** Streams of running workers. Migrations to other targets have their records there. */
+async function activeStreams(source: Endpoint): Promise<string[]> {
+  const { rows } = await withSession(source, { database: "postgres", purpose: "cleanup" }, (client) =>
+    client.query<{ name: string }>("SELECT slot_name AS name FROM pg_replication_slots WHERE active"),
+  );
+  return rows.map(({ name }) => streamOf(name));
+}
+
+async function onTarget(target: Endpoint, { migrations }: RecordedNames): Promise<Leftover[]> {
   const found: Leftover[] = [];
   for (const database of await databasesOf(target)) {
     const recorded = await withSession(target, { database, purpose: "cleanup" }, listProgress);
-    const names = recorded.filter((name) => !migrations.has(name));
+    // A rollback's progress is on the source of its migration, whose records are on another server.
+    const names = recorded.filter((name) => !migrations.has(name) && !isRollbackProgress(name));
     found.push(...names.map((name) => ({ side: "target" as const, kind: "progress" as const, database, name })));
   }
   return found;
