@@ -53,7 +53,8 @@ export const targetCheckCodes = {
   "PGM-823": {
     meaning: "Azure's PgBouncer is off",
     severity: "Warning",
-    remedy: "set pgbouncer.enabled to true if applications have no pool of their own, and connect to port 6432",
+    remedy:
+      "set pgbouncer.enabled to true if applications have no pool of their own; not available in the Burstable tier",
     privilege: "Contributor of the flexible server",
   },
   "PGM-824": {

@@ -83,7 +83,7 @@ const poolerOff = (remedy: string): Problem =>
     code: "PGM-823",
     message:
       "Azure's PgBouncer is off: it helps applications with many idle or short connections, which then use port 6432",
-    remedy: `if applications have no pool of their own: ${remedy}`,
+    remedy: `if applications have no pool of their own, and the tier is not Burstable, which has no PgBouncer: ${remedy}`,
   });
 
 /** @see https://learn.microsoft.com/en-us/azure/postgresql/troubleshoot/how-to-high-io-utilization */
