@@ -8,11 +8,15 @@ import { declareNetwork, type LabNetwork } from "./network/network";
 import { declarePrivateDns, readPrivateAddress } from "./network/private-dns";
 import { declarePrivateEndpoint } from "./network/private-endpoint";
 import { naming } from "./resource-names";
+import { declarePeerings } from "./network/peering";
 import { declareAlerts } from "./server/alerts";
 import { type ConnectionStrings, connectionStrings } from "./server/connection-strings";
 import type { ExistingServer } from "./server/existing-server";
 import { declareFlexibleServer } from "./server/flexible-server";
 import { declareServerParameters, serverParametersOf } from "./server/server-parameters";
+import { declareMonitoring } from "./server/monitoring";
+import { declareSourceServer } from "./source/source-server";
+import { declareSiteToSite } from "./vpn/site-to-site";
 import { sourceClients } from "./source/source-clients";
 import { sourcePreparation, type SourcePreparation } from "./source/source-preparation";
 import { declareVpnGateway } from "./vpn/vpn-gateway";
@@ -29,6 +33,8 @@ export interface Lab {
   readonly source: pulumi.Output<SourcePreparation>;
   /** The id of the subnet for the migration's worker. */
   readonly runnerSubnet?: pulumi.Output<string>;
+  /** The address of the source server. */
+  readonly sourceHost?: string;
   readonly vpnGateway?: pulumi.Output<string>;
   readonly connectionStrings: pulumi.Output<ConnectionStrings>;
   /** The `currentStatus` of the migration. */
@@ -64,13 +70,20 @@ export function declareLab(config: LabConfig, { fromSource, existing }: CopiedSe
   const privateAddress = dns && readPrivateAddress(context, dns, ready);
   const gateway = declareVpnGateway(context, network);
   const resolver = declareDnsResolver(context, network);
+  const connection = declareSiteToSite(context, gateway);
+  declarePeerings(context, network, dns);
+  const sourceServer = declareSourceServer(context, network);
   declareAlerts(context, created.server, existing.alerts);
-  const reachableThrough = [ready, gateway, resolver].filter((resource) => resource !== undefined);
+  declareMonitoring(context, created.server);
+  const reachableThrough = [ready, gateway, resolver, connection, sourceServer?.machine].filter(
+    (resource) => resource !== undefined,
+  );
   const migration = declareMigration(context, { ...created, network, privateAddress, reachableThrough });
   return {
     ...outputsOf(context, network, created),
     ...(privateAddress && { privateAddress }),
     ...(network.runner && { runnerSubnet: network.runner.id }),
+    ...(sourceServer && { sourceHost: sourceServer.host }),
     ...(gateway && { vpnGateway: gateway.id }),
     ...(migration && { migration }),
   };

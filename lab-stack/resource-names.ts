@@ -2,7 +2,27 @@ import * as pulumi from "@pulumi/pulumi";
 
 /** Prefixes of resource names, from Microsoft's Cloud Adoption Framework. */
 export type ResourceKind =
-  "rg" | "vnet" | "snet" | "pip" | "ng" | "vgw" | "dnspr" | "in" | "pdns" | "pdnslink" | "pep" | "psql" | "ma";
+  | "rg"
+  | "vnet"
+  | "snet"
+  | "pip"
+  | "ng"
+  | "vgw"
+  | "dnspr"
+  | "in"
+  | "pdns"
+  | "pdnslink"
+  | "pep"
+  | "psql"
+  | "ma"
+  | "nsg"
+  | "nic"
+  | "vm"
+  | "peer"
+  | "lgw"
+  | "con"
+  | "ag"
+  | "wb";
 
 /** Names and tags of a lab's resources. */
 export interface Naming {

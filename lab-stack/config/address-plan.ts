@@ -11,6 +11,8 @@ export interface AddressPlan {
   /** For the machine or the containers that run a migration's worker. */
   readonly runner: string;
   readonly dnsResolver: string;
+  /** For the source server, if there is one. */
+  readonly source?: string | undefined;
   readonly gateway: string;
   /** Assigned to VPN clients. Outside the virtual network. */
   readonly vpnClients: string;
@@ -26,6 +28,7 @@ const subnets = {
   privateEndpoints: { longestPrefix: 29, reason: "Azure reserves five addresses in every subnet" },
   runner: { longestPrefix: 28, reason: "up to eight containers need an address each, and Azure reserves five" },
   dnsResolver: { longestPrefix: 28, reason: "the subnet of an inbound endpoint has 16 to 256 addresses" },
+  source: { longestPrefix: 29, reason: "Azure reserves five addresses in every subnet" },
   gateway: { longestPrefix: 27, reason: "gateway SKUs other than Basic need 32 addresses" },
 } as const;
 
@@ -55,6 +58,7 @@ function parsePlan({ onPremises, ...plan }: AddressPlan): { ranges: Ranges; fail
   const failures: ConfigFailure[] = [];
   const texts = { ...plan, ...Object.fromEntries(onPremises.map((text, index) => [`onPremises.${index}`, text])) };
   for (const [key, text] of Object.entries(texts)) {
+    if (text === undefined) continue;
     try {
       ranges.set(key, parseAddressRange(text));
     } catch (error) {
@@ -67,7 +71,7 @@ function parsePlan({ onPremises, ...plan }: AddressPlan): { ranges: Ranges; fail
 
 function checkSizes(ranges: Ranges): ConfigFailure[] {
   const tooSmall = Object.entries(subnets)
-    .filter(([key, { longestPrefix }]) => ranges.get(key)!.subnetMask > longestPrefix)
+    .filter(([key, { longestPrefix }]) => (ranges.get(key)?.subnetMask ?? 0) > longestPrefix)
     .map(([key, { longestPrefix, reason }]) => ({
       key,
       message: `${ranges.get(key)!.address} is too small, use /${longestPrefix} or larger: ${reason}`,
@@ -81,21 +85,24 @@ function checkSizes(ranges: Ranges): ConfigFailure[] {
 function checkLocations(ranges: Ranges): ConfigFailure[] {
   const network = ranges.get("virtualNetwork")!;
   const outside = Object.keys(subnets)
+    .filter((key) => ranges.has(key))
     .filter((key) => !contains(network, ranges.get(key)!))
     .map((key) => ({ key, message: `${ranges.get(key)!.address} is outside the virtual network ${network.address}` }));
-  const inReserved = rangeKeys.flatMap((key) =>
-    reserved
-      .filter((range) => overlap(range, ranges.get(key)!))
-      .map((range) => ({
-        key,
-        message: `${ranges.get(key)!.address} overlaps ${range.address}, which Azure reserves`,
-      })),
-  );
+  const inReserved = rangeKeys
+    .filter((key) => ranges.has(key))
+    .flatMap((key) =>
+      reserved
+        .filter((range) => overlap(range, ranges.get(key)!))
+        .map((range) => ({
+          key,
+          message: `${ranges.get(key)!.address} overlaps ${range.address}, which Azure reserves`,
+        })),
+    );
   return [...outside, ...inReserved];
 }
 
 function checkOverlaps(ranges: Ranges): ConfigFailure[] {
-  const inside = Object.keys(subnets);
+  const inside = Object.keys(subnets).filter((key) => ranges.has(key));
   const onPremises = [...ranges.keys()].filter((key) => key.startsWith("onPremises"));
   const pairs = [
     ...inside.flatMap((key, index) => inside.slice(0, index).map((other) => [key, other] as const)),

@@ -84,6 +84,21 @@ const networkRules: readonly Rule[] = [
     message: "is missing, Entra authentication needs the id of the tenant",
   },
   {
+    key: "vpn.siteToSite",
+    isBroken: ({ vpn }) => vpn.siteToSite !== undefined && !vpn.enabled,
+    message: "needs the VPN gateway, set vpn.enabled to true",
+  },
+  {
+    key: "addressPlan.onPremises",
+    isBroken: ({ vpn, addressPlan }) => vpn.siteToSite !== undefined && addressPlan.onPremises.length === 0,
+    message: "is empty, a site-to-site VPN needs the networks on premises",
+  },
+  {
+    key: "securityGroup",
+    isBroken: ({ securityGroup, topology }) => securityGroup && topology !== "private",
+    message: "only a server with topology private is in a subnet of its own, remove it",
+  },
+  {
     key: "vpn.enabled",
     isBroken: ({ vpn, topology }) => vpn.enabled && topology === "public",
     message: "a public server is not in the virtual network and cannot be reached over VPN, remove it",
@@ -91,6 +106,13 @@ const networkRules: readonly Rule[] = [
 ];
 
 const migrationRules: readonly Rule[] = [
+  {
+    key: "migration.databases",
+    isBroken: ({ migration }) =>
+      migration?.engine === "azure" && migration.databases.some((name) => /^!|\*/.test(name)),
+    message:
+      "Microsoft's service takes names only, list the databases (pg-migration databases), or use engine embedded",
+  },
   {
     key: "migration.triggerCutover",
     isBroken: ({ migration }) => migration?.triggerCutover === true && migration.mode === "Offline",

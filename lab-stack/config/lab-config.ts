@@ -14,7 +14,7 @@ export class InvalidLabConfigError extends LabError {
 }
 
 /** These keys are read as secrets where they are used. */
-const secretKeys = ["administratorPassword", "sourcePassword", "registryPassword"];
+const secretKeys = ["administratorPassword", "sourcePassword", "registryPassword", "vpnSharedKey"];
 
 /** Reads the stack's configuration. @throws InvalidLabConfigError */
 export function readLabConfig(config: pulumi.Config, stack: string): LabConfig {
@@ -36,6 +36,10 @@ export function parseLabConfig(raw: unknown, stack: string): LabConfig {
   const { name: lab, topology, privateDnsZone } = rest;
   const config: LabConfig = {
     ...rest,
+    addressPlan: {
+      ...rest.addressPlan,
+      source: rest.sourceServer ? (rest.addressPlan.source ?? "10.0.5.0/24") : undefined,
+    },
     serverName: rest.server.name ?? `psql-${lab}-${stack}`,
     zoneName: zoneNameOf({ lab, stack, topology, privateDnsZone }),
     vpn: { ...vpn, enabled: vpn.enabled ?? topology !== "public" },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { migrationSchema } from "./migration-schema";
+import { monitoringSchema, sourceServerSchema } from "./options-schema";
 import { parametersSchema } from "./parameters-schema";
 import { flag, resourceId, text } from "./scalar-schemas";
 import { expected } from "./schema-messages";
@@ -13,6 +14,8 @@ const addressPlanSchema = z.strictObject({
   runner: z.string().default("10.0.3.0/24"),
   dnsResolver: z.string().default("10.0.4.0/28"),
   gateway: z.string().default("10.0.255.0/27"),
+  /** Only with `sourceServer`. Default: 10.0.5.0/24. */
+  source: z.string().optional(),
   vpnClients: z.string().default("172.16.201.0/24"),
   onPremises: z.array(z.string()).default([]),
 });
@@ -55,6 +58,12 @@ export const labSchema = z.strictObject({
   vpn: vpnSchema.prefault({}),
   /** Peering, ExpressRoute or site-to-site VPN from outside this stack reaches the virtual network. */
   connectedElsewhere: flag.default(false),
+  /** Virtual networks to peer with. */
+  peering: z.array(resourceId("Microsoft.Network/virtualNetworks", "az network vnet show")).default([]),
+  /** A network security group for the server's subnet. */
+  securityGroup: flag.default(false),
+  monitoring: monitoringSchema.optional(),
+  sourceServer: sourceServerSchema.optional(),
   migration: migrationSchema.optional(),
   /** A flexible server whose firewall rules, parameters, tags and alerts the new server copies. */
   existingServer: resourceId(

@@ -18,6 +18,8 @@ export const vpnSchema = z.strictObject({
   rootCertificate: z.string().optional(),
   /** A file with the root certificate. Used without `rootCertificate`. */
   rootCertificateFile: z.string().default("certificates/vpn-root.pem"),
+  /** The VPN device on premises, in front of `addressPlan.onPremises`. The secret vpnSharedKey is its key. */
+  siteToSite: z.strictObject({ address: z.ipv4(expected("the public IPv4 address of the device")) }).optional(),
   tenantId: tenantId.optional(),
   /** Default: the application of Azure VPN Client that Microsoft registered for all tenants. */
   audience: z.guid(expected("the id of an Entra application")).default("c632b3df-fb67-4d84-bdcf-b95ad541b5c8"),

@@ -4,6 +4,7 @@ import { firstUsableAddress } from "../config/address-plan";
 import type { LabConfig } from "../config/lab-schema";
 import type { LabContext } from "../lab-context";
 import type { Naming } from "../resource-names";
+import { declareServerSecurityGroup } from "./server-security-group";
 
 export interface LabNetwork {
   readonly virtualNetwork: network.VirtualNetwork;
@@ -11,6 +12,7 @@ export interface LabNetwork {
   readonly privateEndpoints?: network.Subnet | undefined;
   readonly runner?: network.Subnet | undefined;
   readonly dnsResolver?: network.Subnet | undefined;
+  readonly source?: network.Subnet | undefined;
   readonly gateway?: network.Subnet | undefined;
   /** Through which the runner's containers reach registries and public servers. */
   readonly natGateway?: RunnerNatGateway | undefined;
@@ -23,6 +25,9 @@ interface RunnerNatGateway {
 }
 
 type SubnetPart = Partial<network.SubnetArgs> & { readonly range: string; readonly subnetName: string };
+
+export const subnetsOf = ({ server, privateEndpoints, runner, dnsResolver, source, gateway }: LabNetwork) =>
+  [server, privateEndpoints, runner, dnsResolver, source, gateway].filter((subnet) => subnet !== undefined);
 
 /** The address of the DNS resolver. It is fixed, because the virtual network's settings need it first. */
 export const resolverAddress = (config: LabConfig): string => firstUsableAddress(config.addressPlan.dnsResolver);
@@ -45,7 +50,7 @@ export function declareNetwork(context: LabContext): LabNetwork {
   const natGateway = isMigrating && config.migration?.worker === "container" ? declareNatGateway(context) : undefined;
   return {
     virtualNetwork,
-    server: topology === "private" ? subnet("server", serverSubnet(naming, plan.server)) : undefined,
+    server: topology === "private" ? subnet("server", serverSubnet(context)) : undefined,
     privateEndpoints:
       topology === "privateEndpoint"
         ? subnet("endpoints", { subnetName: naming.of("snet", "endpoints"), range: plan.privateEndpoints })
@@ -53,6 +58,10 @@ export function declareNetwork(context: LabContext): LabNetwork {
     natGateway,
     runner: isMigrating ? subnet("runner", runnerSubnet(naming, plan.runner, natGateway)) : undefined,
     dnsResolver: vpn.enabled ? subnet("resolver", resolverSubnet(naming, plan.dnsResolver)) : undefined,
+    source:
+      plan.source === undefined
+        ? undefined
+        : subnet("source", { subnetName: naming.of("snet", "source"), range: plan.source }),
     // Azure requires this name for the subnet of a gateway.
     gateway: vpn.enabled ? subnet("gateway", { subnetName: "GatewaySubnet", range: plan.gateway }) : undefined,
   };
@@ -78,9 +87,10 @@ function subnetChain({ group, naming }: LabContext, virtualNetwork: network.Virt
   };
 }
 
-const serverSubnet = (naming: Naming, range: string): SubnetPart => ({
-  subnetName: naming.of("snet", "server"),
-  range,
+const serverSubnet = (context: LabContext): SubnetPart => ({
+  subnetName: context.naming.of("snet", "server"),
+  range: context.config.addressPlan.server,
+  ...(context.config.securityGroup && { networkSecurityGroup: { id: declareServerSecurityGroup(context).id } }),
   delegations: [{ name: "flexible-servers", serviceName: "Microsoft.DBforPostgreSQL/flexibleServers" }],
   // Flexible servers keep their backups and archived WAL in storage.
   serviceEndpoints: [{ service: "Microsoft.Storage" }],
