@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../../support/content";
+import { walkLab, type MigrationSettings } from "../../../tools/acceptance/walk-lab";
+import { Checks } from "../../../tools/demo/checks";
 import { hostNames } from "../../support/pulumi-cli";
 import { at } from "../azure-stand-in/properties";
 import { administratorPassword, database, DeployedLab, failed, relations, statusIn, succeeded } from "./deployed-lab";
@@ -63,6 +65,22 @@ for (const hostName of hostNames) {
       succeeded(await lab.deployment({ phase: "run", protectData: false }).destroy());
       assert.deepEqual([...azure.cloud.resources.keys()], []);
       assert.match(azure.cloud.changes.at(-1)!.id, /\/resourceGroups\/rg-pglab-dev$/);
+    });
+
+    it("passes the walk of the acceptance script", async () => {
+      const checks = new Checks();
+      const say = (): void => undefined;
+      const deploy = (settings: MigrationSettings) =>
+        lab.deployment({ migration: lab.migration(settings), parameters: {} });
+      succeeded(await lab.deployment({ migration: undefined, parameters: {} }).up());
+      const [running] = [...lab.azure.cloud.servers.values()];
+      const source = { ...lab.source.login, database };
+      await lab.source.query("DELETE FROM humanresources.department WHERE departmentid = 17", { database });
+      await lab.source.query("SELECT setval('humanresources.department_departmentid_seq', 16)", { database });
+      const target = { ...running!.database.login, user: "pgadmin", password: administratorPassword, database };
+      await walkLab({ deploy, source, target, checks, say });
+      assert(checks.ok, checks.table());
+      assert.equal(checks.all.length, 12);
     });
 
     it("keeps a protected public server, and updates it with the next up", async () => {
