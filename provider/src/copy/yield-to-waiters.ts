@@ -1,7 +1,9 @@
 import { ConcurrentChangeError } from "../errors.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
+import { type RelationName, qualify } from "../postgres/identifiers.js";
 import { describeSession } from "../postgres/locks/blocking-sessions.js";
 import type { LockWaiter } from "../postgres/locks/lock-waiters.js";
+import { enumerate } from "../units/enumerate.js";
 import type { Snapshot } from "./snapshot.js";
 import { WaiterWatch } from "./waiter-watch.js";
 
@@ -53,3 +55,9 @@ export const takenFromCopy = (what: string, cause?: unknown): ConcurrentChangeEr
     remedy: "none, unless this repeats: then stop what alters or truncates the table until it is copied",
     cause,
   });
+
+/** The error for tables whose functions would read tables that are not copied yet. @param later qualified and quoted */
+export const readsLaterTables = (tables: readonly RelationName[], later: Iterable<string>): ConcurrentChangeError =>
+  takenFromCopy(
+    `functions of ${enumerate(tables.map(({ schema, name }) => qualify(schema, name)))} may read ${enumerate([...later])}, which was not copied yet`,
+  );

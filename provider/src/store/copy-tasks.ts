@@ -31,6 +31,8 @@ export interface CopyTask {
   readonly kind: "table" | "index";
   readonly schema: string;
   readonly table: string;
+  /** As in {@link NewCopyTask}. */
+  readonly deferred: boolean;
   readonly condition: string | undefined;
   readonly build: Entry | undefined;
   /** The task was returned to the queue because its worker died. */
@@ -421,7 +423,7 @@ export class CopyTasks {
               target_xid = NULL, started_at = clock_timestamp()
         WHERE migration = $1 AND database = $3 AND ${holdsLease}
           AND id = ANY (ARRAY (SELECT id FROM unanswered UNION ALL SELECT id FROM first UNION ALL SELECT id FROM others))
-       RETURNING id, kind, table_schema AS schema, table_name AS table, condition, build, returned`,
+       RETURNING id, kind, table_schema AS schema, table_name AS table, deferred, condition, build, returned`,
       [this.database, kind, this.right.worker, session.pid, session.since, this.copy ?? null],
     );
     return rows

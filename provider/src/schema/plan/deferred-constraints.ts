@@ -148,20 +148,25 @@ export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boo
 }
 
 /**
- * The plan for a copy in which rows of some tables are still missing: without the foreign keys that involve such a table, and
- * without validations of checks, whose functions may read any table. Both follow when the last table has its rows.
+ * The plan for a copy in which rows of some tables are still missing: without the foreign keys that involve such a table,
+ * without indexes that call functions, and without validations of checks, whose functions may read any table. All of them
+ * follow when the last table has its rows.
  *
  * @param isIncomplete whether rows of a table are missing
  */
-export function withoutWaitingConstraints<Plan extends { after: readonly Entry[]; validations: readonly Validation[] }>(
-  plan: Plan,
-  isIncomplete: (table: RelationName) => boolean,
-): Plan {
+export function withoutWaitingEntries<
+  Plan extends {
+    readonly after: readonly Entry[];
+    readonly deferredBuilds: readonly unknown[];
+    readonly validations: readonly Validation[];
+  },
+>(plan: Plan, isIncomplete: (table: RelationName) => boolean): Plan {
   const waits = (entry: Entry): boolean => foreignKeyTables(entry).some(isIncomplete);
   const waiting = plan.after.filter(waits);
   const keys = new Set(waiting.flatMap(foreignKeyName));
   return {
     ...plan,
+    deferredBuilds: [],
     after: plan.after.filter((entry) => !waiting.includes(entry) && !isCommentOn(entry, keys)),
     validations: plan.validations.filter(
       ({ entry, table, constraint }) => isForeignKey(entry) && !keys.has(constraintKey(table, constraint)),

@@ -3,7 +3,7 @@ import { carrySequences } from "../../copy/sequences.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { listTables, withPartitionedTables } from "../../postgres/tables.js";
-import { withoutWaitingConstraints } from "../../schema/plan/deferred-constraints.js";
+import { withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import { relationKey } from "../../schema/plan/selection.js";
 import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
@@ -21,7 +21,7 @@ import { reportLateWrites } from "./late-writes.js";
 /**
  * Restores the schema entries that follow the rows. An online migration then starts its progress row.
  *
- * @param joining tables that join the stream later, qualified and quoted. Constraints that need their rows are restored after
+ * @param joining tables that join the stream later, qualified and quoted. Constraints and indexes that need their rows are restored after
  * the last of them.
  */
 export async function finishCopy(context: CopyContext, joining: readonly string[]): Promise<void> {
@@ -29,7 +29,7 @@ export async function finishCopy(context: CopyContext, joining: readonly string[
   const plan = joining.length === 0 ? context.plan : await planWithout(context, joining);
   const { journal, spec, generation } = work;
   await journal.database(database, { message: "foreign keys, triggers and privileges" });
-  await buildLateIndexes(context);
+  await buildLateIndexes(context, plan);
   await restoreAll(context, plan.after);
   await validateConstraints(context, plan);
   if (!spec.schemaOnly) await deriveFromRows(context);
@@ -42,11 +42,11 @@ export async function finishCopy(context: CopyContext, joining: readonly string[
 
 async function planWithout({ plan, target }: CopyContext, joining: readonly string[]): Promise<RestorePlan> {
   const incomplete = withPartitionedTables(await listTables(target), joining);
-  return withoutWaitingConstraints(plan, ({ schema, name }) => incomplete.has(qualify(schema, name)));
+  return withoutWaitingEntries(plan, ({ schema, name }) => incomplete.has(qualify(schema, name)));
 }
 
-async function buildLateIndexes(context: CopyContext): Promise<void> {
-  const { work, database, plan, restore, signal } = context;
+async function buildLateIndexes(context: CopyContext, plan: RestorePlan): Promise<void> {
+  const { work, database, restore, signal } = context;
   await runInParallel({
     work,
     database,

@@ -5,6 +5,7 @@ import type { Relayed } from "../../copy/relay.js";
 import { withSnapshotSession } from "../../copy/snapshot.js";
 import { tableLockTimeout } from "../../copy/table-lock-timeout.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import { readsLaterTables } from "../../copy/yield-to-waiters.js";
 import {
   ConcurrentChangeError,
   EngineError,
@@ -63,7 +64,7 @@ export class TableCopier {
 
   /**
    * Copies one table or part, or several small tables together, and completes the tasks. Online, it postpones a table that
-   * an application has altered or waits for.
+   * an application has altered or waits for, and tables whose functions may read it.
    *
    * @throws ConcurrentChangeError if such a table cannot be copied later
    */
@@ -71,6 +72,7 @@ export class TableCopier {
     if (!this.locks) return this.#copyRows(claimed, sessions, this.signal);
     const names = claimed.map(({ schema, table }) => ({ schema, name: table }));
     try {
+      if (claimed.some(({ deferred }) => deferred)) await this.#requireRowsOfOthers(names);
       await this.locks.during(sessions.source, names, (stop) =>
         this.#copyRows(claimed, sessions, AbortSignal.any([this.signal, stop])),
       );
@@ -79,6 +81,12 @@ export class TableCopier {
       if (claimed.length === 1) return this.#copyLater(claimed[0]!, sessions, error);
       for (const task of claimed) await this.copy([task], sessions);
     }
+  }
+
+  /** @throws ConcurrentChangeError if a table joins the stream later, because the functions of these tables may read it */
+  async #requireRowsOfOthers(names: readonly RelationName[]): Promise<void> {
+    const later = await this.options.tasks.postponed();
+    if (later.length > 0) throw readsLaterTables(names, later);
   }
 
   async #copyLater(task: CopyTask, { target }: TableSessions, why: ConcurrentChangeError): Promise<void> {

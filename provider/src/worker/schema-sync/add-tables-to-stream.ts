@@ -8,8 +8,9 @@ import { createPublications } from "../../cdc/source/publication.js";
 import { openTargetSession } from "../../cdc/target/target-session.js";
 import { copyFormat } from "../../copy/format.js";
 import { copyTable } from "../../copy/copy-table.js";
+import { tablesWithCrossTableFunctions } from "../../copy/cross-table-dependencies.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
-import { takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { readsLaterTables, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
 import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -141,11 +142,12 @@ async function copyAtLsn(
   });
   try {
     const copies = new Map((await listTables(target)).map((table) => [nameOfTable(table), table]));
+    const last = await tablesWithCrossTableFunctions(objects.source);
     await useSearchPath(target, sourceSearchPath);
     const { lsn, snapshot } = await snapshotAtLsn(objects, tablesToAdd, follower);
     const copied = await copyTables(
       { ...objects, target },
-      { newTables, copies, snapshotId: snapshot.id, signal: AbortSignal.any([signal, snapshot.lost]) },
+      { newTables, copies, last, snapshotId: snapshot.id, signal: AbortSignal.any([signal, snapshot.lost]) },
     ).finally(() => snapshot.release());
     await drainUnlessEnded(follower, lsn, signal);
     await follower.stop();
@@ -216,6 +218,8 @@ interface TablesToCopy {
   readonly newTables: readonly Table[];
   /** The target's tables by name, qualified and quoted. */
   readonly copies: ReadonlyMap<string, Table>;
+  /** OIDs of tables whose functions may read other tables. They are copied only after all others. */
+  readonly last: ReadonlySet<number>;
   readonly snapshotId: string;
   readonly signal: AbortSignal;
 }
@@ -228,7 +232,7 @@ interface TablesToCopy {
  */
 async function copyTables(
   { work, database, target, sourceSearchPath }: NewObjects,
-  { newTables, copies, snapshotId, signal }: TablesToCopy,
+  { newTables, copies, last, snapshotId, signal }: TablesToCopy,
 ): Promise<ReadonlySet<string>> {
   const { source, spec } = work;
   const joining = { source, database, snapshotId, purpose: `${spec.migrationName} join` };
@@ -250,8 +254,10 @@ async function copyTables(
       });
     });
   try {
-    for (const table of tables.filter((one) => !postponed.has(nameOfTable(one))))
+    const present = tables.filter((one) => !postponed.has(nameOfTable(one)));
+    for (const table of present.sort((one, other) => Number(last.has(one.oid)) - Number(last.has(other.oid))))
       try {
+        if (last.has(table.oid) && postponed.size > 0) throw readsLaterTables([table], postponed.keys());
         await copyOne(table);
       } catch (error) {
         if (signal.aborted || !(error instanceof ConcurrentChangeError)) throw error;

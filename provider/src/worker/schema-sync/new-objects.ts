@@ -12,7 +12,7 @@ import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
 import { listTables, withPartitionedTables } from "../../postgres/tables.js";
-import { constraintKey, withoutWaitingConstraints } from "../../schema/plan/deferred-constraints.js";
+import { constraintKey, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
 import { hiddenTables, readSelection, type Selection, selectEntries } from "../../schema/plan/selection.js";
@@ -147,9 +147,9 @@ export async function restoreMissing(
   await restore(plan.before.filter((entry) => !isAttachment(entry)));
   const later = withPartitionedTables(await listTables(target), (await copy?.()) ?? []);
   const now =
-    later.size === 0 ? plan : withoutWaitingConstraints(plan, ({ schema, name }) => later.has(qualify(schema, name)));
+    later.size === 0 ? plan : withoutWaitingEntries(plan, ({ schema, name }) => later.has(qualify(schema, name)));
   await restore(plan.builds.map(({ entry }) => entry));
-  await restore(plan.deferredBuilds.map(({ entry }) => entry));
+  await restore(now.deferredBuilds.map(({ entry }) => entry));
   await restore(now.after.filter(isKey));
   // After its own keys and indexes: the server creates missing ones for the parent's, under other names.
   await restore(plan.before.filter(isAttachment));
