@@ -143,11 +143,14 @@ async function copyAtLsn(
   try {
     const copies = new Map((await listTables(target)).map((table) => [nameOfTable(table), table]));
     const last = await tablesWithCrossTableFunctions(objects.source);
+    const names = new Set(newTables.map(nameOfTable));
+    const isNew = (table: Table): boolean => !table.partitioned && names.has(nameOfTable(table));
+    const tables = await listSizedTables(objects.source, isNew);
     await useSearchPath(target, sourceSearchPath);
     const { lsn, snapshot } = await snapshotAtLsn(objects, tablesToAdd, follower);
     const copied = await copyTables(
       { ...objects, target },
-      { newTables, copies, last, snapshotId: snapshot.id, signal: AbortSignal.any([signal, snapshot.lost]) },
+      { newTables, tables, copies, last, snapshotId: snapshot.id, signal: AbortSignal.any([signal, snapshot.lost]) },
     ).finally(() => snapshot.release());
     await drainUnlessEnded(follower, lsn, signal);
     await follower.stop();
@@ -216,6 +219,8 @@ const nameOfTable = ({ schema, name }: Table): string => qualify(schema, name);
 
 interface TablesToCopy {
   readonly newTables: readonly Table[];
+  /** The ordinary ones of them, as they are now on the source. */
+  readonly tables: readonly SizedTable[];
   /** The target's tables by name, qualified and quoted. */
   readonly copies: ReadonlyMap<string, Table>;
   /** OIDs of tables whose functions may read other tables. They are copied only after all others. */
@@ -232,22 +237,23 @@ interface TablesToCopy {
  */
 async function copyTables(
   { work, database, target, sourceSearchPath }: NewObjects,
-  { newTables, copies, last, snapshotId, signal }: TablesToCopy,
+  { newTables, tables, copies, last, snapshotId, signal }: TablesToCopy,
 ): Promise<ReadonlySet<string>> {
   const { source, spec } = work;
   const joining = { source, database, snapshotId, purpose: `${spec.migrationName} join` };
   const wanted = newTables.filter(({ partitioned }) => !partitioned);
-  const names = new Set(wanted.map(nameOfTable));
-  const tables = await withSnapshotSession(joining, (session) =>
-    listSizedTables(session, (table) => !table.partitioned && names.has(nameOfTable(table))),
-  );
-  const postponed = new Map(alteredBefore(wanted, tables).map((name) => [name, takenFromCopy(alteredText(name))]));
+  const postponed = new Map<string, ConcurrentChangeError>();
+  const postponeAltered = (present: readonly Table[]): void => {
+    for (const name of alteredTables(wanted, present)) postponed.set(name, alteredBeforeCopy(name));
+  };
+  postponeAltered(tables);
   const locks = new TableLocks(source, database);
   // Each in a session of its own: an error ends the transaction that sees the snapshot.
   const copyOne = (table: SizedTable): Promise<void> =>
     withSnapshotSession(joining, async (session) => {
       await useSearchPath(session, sourceSearchPath);
-      const copy = copies.get(nameOfTable(table))!;
+      const copy = copies.get(nameOfTable(table));
+      if (!copy) throw alteredBeforeCopy(nameOfTable(table));
       const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
       await locks.during(session, [table], async (stop) => {
         await copyTable({ source: session, target, table, format, signal: AbortSignal.any([signal, stop]) });
@@ -266,6 +272,8 @@ async function copyTables(
   } finally {
     await locks.close();
   }
+  // Only now, because the copy must follow the snapshot at once.
+  postponeAltered(await withSnapshotSession(joining, listTables));
   const [first] = postponed.values();
   if (first && postponed.size === wanted.length) throw first;
   for (const [name, { message }] of postponed)
@@ -273,14 +281,15 @@ async function copyTables(
   return new Set(postponed.keys());
 }
 
-/** The tables that are not the same in the snapshot, and may differ from those that were created on the target. */
-function alteredBefore(wanted: readonly Table[], inSnapshot: readonly Table[]): string[] {
-  const present = new Map(inSnapshot.map((table) => [nameOfTable(table), table]));
+/** The tables that may differ from those that were created on the target. Qualified and quoted. */
+function alteredTables(wanted: readonly Table[], present: readonly Table[]): string[] {
+  const found = new Map(present.map((table) => [nameOfTable(table), table]));
   const isSame = (table: Table): boolean => {
-    const now = present.get(nameOfTable(table));
+    const now = found.get(nameOfTable(table));
     return now?.oid === table.oid && isDeepStrictEqual(now.columns, table.columns);
   };
   return wanted.filter((table) => !isSame(table)).map(nameOfTable);
 }
 
-const alteredText = (name: string): string => `${name} was altered or dropped on the source before it was copied`;
+const alteredBeforeCopy = (name: string): ConcurrentChangeError =>
+  takenFromCopy(`${name} was altered or dropped on the source before it was copied`);
