@@ -223,9 +223,14 @@ describe("rollback replication", () => {
     await until("the replication is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
     const firing = /PGM-605: trigger "always" of "public"."t" .*ENABLE TRIGGER "always"/s;
     assert.match((await rollbackOf(resource, database))!.message!, firing);
-    assert.match(await Resource.failure(resource.update({ rollback: "return" })), firing);
+    await lab.source.query("ALTER TABLE t ENABLE TRIGGER always; ALTER TABLE t ENABLE REPLICA RULE replica", {
+      database,
+    });
+    const now = await Resource.failure(resource.update({ rollback: "return" }));
+    assert.match(now, /PGM-605: rule "replica" of "public"."t" .*ENABLE RULE "replica"/s);
+    assert.doesNotMatch(now, /trigger "always"/, "it no longer fires");
     await resource.update({ rollback: "keep" });
-    await lab.source.query("ALTER TABLE t ENABLE TRIGGER always", { database });
+    await lab.source.query("ALTER TABLE t ENABLE RULE replica", { database });
     await lab.target.query("INSERT INTO t VALUES (1); UPDATE t SET id = 2", lab.onTarget(database));
     await arrives(database, "SELECT FROM t WHERE id = 2");
     assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");

@@ -69,7 +69,8 @@ export async function truncateEverySecond(lab: Lab): Promise<void> {
     const [row] = await lab.queryTarget(database, "SELECT to_regclass('late') AS found");
     return row!.found !== null && (await lab.queryTarget(database, "SELECT FROM late")).length === 20;
   };
-  await until("the table is copied", isCopied);
+  // A slow machine needs more attempts.
+  await until("the table is copied", isCopied, 240);
   assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
   await assertSameContent(...lab.places(database));
   await resource.destroy();
@@ -99,6 +100,12 @@ export async function truncateUntilFenced(lab: Lab): Promise<void> {
   ]);
   assert.equal(state, "Succeeded");
   assert.match(refused, /read-only transaction/);
+  assert(resource.status.cutoverTimeline.some(({ step }) => step === "put up the fence early"));
+  const raised = await lab.target.query(
+    "SELECT FROM pgmigration.event WHERE migration = $1 AND message LIKE 'the source is read-only for every role%'",
+    { values: [resource.inputs.migrationName] },
+  );
+  assert.equal(raised.length, 1);
   await assertSameContent(...lab.places(database));
   await resource.destroy();
 }

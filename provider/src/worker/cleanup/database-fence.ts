@@ -33,6 +33,8 @@ export class DatabaseFence {
   readonly #fenced: FencedDatabase;
   readonly #endpoint: Endpoint;
   #record: FenceRecord | undefined;
+  /** Whether this worker has raised it. */
+  #isUp = false;
 
   /** @param database the record, with the settings that an earlier worker stored */
   constructor(work: Work, database: DatabaseRecord, side: FenceSide) {
@@ -43,7 +45,7 @@ export class DatabaseFence {
     this.#record = database.fences[side];
   }
 
-  /** Also completes a fence that an earlier worker started to raise. @throws RefusedError if the role lacks the privileges */
+  /** Also completes a fence that was raised before, for settings that were added since. @throws RefusedError if the role lacks the privileges */
   async putUp(): Promise<void> {
     const { spec, journal } = this.#work;
     const { side, database } = this.#fenced;
@@ -53,9 +55,9 @@ export class DatabaseFence {
       this.#record = this.#record ? extendRecord(this.#record, now) : now;
       await journal.fence(this.#name, side, this.#record);
       const spared = await putUpFence(session, this.#fenced, this.#record);
-      await journal.event(`the ${side} is read-only for every role; its sessions were terminated`, {
-        database: this.#name,
-      });
+      const text = `the ${side} is read-only for every role; its sessions were terminated`;
+      if (!this.#isUp) await journal.event(text, { database: this.#name });
+      this.#isUp = true;
       if (spared.length > 0) await this.#warnOfSuperusers(spared);
     });
   }
@@ -72,6 +74,7 @@ export class DatabaseFence {
     const { side } = this.#fenced;
     await removeFence(this.#endpoint, this.#fenced, this.#record);
     this.#record = undefined;
+    this.#isUp = false;
     await journal.fence(this.#name, side, null);
     await journal.event(`the ${side} is writable again`, { database: this.#name });
   }

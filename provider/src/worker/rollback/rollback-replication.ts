@@ -45,6 +45,7 @@ import type { Work } from "../context/work.js";
 
 const { publisher, subscriber } = rollbackRoles;
 const retryMs = 5000;
+const restartCheckMs = 500;
 const carrySequencesEveryMs = 10_000;
 /** How far the source's sequences are kept ahead of the target's, which continue to advance. */
 const sequenceMargin = 1000;
@@ -259,11 +260,26 @@ export class RollbackReplication {
     return firing === undefined;
   }
 
-  /** Stops the follower if a trigger or rule was created on the source that fires for its changes. */
-  async #stopForTriggers(source: Client): Promise<void> {
-    if (this.#stoppedFor) return;
-    this.#stoppedFor = await firingOnSource(source, this.#work.spec);
-    if (this.#stoppedFor) await this.#follower.stop();
+  /** Stops the follower if a trigger or rule was created on the source that fires for its changes. Returns why. */
+  async #stopForTriggers(source: Client): Promise<RefusedError | undefined> {
+    const firing = await firingOnSource(source, this.#work.spec);
+    if (!firing) return undefined;
+    const isStopped = this.#stoppedFor !== undefined;
+    this.#stoppedFor = firing;
+    if (!isStopped) await this.#follower.stop();
+    return firing;
+  }
+
+  /** After the trigger was dropped, the follower starts again within seconds. @throws RefusedError naming the triggers */
+  async #requireFollower(source: Client): Promise<void> {
+    const { signal } = this.#work;
+    for (;;) {
+      const firing = await this.#stopForTriggers(source);
+      if (firing) throw firing;
+      if (!this.#stoppedFor) return;
+      await delay(restartCheckMs, signal);
+      signal.throwIfAborted();
+    }
   }
 
   /** An application that starts on the source must not get sequence values that the target used. */
@@ -286,8 +302,7 @@ export class RollbackReplication {
     const slot = pointSlot(names);
     const publications = publicationsOf(names);
     await this.#withSessions(async (targetSession, sourceSession) => {
-      await this.#stopForTriggers(sourceSession);
-      if (this.#stoppedFor) throw this.#stoppedFor;
+      await this.#requireFollower(sourceSession);
       const hasSequence = await sequencesOf(sourceSession);
       await reportFindings(this.#work, name, await objectsNotReplicated(targetSession, publications));
       await cutOver({

@@ -108,6 +108,12 @@ export class TableResync {
     return isOutlived ? { present: table } : undefined;
   }
 
+  /** Changes nothing, so that it may run at any time. @throws PublicationAltered */
+  async requirePublications(source: Client): Promise<void> {
+    const { work, database, following } = this.#record;
+    if (following.mark) await replacedSince(source, changeCaptureNames(work.spec, database), following.mark);
+  }
+
   /** The tables to copy again: the stream does not contain all their changes. */
   async outdated(source: Client): Promise<Set<string>> {
     const { work, database, following } = this.#record;

@@ -184,7 +184,10 @@ export class FollowedDatabase {
       const text =
         "the fence is raised early, because applications lock, alter or truncate tables that are not copied yet";
       await this.#work.journal.event(text, { database: this.#name, level: "warning" });
+      const startedAt = performance.now();
       await stopWriters();
+      const seconds = (performance.now() - startedAt) / 1000;
+      await this.#work.journal.cutoverStep(this.#name, "put up the fence early", seconds);
     };
   }
 

@@ -112,7 +112,7 @@ export class LiveStream {
   ): Promise<Result> {
     return this.#unlessPaused(async () => {
       const version = await this.#carryAllOfOneVersion(stopWriters);
-      return this.#withSchemaOf((follower) => run(follower, version));
+      return this.#withSchemaOf((follower) => run(follower, version), stopWriters);
     });
   }
 
@@ -123,7 +123,7 @@ export class LiveStream {
    */
   async requirePublications(): Promise<void> {
     try {
-      await this.#readSource((source) => this.#joins.outdated(source));
+      await this.#readSource((source) => this.#joins.requirePublications(source));
     } catch (error) {
       // The next comparison of the schemas repeats the check after any other error.
       if (error instanceof PublicationAltered) throw error;
@@ -150,7 +150,10 @@ export class LiveStream {
   }
 
   /** Runs again if the follower meets a new table definition that was not applied to the target yet. */
-  async #withSchemaOf<Result>(run: (follower: Follower) => Promise<Result>): Promise<Result> {
+  async #withSchemaOf<Result>(
+    run: (follower: Follower) => Promise<Result>,
+    stopWriters?: () => Promise<void>,
+  ): Promise<Result> {
     for (let isFirst = true; ; isFirst = false) {
       try {
         return await run(this.#followers.current);
@@ -160,7 +163,7 @@ export class LiveStream {
         if (!isFirst && !isOutlived) throw error;
         // The follower has ended. The next one skips the tables to copy, so it reaches the other schema changes.
         await this.#followers.restart();
-        await this.#carrier.syncAll();
+        await this.#carrier.syncAll(stopWriters);
         await this.#followers.restart();
       }
     }
