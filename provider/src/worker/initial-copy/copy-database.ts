@@ -32,7 +32,7 @@ import { findKeptRows } from "./kept-rows.js";
 import { planCopyTasks } from "./plan-tasks.js";
 import { deferredEntriesOf, type PostCutoverPlan } from "./post-cutover-plan.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
-import { readSchema, schemaDigest } from "./read-schema.js";
+import { readSchemaEntries, schemaDigest } from "./schema-entries.js";
 import { refuseOccupiedDatabase } from "./refuse-occupied-database.js";
 import { restoreBeforeRows } from "./restore-before-rows.js";
 import { snapshotLsn, takeSnapshot, type CopyPoint } from "./take-snapshot.js";
@@ -91,7 +91,7 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
   await journal.copyStarts(database);
   if (!spec.dataOnly) await reportFindings(work, database, await createDatabase(work, record));
   const { point, tables, read } = await takeSnapshot(work, database, ({ id }, signal) =>
-    spec.dataOnly ? Promise.resolve([]) : readSchema(work, database, id, signal),
+    spec.dataOnly ? Promise.resolve([]) : readSchemaEntries(work, database, id, signal),
   );
   await journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
   return underLocks(job, point.snapshot, async (source, target, signal) => {

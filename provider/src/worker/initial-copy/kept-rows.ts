@@ -15,7 +15,7 @@ import { enumerate } from "../../units/enumerate.js";
 import type { Work } from "../context/work.js";
 import { connectToTarget, type CopyJob, purposeOf } from "./copy-context.js";
 import { copyStateOf, type CopyState, type EarlierCopy, isUsable, readState, slotOf } from "./earlier-copy.js";
-import { readSchema, schemaDigest } from "./read-schema.js";
+import { readSchemaEntries, schemaDigest } from "./schema-entries.js";
 import { type LockedCopyPoint, snapshotLsn, takeSnapshot } from "./take-snapshot.js";
 
 const maxNamed = 20;
@@ -64,7 +64,12 @@ async function keptRows(job: CopyJob, shared: SharedCopy): Promise<EarlierCopy |
   const slot = slotOf(state);
   if (slot && !(await isUsable(work, record, slot)))
     return `the slot ${slot.slot} does not exist, or no longer starts at their snapshot`;
-  const taken = await takeSnapshot(work, database, ({ id }, signal) => readSchema(work, database, id, signal), false);
+  const taken = await takeSnapshot(
+    work,
+    database,
+    ({ id }, signal) => readSchemaEntries(work, database, id, signal),
+    false,
+  );
   let found: EarlierCopy | string = "the schema changed on the source";
   try {
     const incomplete = new Set(shared.rowsCopied ? [] : await tasks.incomplete());

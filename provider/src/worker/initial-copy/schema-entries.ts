@@ -9,8 +9,8 @@ import { type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import type { Work } from "../context/work.js";
 import { purposeOf } from "./copy-context.js";
 
-/** Reads the schema of the source as of a snapshot. */
-export async function readSchema(
+/** Reads the schema of the source as of a snapshot, as the entries of pg_dump. */
+export async function readSchemaEntries(
   work: Work,
   database: string,
   snapshot: string,
