@@ -108,6 +108,19 @@ describe("a migration's record and its owner", () => {
     await owner.destroy();
   });
 
+  it("of a failed migration is not restarted with another source, which would leave the slot on the former one", async () => {
+    const inputs = online();
+    const owner = await created("prod", "crm", inputs);
+    await lab.target.query("UPDATE pgmigration.migration SET state = 'Failed', ended_at = now()");
+    const moved = { ...lab.source.login, host: "localhost", sslMode: "Disable" };
+    const next = new Resource(urnOf("prod", "crm"));
+    const refusal = await Resource.failure(next.create({ ...inputs, source: moved, onExistingRecord: "restart" }));
+    assert.match(refusal, /left replication objects or a fence on its former source 127\.0\.0\.1:\d+: db_/);
+    assert.match(refusal, /pg-migration delete --name m-/);
+    assert.equal((await slots()).length, 1);
+    await owner.destroy();
+  });
+
   it("of a running migration is not adopted with a source password that is wrong", async () => {
     const inputs = online();
     const owner = await created("prod", "crm", inputs);

@@ -1,17 +1,24 @@
-import { InvalidInputError } from "../errors.js";
+import { InvalidInputError, RefusedError } from "../errors.js";
 import { certificateFailures } from "../inputs/certificates.js";
 import { parseInputs } from "../inputs/check-inputs.js";
 import { specOf, type Inputs } from "../inputs/inputs.js";
 import { hasEnded } from "../status.js";
 import { markOwnerInState, type RecordOwner } from "../store/record-owner.js";
-import { insertMigration, readMigration } from "../store/records.js";
-import { existingDatabase, withExistingStore, withStore } from "../store/store.js";
+import {
+  hasObjectsOnSource,
+  insertMigration,
+  readDatabases,
+  readMigration,
+  type MigrationRecord,
+} from "../store/records.js";
+import { existingDatabase, withExistingStore, withStore, type Store } from "../store/store.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { refuseTransactionPooler } from "../validation/servers/pooler.js";
 import { adoptRecord } from "./ownership/adopt-record.js";
 import { recordRequests } from "./apply-inputs.js";
 import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseRecorded } from "./delete.js";
+import { differingIdentity } from "./ownership/identity.js";
 import { isInterruptedCreate, mayTakeOver, ownerFor } from "./ownership/ownership.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
 import { idOf, inputsAmong, inputsWithin, tokenWithin, type Properties } from "./state.js";
@@ -53,9 +60,24 @@ const eraseEnded = (inputs: Inputs, owner: RecordOwner, note: Report): Promise<v
     if (!record || !hasEnded(record.state) || isInterruptedCreate(record.owner, owner)) return;
     // Its owner may resume a failed migration, whose slots still retain the changes.
     if (record.state === "Failed" && !mayTakeOver(record.owner, owner)) return;
+    await refuseFormerSource(store, record, inputs);
     await eraseRecorded(store, inputs);
     note(`erased the record of ${inputs.migrationName}, which had ended as ${record.state}, to start it again`);
   });
+
+/** Without its record, nothing would name what is left on the former source. @throws RefusedError */
+async function refuseFormerSource(store: Store, { name, state, spec }: MigrationRecord, inputs: Inputs): Promise<void> {
+  if (!differingIdentity(spec, specOf(inputs)).includes("source")) return;
+  const left = (await readDatabases(store, name)).filter(hasObjectsOnSource);
+  if (left.length === 0) return;
+  const source = `${spec.source.host}:${spec.source.port}`;
+  throw new RefusedError(
+    `the migration ${name}, which has ended (${state}), left replication objects or a fence on its former source ${source}: ${left.map((one) => one.name).join(", ")}`,
+    {
+      remedy: `remove them with the login of ${source}: pg-migration delete --name ${name}; then run pulumi up again. Until then, its slots retain WAL`,
+    },
+  );
+}
 
 /**
  * Records that Pulumi's state contains these outputs. Call it after the engine has received them: a record without this

@@ -63,6 +63,10 @@ export interface DatabaseRecord {
   readonly sharedCopy: SharedCopy | undefined;
 }
 
+/** Whether its removal needs the source. */
+export const hasObjectsOnSource = ({ slot, publications, fences, hasRollbackReplication }: DatabaseRecord): boolean =>
+  slot !== undefined || publications.length > 0 || fences.source !== undefined || hasRollbackReplication;
+
 /** @throws DamagedRecordError when its spec is damaged */
 export async function readMigration(store: Store, name: string): Promise<MigrationRecord | undefined> {
   const row = await readRow(store, name);

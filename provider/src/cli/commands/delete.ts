@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import * as lifecycle from "../../resource/lifecycle.js";
 import type { Inputs } from "../../inputs/inputs.js";
 import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
-import { readDatabases, type DatabaseRecord } from "../../store/records.js";
+import { hasObjectsOnSource, readDatabases } from "../../store/records.js";
 import { addMigrationOptions, readMigrationFlags, type MigrationFlags } from "../options/migration-options.js";
 import { withAnyMigration, type FoundMigration } from "../migration/open-store.js";
 import { writeMessage } from "../output/terminal.js";
@@ -48,6 +48,3 @@ async function inputsToRemove(
   const isOnSource = (await readDatabases(store, name)).some(hasObjectsOnSource);
   return isOnSource ? recordedInputs(migration, target, flags) : inputsWithoutSource(migration, target);
 }
-
-const hasObjectsOnSource = ({ slot, publications, fences, hasRollbackReplication }: DatabaseRecord): boolean =>
-  slot !== undefined || publications.length > 0 || fences.source !== undefined || hasRollbackReplication;
