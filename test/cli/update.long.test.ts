@@ -93,6 +93,16 @@ describe("pg-migration update", () => {
     assert.equal((await lab.querySource(database, "SELECT FROM t WHERE id = 1000")).length, 1);
   });
 
+  it("--rollback keep stays when the program changes other inputs, until it changes rollback itself", async () => {
+    const resource = await create([database], { migrationMode: "Online" });
+    await updated(resource, "--cutover", "--rollback", "keep", "--wait");
+    assert.equal(subStateOf(await resource.update({ tags: { a: "b" } })), "WaitingForRollbackDecision");
+    assert.match(resource.notes.join(), /rollback stays keep, as the command or the dashboard requested/);
+    assert.equal(subStateOf(await resource.update({ triggerCutover: true })), "WaitingForRollbackDecision");
+    await resource.update({ rollback: "keep" });
+    assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
+  });
+
   it("--rollback drop ends a migration that was cut over", async () => {
     const resource = await create([database], { migrationMode: "Online", rollback: "keep" });
     await updated(resource, "--cutover", "--wait");

@@ -52,6 +52,26 @@ export async function applyInputs(store: Store, program: Inputs): Promise<void> 
 const withRecordedDatabases = (program: Inputs, { dbsToMigrate, dbsToMigratePatterns }: MigrationSpec): Inputs =>
   program.dbsToMigrate.length > 0 ? program : { ...program, dbsToMigrate, dbsToMigratePatterns };
 
+/**
+ * The program's inputs, with the rollback that the command or the dashboard requested since. Only a change of the program
+ * replaces that, because the removal of a rollback replication cannot be undone.
+ */
+export async function withRecordedRollback(
+  store: Store,
+  before: Inputs | undefined,
+  program: Inputs,
+  { name, spec, state }: MigrationRecord,
+): Promise<Inputs> {
+  const isRecordedBy = spec.rollback !== program.rollback && before?.rollback === program.rollback;
+  if (!isRecordedBy || state === "Canceled") return program;
+  const inputs = { ...program, rollback: spec.rollback };
+  const isCutOver = (await readDatabases(store, name)).some(({ hasRollbackReplication }) => hasRollbackReplication);
+  if (program.triggerCutover || !isCutOver) return inputs;
+  // The update waits for what follows the cutover. Databases that the program adds are not cut over.
+  const { triggerCutover, dbsToTriggerCutoverOn: listed, dbsToMigrate } = spec;
+  return { ...inputs, triggerCutover, dbsToTriggerCutoverOn: listed.length > 0 ? listed : dbsToMigrate };
+}
+
 export const refuseOther = (inputs: Inputs, properties: readonly string[]): RefusedError =>
   new RefusedError(
     `the migration ${inputs.migrationName} already exists on ${inputs.target.host}:${inputs.target.port}, with another ${properties.join(", ")}`,

@@ -20,7 +20,7 @@ import { stopWorker } from "../supervisor/stop-worker.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { eraseFences } from "../worker/cleanup/erase-migration.js";
 import { dropSourceObjects } from "../worker/cleanup/source-objects.js";
-import { applyInputs, cancelsAll, haveSameMembers } from "./apply-inputs.js";
+import { applyInputs, cancelsAll, haveSameMembers, withRecordedRollback } from "./apply-inputs.js";
 import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseFromServers } from "./delete.js";
 import { lostSourceObjects } from "./lost-source-objects.js";
@@ -44,11 +44,15 @@ export async function update(
   note: Report = toStandardError,
 ): Promise<{ outs: Properties }> {
   const raw = await resolveDatabases(olds, given, note);
-  const inputs = parseInputs(inputsAmong(raw));
-  refuseOtherMigration(olds, inputs);
+  const program = parseInputs(inputsAmong(raw));
+  refuseOtherMigration(olds, program);
   const owner = ownerFor({ ...inputsAmong(raw), ownershipToken: tokenWithin(olds) });
-  const ended = await withStore(inputs, `${inputs.migrationName} update`, async (store) => {
-    const record = await readMigration(store, inputs.migrationName);
+  let inputs = program;
+  const ended = await withStore(program, `${program.migrationName} update`, async (store) => {
+    const record = await readMigration(store, program.migrationName);
+    if (record) inputs = await withRecordedRollback(store, inputsWithin(olds), program, record);
+    if (inputs.rollback !== program.rollback)
+      note(`rollback stays ${inputs.rollback}, as the command or the dashboard requested; change it there`);
     const before = statusWithin(olds);
     if (!record && before?.state === "Succeeded" && !isFirstMigration(olds, inputs)) {
       refuseAddedDatabases(olds, inputs);
