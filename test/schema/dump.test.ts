@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect as dial, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CanceledError, LockNotAvailableError, RefusedError, UnreachableError } from "../../provider/src/errors";
@@ -74,6 +74,41 @@ describe("the dump of a schema", () => {
   afterEach(() => {
     delete process.env.PG_DUMP;
   });
+
+  for (const length of [0xfffffff0, 0, 0x7fffffff, 0xffffffff])
+    it(`by the wasm tool ends with one error at a message of ${length} bytes`, async () => {
+      const sockets: Socket[] = [];
+      let isDumping = false;
+      const proxy = createServer((client) => {
+        const server = dial(source.port, "127.0.0.1");
+        sockets.push(client, server);
+        for (const socket of [client, server]) socket.on("error", () => undefined);
+        client.on("data", (bytes) => {
+          isDumping ||= bytes.includes("pg_is_in_recovery");
+          server.write(bytes);
+        });
+        server.on("data", (bytes) => {
+          if (isDumping) bytes.writeUInt32BE(length, 1);
+          client.write(bytes);
+        });
+      }).listen(0, "127.0.0.1");
+      await once(proxy, "listening");
+      const { port } = proxy.address() as AddressInfo;
+      try {
+        await assert.rejects(
+          dumpSchema({ ...source.login, port, sslMode: "Disable" }, "postgres", { tool: "wasm" }),
+          (error) => {
+            assert(error instanceof RefusedError);
+            assert.match(error.message, new RegExp(`@127\\.0\\.0\\.1:${port}/postgres: the server does not follow`));
+            assert.match(error.message, new RegExp(`message of type "." with ${length} bytes`));
+            return true;
+          },
+        );
+      } finally {
+        for (const socket of sockets) socket.destroy();
+        proxy.close();
+      }
+    });
 
   for (const tool of ["native", "wasm"] as const) {
     it(`by the ${tool} tool does not depend on settings of role and database`, async function () {

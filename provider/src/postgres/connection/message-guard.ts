@@ -45,6 +45,19 @@ function maxBytes(type: string, isReady: boolean): number {
   return "DVd".includes(type) ? kib * mib : 64 * mib;
 }
 
+const hasValidLength = (type: string, length: number, isReady: boolean): boolean =>
+  length >= 4 && length <= maxBytes(type, isReady);
+
+/**
+ * Checks the header of a message in an authenticated session.
+ *
+ * @param where `user@host:port/database`, for the error
+ * @throws RefusedError when the type is unknown, or no message of that type has this length
+ */
+export function checkHeader(where: string, type: string, length: number): void {
+  if (!sessionTypes.includes(type) || !hasValidLength(type, length, true)) throw invalid(where, type, length);
+}
+
 /** Authentication requests that `pg` answers: none, cleartext, MD5, and SASL in three steps. */
 const answeredRequests: readonly number[] = [0, 3, 5, 10, 11, 12];
 
@@ -89,11 +102,10 @@ class MessageGuard {
   #begin(): void {
     const type = this.#header.toString("latin1", 0, 1);
     const length = this.#header.readUInt32BE(1);
-    const isKnown = (this.#isReady ? sessionTypes : startupTypes).includes(type);
-    const hasValidLength = length >= 4 && length <= maxBytes(type, this.#isReady);
     // A postmaster that cannot start a process sends the bare text of the error after the E.
-    if (type === "E" && !hasValidLength && !this.#isReady) throw this.#noProcess();
-    if (!isKnown || !hasValidLength) throw this.#invalid(type, length);
+    if (type === "E" && !hasValidLength(type, length, this.#isReady) && !this.#isReady) throw this.#noProcess();
+    const isKnown = (this.#isReady ? sessionTypes : startupTypes).includes(type);
+    if (!isKnown || !hasValidLength(type, length, this.#isReady)) throw this.#invalid(type, length);
     this.#headerHas = 0;
     this.#type = type;
     this.#bodyHas = this.#first = this.#last = 0;
@@ -142,9 +154,12 @@ class MessageGuard {
   }
 
   #invalid(type: string, length: number): RefusedError {
-    return unreadable(this.where, `a message of type ${JSON.stringify(type)} with ${length} bytes`);
+    return invalid(this.where, type, length);
   }
 }
+
+const invalid = (where: string, type: string, length: number): RefusedError =>
+  unreadable(where, `a message of type ${JSON.stringify(type)} with ${length} bytes`);
 
 const unreadable = (where: string, what: string, cause?: unknown): RefusedError =>
   new RefusedError(`${where}: the server does not follow PostgreSQL's protocol (${what})`, {

@@ -5,10 +5,11 @@ import { setFlagsFromString } from "node:v8";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { Client } from "pg";
 import { cancellation } from "../../copy/cancellation.js";
-import { EngineError, RefusedError } from "../../errors.js";
+import { asError, EngineError, RefusedError } from "../../errors.js";
 import { requestCancel } from "../../postgres/connection/cancel-request.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import { checkHeader } from "../../postgres/connection/message-guard.js";
 import { watchOf } from "../../postgres/connection/session-watch.js";
 import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments } from "./dump-options.js";
@@ -33,9 +34,9 @@ export async function dumpInWasm(source: Endpoint, database: string, options: Du
   let isRead = false;
   try {
     const parameters = await reportedParameters(client);
-    relay(client, port1, new Int32Array(turns));
+    const broken = relay(client, database, port1, new Int32Array(turns));
     worker = startWorker({ port: port2, turns, parameters, arguments: dumpArguments(options) });
-    const text = await resultOf(worker, database, options.signal);
+    const text = await Promise.race([resultOf(worker, database, options.signal), broken]);
     isRead = true;
     checkEncoding(text, parameters, database);
     return text;
@@ -61,9 +62,12 @@ async function reportedParameters(client: Client): Promise<[string, string][]> {
 
 /**
  * Forwards the thread's requests to the socket, and the response as soon as the server is ready for the next request.
+ *
+ * @returns a promise that never resolves, and fails at the first malformed message of the server
  */
-function relay(client: Client, port: MessagePort, turns: Int32Array): void {
+function relay(client: Client, database: string, port: MessagePort, turns: Int32Array): Promise<never> {
   const socket: Duplex = client.connection.stream;
+  const where = `${client.user}@${client.host}:${client.port}/${database}`;
   let answered = (): void => undefined;
   let incomplete: Buffer = Buffer.alloc(0);
   let answer: Buffer[] = [];
@@ -71,10 +75,9 @@ function relay(client: Client, port: MessagePort, turns: Int32Array): void {
     Atomics.store(turns, 0, to);
     Atomics.notify(turns, 0);
   };
-  socket.removeAllListeners("data");
-  socket.on("data", (chunk: Buffer) => {
+  const forward = (chunk: Buffer): void => {
     const bytes = incomplete.length === 0 ? chunk : Buffer.concat([incomplete, chunk]);
-    const { end, isReady } = completeMessages(bytes);
+    const { end, isReady } = completeMessages(bytes, where);
     answer.push(bytes.subarray(0, end));
     incomplete = bytes.subarray(end);
     if (!isReady) return;
@@ -83,7 +86,7 @@ function relay(client: Client, port: MessagePort, turns: Int32Array): void {
     answer = [];
     answered();
     giveTurn(turn.worker);
-  });
+  };
   socket.on("close", () => {
     answered();
     giveTurn(turn.connectionLost);
@@ -93,13 +96,27 @@ function relay(client: Client, port: MessagePort, turns: Int32Array): void {
     void watchOf(client)?.during(new Promise<void>((resolve) => (answered = resolve)));
     socket.write(request);
   });
+  socket.removeAllListeners("data");
+  return new Promise((_resolve, reject) => {
+    socket.on("data", (chunk: Buffer) => {
+      try {
+        forward(chunk);
+      } catch (error) {
+        socket.pause();
+        reject(asError(error));
+      }
+    });
+  });
 }
 
-function completeMessages(bytes: Buffer): { end: number; isReady: boolean } {
+/** @throws RefusedError when a message is malformed */
+function completeMessages(bytes: Buffer, where: string): { end: number; isReady: boolean } {
   let end = 0;
   let isReady = false;
   while (end + headerBytes <= bytes.length) {
-    const next = end + 1 + bytes.readInt32BE(end + 1);
+    const length = bytes.readUInt32BE(end + 1);
+    checkHeader(where, String.fromCharCode(bytes[end]!), length);
+    const next = end + 1 + length;
     if (next > bytes.length) break;
     isReady ||= bytes[end] === readyForQuery;
     end = next;
