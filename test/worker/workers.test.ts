@@ -80,6 +80,37 @@ describe("the workers of a resource", () => {
     await adopting.destroy();
   });
 
+  it("that run externally are named by a timeout if none has started", async () => {
+    const resource = new Resource();
+    const inputs = lab.inputs([database], { runner: "external", timeouts: { create: "1s" } });
+    const text = await Resource.failure(resource.create(inputs));
+    assert.match(text, /To do: no worker runs: start one with pg-migration worker --name m-\w+, then run pulumi up/);
+    await resource.destroy();
+  });
+
+  it("that cannot start because another role holds the lease name its session", async () => {
+    await lab.target.query("CREATE ROLE stranger LOGIN PASSWORD 'stranger'");
+    const stranger = await lab.target.connect("postgres", { user: "stranger", password: "stranger" });
+    const inputs = online();
+    const [session] = (
+      await stranger.query<{ pid: number }>(
+        "SELECT pg_backend_pid() AS pid, pg_advisory_lock(1835624306, hashtext($1))",
+        [inputs.migrationName],
+      )
+    ).rows;
+    const resource = new Resource();
+    const text = await Resource.failure(resource.create(inputs));
+    await stranger.end();
+    assert.match(
+      text,
+      new RegExp(`holds the lease of migration m-\\w+: session ${session!.pid} of stranger \\(test\\)`),
+    );
+    assert.match(text, new RegExp(`SELECT pg_terminate_backend\\(${session!.pid}\\)`));
+    assert.equal((await resource.update({})).state, "WaitingForUserAction");
+    await resource.destroy();
+    await lab.target.query("DROP ROLE stranger");
+  });
+
   it("keep running after the timeout of create; id, status and reason are kept, and the next operation continues", async () => {
     const obstacle = await lab.source.connect(database);
     await obstacle.query("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");

@@ -59,17 +59,29 @@ async function isTaken(client: Client, lock: string): Promise<boolean> {
 }
 
 async function describeHolders(client: Client, key: number): Promise<{ text: string; remedy: string }> {
-  const { rows } = await client.query<{ pid: number; holder: string }>(
-    `SELECT l.pid, format('session %s of %s%s', l.pid, coalesce(a.usename, 'another role'),
-                          CASE WHEN a.application_name <> '' THEN ' (' || a.application_name || ')' ELSE '' END) AS holder
-       FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = 0 AND l.objid = $1::int8::oid
-        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-        AND l.pid <> pg_catalog.pg_backend_pid()`,
+  const { rows } = await client.query<{ pid: number }>(
+    `SELECT pid FROM pg_catalog.pg_locks
+      WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = 0 AND objid = $1::int8::oid
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+        AND pid <> pg_catalog.pg_backend_pid()`,
     [key],
   );
-  return {
-    text: rows.length === 0 ? "no session holds it now" : `held by ${rows.map(({ holder }) => holder).join(", ")}`,
-    remedy: `end that session on the target, and run this again: ${rows.map(({ pid }) => `SELECT pg_terminate_backend(${pid})`).join("; ")}`,
-  };
+  const pids = rows.map(({ pid }) => pid);
+  const text = pids.length === 0 ? "no session holds it now" : `held by ${await describeSessions(client, pids)}`;
+  return { text, remedy: endSessions(pids) };
 }
+
+/** `session 4711 of app (psql)`, for each process ID. */
+export async function describeSessions(client: Client, pids: readonly number[]): Promise<string> {
+  const { rows } = await client.query<{ session: string }>(
+    `SELECT format('session %s of %s%s', one.pid, coalesce(a.usename, 'another role'),
+                   CASE WHEN a.application_name <> '' THEN ' (' || a.application_name || ')' ELSE '' END) AS session
+       FROM unnest($1::int[]) AS one (pid) LEFT JOIN pg_catalog.pg_stat_activity a USING (pid)`,
+    [pids],
+  );
+  return rows.map(({ session }) => session).join(", ");
+}
+
+/** The remedy for sessions that hold a lock of the records. */
+export const endSessions = (pids: readonly number[]): string =>
+  `end that session on the target, and run this again: ${pids.map((pid) => `SELECT pg_terminate_backend(${pid})`).join("; ")}`;

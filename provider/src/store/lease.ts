@@ -7,6 +7,7 @@ import { TakenOverError, TimeoutError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { hasEnded, type MigrationState, type WorkerState } from "../status.js";
+import { describeSessions, endSessions } from "./advisory-lock.js";
 import { Store, type StoreAddress } from "./store.js";
 
 /** First half of the advisory lock's key. The second half is a hash of the migration's name. */
@@ -139,8 +140,7 @@ export class Lease implements WriteFence {
     if (!store) throw notRecorded(migration);
     try {
       await lock(store, migration, async ({ backendPid, silentSeconds }) => {
-        if (silentSeconds < silentForSeconds)
-          throw new TakenOverError(`another worker holds the lease of migration ${migration}`);
+        if (silentSeconds < silentForSeconds) throw await heldBy(store, migration, backendPid);
         await endSilentWorker(store, migration, backendPid);
       });
       const [row] = await store.query<{ generation: string; startedAt: string }>(
@@ -255,6 +255,13 @@ export function requireRow({ migration, generation }: WriteFence, rows: readonly
 export async function holdLease(store: Store, migration: string): Promise<void> {
   await lock(store, migration, () => Promise.resolve());
 }
+
+/** Any role with a connection can hold the lock, so that the session is named. */
+export const heldBy = async ({ client }: Store, migration: string, pid: number): Promise<TakenOverError> =>
+  new TakenOverError(
+    `another session holds the lease of migration ${migration}: ${await describeSessions(client, [pid])}`,
+    { remedy: `if it is no worker of this migration, ${endSessions([pid])}` },
+  );
 
 const lockAttempts = 50;
 

@@ -5,6 +5,7 @@ import { certificates } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
+import { heldBy, leaseHolder } from "../store/lease.js";
 import { readStatus } from "../store/read-status.js";
 import { readAsked, type Asked } from "../store/requests.js";
 import { Store } from "../store/store.js";
@@ -79,7 +80,7 @@ class Watch {
       if (Date.now() > deadline)
         throw new TimeoutError(
           `${this.inputs.migrationName} did not reach ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s`,
-          { remedy: "the worker keeps running; run pulumi up to wait again" },
+          { remedy: this.#remedyOfTimeout(status) },
         );
       await this.#ensureWorker(status);
       // With many tables the status query is expensive. Poll for at most a tenth of the time.
@@ -117,22 +118,27 @@ class Watch {
     refuseWithdrawn(status, this.inputs, asked);
   }
 
+  #lacksExternalWorker({ worker }: MigrationStatus): boolean {
+    return this.inputs.runner === "external" && worker.state === "lost";
+  }
+
+  #remedyOfTimeout(status: MigrationStatus): string {
+    return this.#lacksExternalWorker(status)
+      ? `no worker runs: start one with pg-migration worker --name ${this.inputs.migrationName}, then run pulumi up to wait again`
+      : "the worker keeps running; run pulumi up to wait again";
+  }
+
   #line(status: MigrationStatus): string {
-    const lacksWorker = this.inputs.runner === "external" && status.worker.state === "lost";
-    return lacksWorker ? `${status.state}: waiting for a worker (run pg-migration worker)` : progressLine(status);
+    return this.#lacksExternalWorker(status)
+      ? `${status.state}: waiting for a worker (run pg-migration worker)`
+      : progressLine(status);
   }
 
   async #ensureWorker(status: MigrationStatus): Promise<void> {
     if (status.worker.state === "running" || this.inputs.runner === "external") return;
     const starting = this.#worker && !this.#workerEnded && Date.now() - this.#launchedAt < leaseWithinMs;
     if (starting) return;
-    if (this.#launches === maxLaunches) {
-      const log = logFileOf(this.inputs);
-      throw new EngineError(
-        `the worker of ${this.inputs.migrationName} ended ${maxLaunches} times without an end state:\n${await logTail(log)}`,
-        { remedy: `read ${log}; the next pulumi up resumes the migration` },
-      );
-    }
+    if (this.#launches === maxLaunches) throw await this.#noWorkerStarts();
     this.#launches++;
     this.#launchedAt = Date.now();
     this.#workerEnded = false;
@@ -148,6 +154,17 @@ class Watch {
     void worker.exited.then(() => {
       if (this.#worker === worker) this.#workerEnded = true;
     });
+  }
+
+  async #noWorkerStarts(): Promise<EngineError> {
+    const { migrationName } = this.inputs;
+    const holder = this.#store && (await leaseHolder(this.#store, migrationName));
+    if (holder) return heldBy(this.#store!, migrationName, holder.backendPid);
+    const log = logFileOf(this.inputs);
+    return new EngineError(
+      `the worker of ${migrationName} ended ${maxLaunches} times without an end state:\n${await logTail(log)}`,
+      { remedy: `read ${log}; the next pulumi up resumes the migration` },
+    );
   }
 
   /**
