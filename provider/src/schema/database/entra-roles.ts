@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { RefusedError } from "../../errors.js";
-import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
+import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { refused } from "../sql/refused.js";
 
 /** A role whose login is an object of Microsoft Entra. */
@@ -47,33 +47,62 @@ export async function isEntraAdministrator(target: Client): Promise<boolean> {
   return rows[0]!.is;
 }
 
-/**
- * The statement that creates an Entra role, never as an administrator. A name may occur more than once in a tenant, an id
- * does not.
- *
- * @param schema of the function. A user's search_path finds it without.
- */
-export function createEntraRole({ name, objectId, objectType }: EntraRole, schema?: string): string {
-  const prefix = schema === undefined ? "" : `${quoteIdentifier(schema)}.`;
-  const create = `SELECT * FROM ${prefix}pgaadauth_create_principal`;
+/** A function of the service, and the types of its parameters. */
+interface ServiceFunction {
+  readonly schema: string;
+  readonly types: readonly string[];
+}
+
+/** A name may occur more than once in a tenant, an id does not. The last arguments: not as an administrator, without MFA. */
+function callFor({ name, objectId, objectType }: EntraRole): {
+  readonly name: string;
+  readonly values: readonly string[];
+} {
   return objectId === null || objectType === null
-    ? `${create}(${quoteLiteral(name)}, false, false)`
-    : `${create}_with_oid(${[name, objectId, objectType].map(quoteLiteral).join(", ")}, false, false)`;
+    ? { name: "pgaadauth_create_principal", values: [quoteLiteral(name), "false", "false"] }
+    : {
+        name: "pgaadauth_create_principal_with_oid",
+        values: [...[name, objectId, objectType].map(quoteLiteral), "false", "false"],
+      };
+}
+
+/**
+ * The statement that creates an Entra role, never as an administrator.
+ *
+ * @param service the function. A user's search_path finds it without.
+ */
+export function createEntraRole(role: EntraRole, service?: ServiceFunction): string {
+  const { name, values } = callFor(role);
+  if (!service) return `SELECT * FROM ${name}(${values.join(", ")})`;
+  // With exactly its types, no overloaded function of the same schema can be called instead.
+  const typed = values.map((value, index) => `${value}::${service.types[index]!}`);
+  return `SELECT * FROM ${qualify(service.schema, name)}(${typed.join(", ")})`;
+}
+
+/** The function that creates the role. The service's belongs to a superuser. Those of other roles are ignored. */
+async function serviceFunction(target: Client, role: EntraRole): Promise<ServiceFunction | undefined> {
+  const { name, values } = callFor(role);
+  const { rows } = await target.query<ServiceFunction>(
+    `SELECT n.nspname AS schema,
+            ARRAY(SELECT format_type(type, NULL) FROM unnest(p.proargtypes::oid[]) WITH ORDINALITY AS t (type, at) ORDER BY at) AS types
+       FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles o ON o.oid = p.proowner
+      WHERE p.proname = $1 AND p.pronargs = $2 AND o.rolsuper AND n.nspname !~ '^pg_temp'
+      ORDER BY p.oid LIMIT 1`,
+    [name, values.length],
+  );
+  return rows[0];
 }
 
 /**
  * Creates the missing Entra roles.
  *
- * @param target a session of an Entra administrator in the database `postgres`
+ * @param target a session of an Entra administrator in the database `postgres`, with an empty search_path
  * @throws RefusedError if the server refuses one, for example because the object is in another tenant
  */
 export async function createEntraRoles(roles: readonly EntraRole[], target: Client): Promise<void> {
-  const { rows } = await target.query<{ schema: string }>(
-    `SELECT n.nspname AS schema FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-      WHERE p.proname = 'pgaadauth_create_principal'`,
-  );
   for (const role of roles) {
-    const refusal = await refused(target, createEntraRole(role, rows[0]?.schema), "the migration of roles");
+    const create = createEntraRole(role, await serviceFunction(target, role));
+    const refusal = await refused(target, create, "the migration of roles");
     if (refusal === undefined) continue;
     throw new RefusedError(
       `the target refused to create the role ${role.name} of Microsoft Entra: ${refusal.message}`,
