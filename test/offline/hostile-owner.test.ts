@@ -4,11 +4,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { tablesUnsafeToPlan } from "../../provider/src/postgres/planner-functions";
+import type { Client } from "pg";
+import { carrySequences } from "../../provider/src/copy/sequences";
+import { listSizedTables } from "../../provider/src/postgres/tables";
+import { createEntraRoles } from "../../provider/src/schema/database/entra-roles";
+import type { ValidationContext } from "../../provider/src/validation/context";
+import { recomputedColumns } from "../../provider/src/validation/objects/recomputed-columns";
+import { Trials } from "../../provider/src/validation/objects/trial";
+import { compareTables } from "../../provider/src/verify/compare-tables";
 import { CommandLine } from "../cli/command";
-import { endpointOf } from "../copy/pairs";
+import { endpointOf, freshDatabase, open } from "../copy/pairs";
+import { assertSameContent } from "../support/content";
 import { assertFinding } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { EmbeddedServer } from "../support/servers/embedded-server";
+import { until } from "../support/until";
 
 /** Its functions run a program on the server, if they are called with a superuser's privileges. */
 const hostile = (log: string): string => `
@@ -164,6 +175,153 @@ describe("a table owner on the source who is hostile", () => {
   });
 });
 
+/** Fails if it runs with a superuser's privileges. */
+const harmful = `
+  CREATE FUNCTION harm() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+    IF current_setting('is_superuser') = 'on' THEN RAISE 'run as a superuser'; END IF;
+    RETURN 1;
+  END $$`;
+
+/** While another session waits for a lock that mallory holds, she replaces an object by a view that runs her code. */
+async function replacedDuring<Result>(
+  { server, database }: { readonly server: EmbeddedServer; readonly database: string },
+  [lock, replace]: readonly [string, string],
+  run: () => Promise<Result>,
+): Promise<Result> {
+  const mallory = await server.connect(database, { user: "mallory", password: "mallory" });
+  try {
+    await mallory.query(`BEGIN; ${lock}`);
+    const running = run();
+    running.catch(() => undefined);
+    const waits = "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation'";
+    await until("a session waits for the lock", async () => (await server.query(waits, { database })).length > 0);
+    await mallory.query(`${replace}; COMMIT`);
+    return await running;
+  } finally {
+    await mallory.end();
+  }
+}
+
+const lockTable = "LOCK TABLE b IN ACCESS EXCLUSIVE MODE";
+const tableByView = "ALTER TABLE b RENAME TO c; CREATE VIEW b AS SELECT harm() AS id";
+
+describe("a table owner who replaces a table by a view", () => {
+  let server: EmbeddedServer;
+  let database: string;
+  before(async () => {
+    server = await EmbeddedServer.start({ major: 10 });
+    await server.query("CREATE ROLE mallory LOGIN PASSWORD 'mallory'");
+  });
+  after(() => server.stop());
+  beforeEach(async () => {
+    database = await freshDatabase(
+      server,
+      `SET SESSION AUTHORIZATION mallory; ${harmful}; CREATE TABLE b (id int); INSERT INTO b VALUES (1);
+       CREATE MATERIALIZED VIEW m AS SELECT id FROM b; CREATE SEQUENCE s; SELECT nextval('s')`,
+    );
+  });
+
+  it("gets no code executed when the validation tries a query on the table", async () => {
+    const session = await open(server, database);
+    const trial = await replacedDuring({ server, database }, [lockTable, tableByView], () =>
+      new Trials(session).runOn({ schema: "public", name: "b" }, "SELECT id FROM ONLY public.b"),
+    ).finally(() => session.end());
+    assert.deepEqual(trial, { ended: "untrusted" });
+  });
+
+  it("gets no code executed when the validation tries a materialized view", async () => {
+    const session = await open(server, database);
+    let isReplaced = false;
+    const query = session.query.bind(session) as (...given: unknown[]) => Promise<unknown>;
+    const replaceBefore = async (...given: unknown[]): Promise<unknown> => {
+      if (String(given[0]).startsWith("BEGIN") && !isReplaced) {
+        isReplaced = true;
+        await server.query(`SET SESSION AUTHORIZATION mallory; ${tableByView}`, { database });
+      }
+      return query(...given);
+    };
+    Object.assign(session, { query: replaceBefore });
+    const spec = { schemaOnly: false, dataOnly: false, include: {}, exclude: {} };
+    const context = { sources: new Map([[database, session]]), spec } as unknown as ValidationContext;
+    const findings = await Promise.resolve(recomputedColumns(context)).finally(() => session.end());
+    assert.ok(isReplaced);
+    assert.deepEqual(
+      findings.map(({ code, object }) => [code, object]),
+      [["PGM-424", '"public"."m"']],
+    );
+  });
+
+  it("gets no code executed by a comparison", async () => {
+    const target = await freshDatabase(server, "CREATE TABLE b (id int); INSERT INTO b VALUES (2)");
+    const session = await open(server, database);
+    const tables = (await listSizedTables(session)).map((table) => ({ table, condition: undefined }));
+    await session.end();
+    const openSource = () => open(server, database);
+    const openTarget = () => open(server, target);
+    const compare = () => compareTables({ openSource, openTarget, tables, mode: "content", jobs: 1 });
+    await assert.rejects(
+      replacedDuring({ server, database }, [lockTable, tableByView], compare),
+      /the owner of a table replaced it before it was read: "public"."b" by a view/,
+    );
+  });
+
+  it("gets no code executed when sequences are read", async () => {
+    const source = await open(server, database);
+    const lock = "ALTER SEQUENCE s RENAME TO s2; ALTER SEQUENCE s2 RENAME TO s";
+    const replace =
+      "ALTER SEQUENCE s RENAME TO s2; CREATE VIEW s AS SELECT harm()::int8 AS last_value, true AS is_called";
+    await assert.rejects(
+      replacedDuring({ server, database }, [lock, replace], () => carrySequences(source, source)).finally(() =>
+        source.end(),
+      ),
+      /the owner of a sequence replaced it before it was read: "public"."s" by a view/,
+    );
+  });
+});
+
+describe("a role of the target that is hostile", () => {
+  it("neither runs nor blocks the function that creates roles of Microsoft Entra", async () => {
+    const server = await EmbeddedServer.start({ major: 14 });
+    let mallory: Client | undefined;
+    const [byName, byId] = ["pgaadauth_create_principal", "pgaadauth_create_principal_with_oid"];
+    const records = (name: string, types: string, role: string): string => `
+      CREATE FUNCTION ${name}(${types}) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO public.calls VALUES (${role}); RETURN $1; END $$`;
+    const both = (schema: string, role: string): string[] => [
+      records(`${schema}.${byName}`, "text, bool, bool", role),
+      records(`${schema}.${byId}`, "text, text, text, bool, bool", role),
+    ];
+    try {
+      await server.query("CREATE ROLE mallory LOGIN PASSWORD 'mallory'; CREATE TABLE calls (by text)");
+      mallory = await server.connect("postgres", { user: "mallory", password: "mallory" });
+      const planted = [...both("public", "'mallory'"), ...both("pg_temp", "'mallory'")];
+      await mallory.query(`CREATE FUNCTION ${byName}() RETURNS int LANGUAGE sql AS 'SELECT 1'; ${planted.join(";")}`);
+      // In a schema in which others may create functions, a better match for the arguments must not be called either.
+      await server.query(
+        [
+          "CREATE SCHEMA service; GRANT ALL ON SCHEMA service TO mallory",
+          records(`service.${byName}`, "name, bool, bool", "'service by name'"),
+          records(`service.${byId}`, "name, name, name, bool, bool", "'service by id'"),
+        ].join(";"),
+      );
+      await mallory.query(both("service", "'mallory'").join(";"));
+      const roles = [
+        { name: "ada@contoso.com", objectId: "11111111-2222-3333-4444-555555555555", objectType: "user" },
+        { name: "team", objectId: null, objectType: null },
+      ];
+      const session = await open(server, "postgres");
+      await createEntraRoles(roles, session).finally(() => session.end());
+      assert.deepEqual(await server.query("SELECT by FROM calls"), [
+        { by: "service by id" },
+        { by: "service by name" },
+      ]);
+      await mallory.end();
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
 describe("a table owner on a source before 14 who is hostile", () => {
   it("gets no code executed when the validation tries a materialized view", async () => {
     const lab = await Lab.start({ source: { major: 10 } });
@@ -187,6 +345,30 @@ describe("a table owner on a source before 14 who is hostile", () => {
       await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
       assert.doesNotMatch(JSON.stringify(resource.status), /as a superuser/);
       assert.match(JSON.stringify(resource.status), /could not be tested.*by_range/);
+    } finally {
+      await resource.destroy();
+      await lab.stop();
+    }
+  });
+
+  it("gets no code executed by operators for the key's domain when a table is copied and compared in parts", async () => {
+    const lab = await Lab.start({ source: { major: 10 } });
+    const resource = new Resource();
+    try {
+      await lab.source.query("CREATE ROLE mallory LOGIN");
+      const database = await lab.database("GRANT CREATE ON SCHEMA public TO mallory");
+      const operator = (name: string, sign: string): string => `
+        CREATE FUNCTION ${name}(k, int8) RETURNS bool LANGUAGE sql STABLE AS 'SELECT harm() IS NOT NULL AND $1::int8 ${sign} $2';
+        CREATE OPERATOR ${sign} (LEFTARG = k, RIGHTARG = int8, PROCEDURE = ${name})`;
+      const owned = `
+        ${harmful}; CREATE DOMAIN k AS int8; ${operator("ge", ">=")}; ${operator("lt", "<")};
+        CREATE TABLE big (id k PRIMARY KEY, v text);
+        INSERT INTO big SELECT i, repeat('x', 100) FROM generate_series(1, 5000) AS i`;
+      await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${owned}`, { database });
+      const parts = { splitTablesLargerThan: 100_000, verification: "content" };
+      await resource.create(lab.inputs([database], parts));
+      assert.equal(resource.status.state, "Succeeded");
+      assert.equal(await assertSameContent(...lab.places(database)), 1);
     } finally {
       await resource.destroy();
       await lab.stop();

@@ -63,6 +63,7 @@ describe("the comparison of tables", () => {
     });
     const results = await compare([older, source], [newer, target], {
       openSource: () => Promise.resolve(seen),
+      underSnapshots: ["source"],
       jobs: 1,
     });
     const found = results.map(({ table, equal, replaced }) => [table, equal, replaced ?? false]).sort();
@@ -212,7 +213,10 @@ describe("the comparison of tables", () => {
             );
             if (rowCount === 1) {
               changes++;
-              const [result] = await compareTables({ openSource, openTarget, tables, mode: "content", jobs: 1 });
+              const [result] = await compareTables({
+                ...{ openSource, openTarget, tables, mode: "content", jobs: 1 },
+                underSnapshots: ["target"],
+              });
               assert.deepEqual(result!.firstDifferences, [{ key: `id = ${row}`, kind: "different" }], name);
             }
             await changed.query("ROLLBACK");
@@ -347,10 +351,7 @@ describe("the comparison of tables", () => {
   it("counts the rows of tables beyond the budget, largest first, and reports it", async () => {
     const tables = "CREATE TABLE small (id int PRIMARY KEY, v text); INSERT INTO small VALUES (1, 'a');";
     const source = await freshDatabase(older, tables, small, fill);
-    // Comparing its content would take hours, counting its rows no time.
-    const slow = `CREATE FUNCTION slow() RETURNS text STABLE LANGUAGE sql AS 'SELECT pg_sleep(600)::text';
-      CREATE VIEW t AS SELECT id, slow() AS v, 1::float8 AS f FROM generate_series(1, 5000) id`;
-    const target = await freshDatabase(newer, tables, slow);
+    const target = await freshDatabase(newer, tables, small, fill);
     const within = async (seconds: number): Promise<[string, string, boolean][]> => {
       const session = await open(older, source);
       const sized = await listSizedTables(session);
@@ -362,6 +363,7 @@ describe("the comparison of tables", () => {
             await opened.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
             return opened;
           },
+          underSnapshots: ["source"],
           openTarget: () => open(newer, target),
           tables: sized.map((table) => ({ table, condition: undefined })),
           jobs: 1,
@@ -370,16 +372,21 @@ describe("the comparison of tables", () => {
       );
       return results.map(({ table, by, equal }): [string, string, boolean] => [table, by, equal]).sort();
     };
-    assert.deepEqual(await within(8), [
+    const obstacle = await newer.connect(target);
+    await obstacle.query("BEGIN; LOCK TABLE t");
+    const compared = within(8);
+    // The comparison of content waits until the budget is spent; only the count gets the lock.
+    const waiting = async (): Promise<number | undefined> =>
+      (await newer.query<{ pid: number }>("SELECT pid FROM pg_locks WHERE NOT granted", { database: target }))[0]?.pid;
+    let first: number | undefined;
+    await until("the content waits for the lock", async () => (first = await waiting()) !== undefined);
+    await until("the budget is spent", async () => (await waiting()) !== first);
+    await obstacle.end();
+    assert.deepEqual(await compared, [
       ["small", "content", true],
       ["t", "counts", true],
     ]);
-    await newer.query(
-      "UPDATE small SET v = 'b'; CREATE OR REPLACE VIEW t AS SELECT 1 AS id, ''::text AS v, 1::float8 AS f",
-      {
-        database: target,
-      },
-    );
+    await newer.query("UPDATE small SET v = 'b'; DELETE FROM t WHERE id > 1", { database: target });
     assert.deepEqual(await within(1e-6), [
       ["small", "counts", true],
       ["t", "counts", false],
@@ -412,16 +419,14 @@ describe("the comparison of tables", () => {
       assert.match(error.message, /"public"\."t", the target: .*does not exist/);
       return true;
     });
-    await newer.query(
-      `CREATE VIEW t AS SELECT id, pg_sleep(600)::text AS v, 1::float8 AS f FROM generate_series(1, 2) id`,
-      {
-        database: target,
-      },
-    );
+    await newer.query(small, { database: target });
+    const obstacle = await newer.connect(target);
+    await obstacle.query("BEGIN; LOCK TABLE t");
     await assert.rejects(
       compare([older, source], [newer, target], { signal: AbortSignal.timeout(500) }),
       CanceledError,
     );
+    await obstacle.end();
   });
 });
 

@@ -1,7 +1,10 @@
 import type { Client } from "pg";
 import { quoteIdentifier, qualify } from "../postgres/identifiers.js";
+import { lockRelations } from "../postgres/locks/lock-relations.js";
+import { isUnsafeToPlan } from "../postgres/planner-functions.js";
 import { serverVersion } from "../postgres/server-version.js";
 import type { SizedTable, Table } from "../postgres/tables.js";
+import { inTransaction } from "../postgres/transaction.js";
 import { tableBytes } from "./tables-to-copy.js";
 
 export interface PartsOptions {
@@ -21,6 +24,8 @@ const integerTypes: ReadonlySet<string> = new Set(["int2", "int4", "int8"]);
  * From PostgreSQL 14 on, parts are ranges of blocks. Before 14, they are ranges of a primary key with one integer
  * column; other tables are not split. Ranges of blocks are valid only until the table is rewritten: see
  * {@link Snapshot.lockTables}.
+ *
+ * @param source a session outside a transaction
  */
 export async function planParts(source: Client, table: SizedTable, options: PartsOptions): Promise<string[]> {
   const wanted = Math.min(options.parts, Math.ceil(tableBytes(table) / options.splitBytes));
@@ -36,7 +41,7 @@ async function blockRanges(source: Client, table: SizedTable, wanted: number): P
   const bounds = Array.from({ length: parts - 1 }, (_, i) => Math.floor((blocks * (i + 1)) / parts));
   return ranges(
     "ctid",
-    bounds.map((block) => `'(${block},0)'::tid`),
+    bounds.map((block) => `'(${block},0)'::pg_catalog.tid`),
   );
 }
 
@@ -48,8 +53,9 @@ async function keyRanges(source: Client, table: Table, wanted: number): Promise<
   const bounds = Array.from({ length: wanted - 1 }, (_, i) => values[Math.floor((values.length * (i + 1)) / wanted)]);
   const distinct = [...new Set(bounds.filter((bound) => bound !== undefined))];
   return ranges(
-    quoteIdentifier(key.name),
-    distinct.map((bound) => `'${BigInt(bound)}'::int8`),
+    // An operator that a user created for a domain is not considered for its base type.
+    `${quoteIdentifier(key.name)}::pg_catalog.${key.baseType}`,
+    distinct.map((bound) => `'${BigInt(bound)}'::pg_catalog.int8`),
   );
 }
 
@@ -66,24 +72,31 @@ async function keySample(source: Client, { schema, name }: Table, key: string): 
   const bounds = histogram.rows[0]?.bounds;
   if (bounds) return bounds;
   const column = quoteIdentifier(key);
-  const steps = await source.query<{ value: string }>(
-    `SELECT trunc(lowest + (highest - lowest) * step / 100)::text AS value
-       FROM (SELECT min(${column})::numeric AS lowest, max(${column})::numeric AS highest
-               FROM ONLY ${qualify(schema, name)}) AS ends, generate_series(0, 99) AS step
-      WHERE lowest IS NOT NULL
-      ORDER BY step`,
-  );
-  return steps.rows.map(({ value }) => value);
+  return inTransaction(source, async () => {
+    await lockRelations(source, [{ schema, name }], "table");
+    if (await isUnsafeToPlan(source, { schema, name })) return [];
+    const steps = await source.query<{ value: string }>(
+      `SELECT trunc(lowest + (highest - lowest) * step / 100)::text AS value
+         FROM (SELECT min(${column})::numeric AS lowest, max(${column})::numeric AS highest
+                 FROM ONLY ${qualify(schema, name)}) AS ends, generate_series(0, 99) AS step
+        WHERE lowest IS NOT NULL
+        ORDER BY step`,
+    );
+    return steps.rows.map(({ value }) => value);
+  });
 }
 
-/** `x < b1`, `x >= b1 AND x < b2`, …, `x >= bn`. */
+/**
+ * `x < b1`, `x >= b1 AND x < b2`, …, `x >= bn`. The conditions are also used with the application's search_path, in which
+ * other roles may have created operators.
+ */
 function ranges(what: string, bounds: readonly string[]): string[] {
   if (bounds.length === 0) return [];
   const lower = [undefined, ...bounds];
   return lower.map((from, i) => {
     const to = bounds[i];
-    const above = from === undefined ? [] : [`${what} >= ${from}`];
-    const below = to === undefined ? [] : [`${what} < ${to}`];
+    const above = from === undefined ? [] : [`${what} OPERATOR(pg_catalog.>=) ${from}`];
+    const below = to === undefined ? [] : [`${what} OPERATOR(pg_catalog.<) ${to}`];
     return [...above, ...below].join(" AND ");
   });
 }

@@ -1,8 +1,10 @@
-import type { Client } from "pg";
+import type { Client, QueryResultRow } from "pg";
 import { RefusedError } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
+import { lockRelations } from "../postgres/locks/lock-relations.js";
 import { refuseViews } from "../postgres/planner-functions.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { inTransaction } from "../postgres/transaction.js";
 
 export interface SequenceName {
   readonly schema: string;
@@ -39,8 +41,10 @@ const sequencesPerStatement = 500;
  * out. This includes sequences of identity and serial columns. Sequences are not part of snapshots: these are the
  * current values.
  *
+ * @param source a session outside a transaction
  * @returns the states that were set
  * @throws RefusedError naming sequences that the target lacks; the others are set
+ * @throws ConcurrentChangeError if a sequence was replaced by another object before it was read
  */
 export async function carrySequences(
   source: Client,
@@ -72,14 +76,11 @@ async function readSequences(source: Client, { margin = 0, only }: CarryOptions)
   const states: SequenceState[] = [];
   for (let first = 0; first < wanted.length; first += sequencesPerStatement) {
     const some = wanted.slice(first, first + sequencesPerStatement);
-    const { rows } = await source.query<{ position: number; last: string; called: boolean }>(
-      some
-        .map(({ schema, name }, position) => {
-          const from = qualify(schema, name);
-          return `SELECT ${position} AS position, last_value::text AS last, is_called AS called FROM ${from}`;
-        })
-        .join(" UNION ALL "),
-    );
+    const values = some.map(({ schema, name }, position) => {
+      const from = qualify(schema, name);
+      return `SELECT ${position} AS position, last_value::text AS last, is_called AS called FROM ${from}`;
+    });
+    const rows = await queryLocked<{ position: number; last: string; called: boolean }>(source, some, values);
     for (const { position, last, called } of rows) {
       const shape = some[position]!;
       states.push({
@@ -93,6 +94,18 @@ async function readSequences(source: Client, { margin = 0, only }: CarryOptions)
   return states;
 }
 
+/** Runs queries over sequences, and joins their results. Their owners cannot replace them by views meanwhile. */
+function queryLocked<Row extends QueryResultRow>(
+  source: Client,
+  sequences: readonly SequenceName[],
+  queries: readonly string[],
+): Promise<Row[]> {
+  return inTransaction(source, async () => {
+    await lockRelations(source, sequences, "sequence");
+    return (await source.query<Row>(queries.join(" UNION ALL "))).rows;
+  });
+}
+
 function advance({ increment, min, max }: SequenceShape, last: string, margin: number): string {
   const value = BigInt(last) + BigInt(increment) * BigInt(margin);
   if (value > BigInt(max)) return max;
@@ -103,8 +116,7 @@ function advance({ increment, min, max }: SequenceShape, last: string, margin: n
 /** Sequences created by users, and sequences of extensions whose values pg_dump includes. */
 async function listSequences(source: Client): Promise<SequenceShape[]> {
   const version = await serverVersion(source);
-  const { rows } = await source.query<SequenceShape>(version >= 100000 ? sequencesQuery() : await olderQuery(source));
-  return rows;
+  return version >= 100000 ? (await source.query<SequenceShape>(sequencesQuery)).rows : listOlder(source);
 }
 
 const ofUsers = `
@@ -113,7 +125,7 @@ const ofUsers = `
                     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
        OR EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)))`;
 
-const sequencesQuery = (): string => `
+const sequencesQuery = `
   SELECT n.nspname AS schema, c.relname AS name,
          s.seqincrement::text AS increment, s.seqmin::text AS min, s.seqmax::text AS max
     FROM pg_sequence s
@@ -123,7 +135,7 @@ const sequencesQuery = (): string => `
    ORDER BY 1, 2`;
 
 /** Before PostgreSQL 10 the definition of a sequence is in its own relation. */
-async function olderQuery(source: Client): Promise<string> {
+async function listOlder(source: Client): Promise<SequenceShape[]> {
   const { rows } = await source.query<SequenceName>(
     `SELECT n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${ofUsers} ORDER BY 1, 2`,
@@ -134,5 +146,5 @@ async function olderQuery(source: Client): Promise<string> {
       `SELECT ${quoteLiteral(schema)}, ${quoteLiteral(name)}, increment_by::text, min_value::text, max_value::text
          FROM ${qualify(schema, name)}`,
   );
-  return [none, ...each].join(" UNION ALL ");
+  return queryLocked(source, rows, [none, ...each]);
 }

@@ -11,7 +11,13 @@ export const otherOwners = `
      AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user`;
 
 /** SQL condition: everything in the database belongs to superusers or to the session's role. */
-export const isAllTrusted = `NOT EXISTS (${otherOwners})`;
+const isAllTrusted = `NOT EXISTS (${otherOwners})`;
+
+/** Whether everything in the database belongs to superusers or to the session's role. */
+export async function isEverythingTrusted(session: Client): Promise<boolean> {
+  const { rows } = await session.query<{ trusted: boolean }>(`SELECT ${isAllTrusted} AS trusted`);
+  return rows[0]!.trusted;
+}
 
 /**
  * SQL condition: planning a query over the relation runs functions written by users. The planner evaluates the constant
@@ -51,11 +57,12 @@ const query = (version: number, condition: string): string =>
       AND CASE WHEN ${planningCallsWritten("c.oid", version)} THEN NOT (${isAllTrusted}) ELSE false END`;
 
 /**
- * Makes the server refuse views and foreign tables in the session's queries: their owner could replace a table by one
+ * Makes the server refuse views and foreign tables in the queries of a session or of its transaction: their owner could replace a table by one
  * after the table was listed. Servers have this setting since their minor releases of August 2024.
  */
-export async function refuseViews(session: Client): Promise<void> {
+export async function refuseViews(session: Client, during: "session" | "transaction" = "session"): Promise<void> {
   await session.query(
-    `SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+    `SELECT set_config(name, 'view, foreign-table', $1) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+    [during === "transaction"],
   );
 }

@@ -9,8 +9,9 @@ import { ConcurrentChangeError, RefusedError, UnreachableError, messageOf } from
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isLockTimeout, lockRemedy } from "../postgres/locks/lock-waits.js";
+import { lockRelations } from "../postgres/locks/lock-relations.js";
 import { qualify } from "../postgres/identifiers.js";
-import { isAllTrusted, isUnsafeToPlan, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
+import { isEverythingTrusted, isUnsafeToPlan, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import {
@@ -64,7 +65,7 @@ export interface TablesComparison {
   readonly openSource: (view: ComparisonView) => Promise<Client>;
   readonly openTarget: (view: ComparisonView) => Promise<Client>;
   /**
-   * Sides whose sessions have transactions with a snapshot. Each table's lock is released after the table was read, so
+   * Sides whose sessions have transactions with a snapshot; the others are outside a transaction. Each table's lock is released after the table was read, so
    * that TRUNCATE and the stream of changes do not wait for the other tables.
    */
   readonly underSnapshots?: readonly Side[];
@@ -113,6 +114,7 @@ const defaultSplitBytes = 1 << 30;
 const partsPerJob = 4;
 const maxDifferences = 10;
 const cancelEveryMs = 1000;
+const sides = ["source", "target"] as const;
 
 /**
  * Compares tables' rows on both servers at the same time, large tables in parts. Servers send only checksums, so that
@@ -146,7 +148,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       return { by: "copy", normalize: normalizeRows(table, versions) };
     });
     await sessions.useSearchPath();
-    const units = await lettingGo(comparison, { source }, () => planUnits(source, comparison, readings));
+    const units = await planUnits(sessions.catalogue("source"), comparison, readings);
     const progress = counter(comparison, units);
     const sums = (side: Side): Promise<(Checksum | undefined)[]> =>
       sumAll(sessions, side, { units, readings, comparison, reads, progress });
@@ -173,15 +175,14 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
         comparison.mode === "counts"
           ? []
           : await lettingGo(comparison, pair, async () => {
-              if (how.reading.by === "query")
-                await Promise.all(
-                  (["source", "target"] as const).map((side) => sessions.assertSafeToPlan(side, tableToCopy.table)),
-                );
-              return reads
-                .read(pair.source, oid, () => differencesOf(pair, tableToCopy, how))
-                .catch((error: unknown) => {
-                  throw comparisonFailure(error, "source or the target", qualify(schema, name));
-                });
+              const differences = async (): Promise<Difference[]> => {
+                if (how.reading.by === "query")
+                  await Promise.all(sides.map((side) => sessions.lockToQuery(side, pair[side], tableToCopy.table)));
+                return differencesOf(pair, tableToCopy, how);
+              };
+              return reads.read(pair.source, oid, differences).catch((error: unknown) => {
+                throw comparisonFailure(error, "source or the target", qualify(schema, name));
+              });
             });
       if (!firstDifferences) return released(schema, name, comparison.mode);
       const replaced = await isReplaced(pair, schema, name);
@@ -248,21 +249,28 @@ class Sessions {
     await Promise.all(opening);
   }
 
+  /** The session that sees the current catalogue. */
+  catalogue(side: Side): Client {
+    return this.#catalogues[side]!;
+  }
+
   /** Also decides about the search_path: an overloaded function in it could replace PostgreSQL's own. */
   async tablesUnsafeToPlan(): Promise<ReadonlySet<string>> {
-    const catalogues = [this.#catalogues.source!, this.#catalogues.target!];
-    const trust = await Promise.all(
-      catalogues.map((session) => session.query<{ all: boolean }>(`SELECT ${isAllTrusted} AS all`)),
-    );
-    if (trust.every(({ rows }) => rows[0]!.all)) this.#searchPath = this.#comparison.searchPath ?? "";
+    const catalogues = [this.catalogue("source"), this.catalogue("target")];
+    const trust = await Promise.all(catalogues.map(isEverythingTrusted));
+    if (trust.every(Boolean)) this.#searchPath = this.#comparison.searchPath ?? "";
     const unsafe = await Promise.all(catalogues.map(tablesUnsafeToPlan));
     return new Set(unsafe.flatMap((names) => [...names]));
   }
 
-  /** @throws ConcurrentChangeError when a query over the table became unsafe since the comparison started */
-  async assertSafeToPlan(side: Side, table: TableToCopy["table"]): Promise<void> {
-    const session = this.#catalogues[side]!;
-    if (!(await this.#queues[side].run(() => isUnsafeToPlan(session, table)))) return;
+  /**
+   * Locks a table, which a query may then read.
+   *
+   * @throws ConcurrentChangeError when it is no longer a table, or a query over it became unsafe, since the comparison started
+   */
+  async lockToQuery(side: Side, session: Client, table: TableToCopy["table"]): Promise<void> {
+    await lockRelations(session, [table], "table");
+    if (!(await this.#queues[side].run(() => isUnsafeToPlan(this.catalogue(side), table)))) return;
     throw new ConcurrentChangeError(
       `${qualify(table.schema, table.name)} was not compared: an index or a statistics object that calls a function was created meanwhile`,
       { remedy: "compare again" },
@@ -380,7 +388,7 @@ async function sumAll(
         const readOnce = async (): Promise<Checksum> => {
           if (reading.by === "copy")
             return mode === "counts" ? copiedCount(session, table) : copiedChecksum(session, table, reading.normalize);
-          await all.assertSafeToPlan(side, table);
+          await all.lockToQuery(side, session, table);
           return checksum(session, table, reading.rowHash, conditions);
         };
         const sum = await lettingGo(comparison, { [side]: session }, () =>
@@ -404,22 +412,22 @@ async function sumAll(
   return sums.map((sum, index) => (unread[index] === 0 ? sum : undefined));
 }
 
-/** In a snapshot, reads in a subtransaction and rolls it back, which releases the locks of the reads. */
+/** Reads in a transaction, or a subtransaction of a snapshot, and rolls it back, which releases the locks of the reads. */
 async function lettingGo<Result>(
   { underSnapshots = [] }: TablesComparison,
   sessions: Partial<Record<Side, Client>>,
   read: () => Promise<Result>,
 ): Promise<Result> {
-  const inTransactions = underSnapshots.flatMap((side) => sessions[side] ?? []);
-  const all = (run: (session: Client) => Promise<unknown>): Promise<unknown> => Promise.all(inTransactions.map(run));
-  await all(async (session) => {
+  const all = (run: (session: Client, inSnapshot: boolean) => Promise<unknown>): Promise<unknown> =>
+    Promise.all(sides.flatMap((side) => (sessions[side] ? run(sessions[side], underSnapshots.includes(side)) : [])));
+  await all(async (session, inSnapshot) => {
     if (readsBehindSavepoint.has(session)) return;
-    await session.query("SAVEPOINT read");
-    readsBehindSavepoint.add(session);
+    await session.query(inSnapshot ? "SAVEPOINT read" : "BEGIN READ ONLY");
+    if (inSnapshot) readsBehindSavepoint.add(session);
   });
   const result = await read();
   // The savepoint is kept for the next table.
-  await all((session) => session.query("ROLLBACK TO SAVEPOINT read"));
+  await all((session, inSnapshot) => session.query(inSnapshot ? "ROLLBACK TO SAVEPOINT read" : "ROLLBACK"));
   return result;
 }
 
@@ -431,7 +439,7 @@ async function isReplaced(
   schema: string,
   table: string,
 ): Promise<boolean> {
-  const sides = await Promise.all(
+  const replaced = await Promise.all(
     [source, target].map((session) =>
       session.query(
         // The function returns the current state, the column the state in the snapshot.
@@ -441,17 +449,17 @@ async function isReplaced(
       ),
     ),
   );
-  return sides.some(({ rowCount }) => rowCount !== 0);
+  return replaced.some(({ rowCount }) => rowCount !== 0);
 }
 
 const differencesOf = (
-  sides: { source: Client; target: Client },
+  pair: { source: Client; target: Client },
   { table, condition }: TableToCopy,
   how: { images: RowImages; rowHash: RowHash; rows: number; most: number; reading: Reading },
 ): Promise<Difference[]> =>
   how.reading.by === "copy"
-    ? copiedDifferences(sides, table, { normalize: how.reading.normalize, max: how.most })
-    : firstDifferences(sides, table, { ...how, condition });
+    ? copiedDifferences(pair, table, { normalize: how.reading.normalize, max: how.most })
+    : firstDifferences(pair, table, { ...how, condition });
 
 function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (read: Unit) => void {
   const bytesTotal = units.reduce((sum, { bytes }) => sum + bytes, 0);

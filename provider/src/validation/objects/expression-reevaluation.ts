@@ -107,17 +107,17 @@ async function outcomeOf(
   caller: Caller,
 ): Promise<{ readonly reason: string } | "untrusted" | undefined> {
   const { schema, table, expressions, isUnique } = caller;
+  const tryOn = (sql: string): Promise<Trial> => trials.runUsersCode([{ schema, name: table }], sql);
   const keys = expressions.join(", ");
   const rows = `FROM ONLY ${qualify(schema, table)} WHERE ${caller.predicate ?? "true"}`;
-  if (caller.kind === "check")
-    return judge(await trials.runUsersCode(`SELECT ${rows} AND NOT (${keys}) LIMIT 1`), "rows violate it");
+  if (caller.kind === "check") return judge(await tryOn(`SELECT ${rows} AND NOT (${keys}) LIMIT 1`), "rows violate it");
   // The server computes all values, and returns none of them.
-  const computed = judge(await trials.runUsersCode(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) SELECT ${keys} ${rows}`));
+  const computed = judge(await tryOn(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) SELECT ${keys} ${rows}`));
   if (computed !== undefined || !isUnique) return computed;
   // GROUP BY would interpret a constant as the position of a column.
   const names = expressions.map((_, index) => `key_${index}`);
   const named = expressions.map((expression, index) => `${expression} AS key_${index}`);
-  const twice = await trials.runUsersCode(
+  const twice = await tryOn(
     `SELECT FROM (SELECT ${named.join(", ")} ${rows}) AS kept
       WHERE ${names.map((name) => `${name} IS DISTINCT FROM NULL`).join(" AND ")}
       GROUP BY ${names.join(", ")} HAVING count(*) > 1 LIMIT 1`,

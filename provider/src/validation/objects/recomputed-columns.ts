@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
-import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
 import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { planningCallsWritten } from "../../postgres/planner-functions.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -12,13 +13,14 @@ import { calledBy, callsUsers, callsWritten, readsPartitionKey } from "../../pos
 
 interface FilledView {
   readonly key: string;
+  readonly oid: number;
   readonly schema: string;
   readonly name: string;
   readonly query: string;
   /** Whether it calls only PostgreSQL's own functions without side effects. */
   readonly isPlain: boolean;
-  /** Keys of the relations that it reads, also through other views. */
-  readonly reads: readonly string[];
+  /** The relations that it reads, also through other views. */
+  readonly reads: readonly (RelationName & { readonly key: string; readonly kind: string })[];
   /** The columns of each unique index. */
   readonly uniqueColumns: readonly (readonly string[])[];
 }
@@ -47,7 +49,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
     const trials = new Trials(source);
     const common = { database, type: "SchemaValidation", objectType: "Database" } as const;
     const views = spec.dataOnly ? [] : (await filledViews(source)).filter(({ key }) => !cut.has(key));
-    const { failing, untried } = await viewsNotFilled(trials, views);
+    const { failing, untried } = await viewsNotFilled(trials, source, views);
     if (failing.length > 0)
       findings.push({
         ...common,
@@ -97,11 +99,17 @@ function recomputation({ schema, table, column, base, expression }: GeneratedCol
   return `ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column)}, then ADD COLUMN it again AS (${expression})`;
 }
 
-async function filledViews(source: Client): Promise<FilledView[]> {
+/** @param only the OID of one view; by default all */
+async function filledViews(source: Client, only?: number): Promise<FilledView[]> {
   const version = await serverVersion(source);
   const { rows } = await source.query<FilledView>(
-    `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS query,
-            ARRAY(${readBy("c.oid")} SELECT 'pg_class'::regclass::oid || '/' || oid FROM read WHERE oid <> c.oid) AS reads,
+    `SELECT 'pg_class'::regclass::oid || '/' || c.oid AS key, c.oid, n.nspname AS schema, c.relname AS name, pg_get_viewdef(c.oid) AS query,
+            (SELECT coalesce(json_agg(json_build_object('key', 'pg_class'::regclass::oid || '/' || r.oid, 'kind', r.relkind,
+                                                        'schema', s.nspname, 'name', r.relname) ORDER BY r.oid), '[]')
+               FROM (${readBy("c.oid")} SELECT oid FROM read) AS read
+               JOIN pg_class r ON r.oid = read.oid JOIN pg_namespace s ON s.oid = r.relnamespace
+              -- A composite type is no relation to read.
+              WHERE r.oid <> c.oid AND r.relkind <> 'c') AS reads,
             -- The query does not show implied casts, nor functions that create values of a domain from JSON or text.
             NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${notExtensionMember("pg_cast", "k.oid")})
               -- The planner estimates conditions on a range by the difference function of its type.
@@ -117,7 +125,8 @@ async function filledViews(source: Client): Promise<FilledView[]> {
             coalesce((SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey)))
                         FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL), '[]') AS "uniqueColumns"
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'm' AND c.relispopulated ORDER BY 2, 3`,
+      WHERE c.relkind = 'm' AND c.relispopulated AND c.oid = coalesce($1, c.oid) ORDER BY schema, name`,
+    [only],
   );
   return rows;
 }
@@ -148,17 +157,17 @@ interface Trying {
   readonly untried: string[];
 }
 
-async function viewsNotFilled(trials: Trials, views: readonly FilledView[]): Promise<Trying> {
+async function viewsNotFilled(trials: Trials, source: Client, views: readonly FilledView[]): Promise<Trying> {
   const titleOfView = ({ schema, name }: FilledView): string => qualify(schema, name);
   const failing = new Map<FilledView, string>();
   const untried: string[] = [];
   for (const view of views) {
-    const why = await whyNotFilled(trials, view);
+    const why = await whyNotFilled(trials, source, view);
     if (why === "untrusted") untried.push(titleOfView(view));
     else if (why !== undefined) failing.set(view, why.reason);
   }
   for (const view of views) {
-    const cause = [...failing.keys()].find(({ key }) => view.reads.includes(key));
+    const cause = [...failing.keys()].find(({ key }) => view.reads.some((read) => read.key === key));
     if (cause && !failing.has(view)) failing.set(view, `reads ${titleOfView(cause)}`);
   }
   return { failing: [...failing].map(([view, why]) => `${titleOfView(view)} (${why})`), untried };
@@ -167,9 +176,13 @@ async function viewsNotFilled(trials: Trials, views: readonly FilledView[]): Pro
 /** The query's error, or a duplicate key; undefined if it succeeds, or if the test took too long. */
 async function whyNotFilled(
   trials: Trials,
-  { query, isPlain, uniqueColumns }: FilledView,
+  source: Client,
+  view: FilledView,
 ): Promise<{ readonly reason: string } | "untrusted" | undefined> {
-  const run = (sql: string): Promise<Trial> => (isPlain ? trials.runPlain(sql) : trials.runUsersCode(sql));
+  const { query, reads, uniqueColumns } = view;
+  const isUnchanged = async (): Promise<boolean> => isDeepStrictEqual(await filledViews(source, view.oid), [view]);
+  const run = (sql: string): Promise<Trial> =>
+    view.isPlain ? trials.runPlain(reads, sql, isUnchanged) : trials.runUsersCode(reads, sql);
   const definition = query.replace(/;\s*$/, "");
   // The server computes all rows, and returns none of them.
   const filled = await run(`EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) ${definition}`);
@@ -210,6 +223,7 @@ async function generatedColumns(source: Client): Promise<GeneratedColumn[]> {
 /** Compares texts, because not every type has an equality operator. */
 function staleRow(trials: Trials, { schema, table, column, expression }: GeneratedColumn): Promise<Trial> {
   return trials.runUsersCode(
+    [{ schema, name: table }],
     `SELECT FROM ONLY ${qualify(schema, table)} WHERE ${quoteIdentifier(column)}::text IS DISTINCT FROM (${expression})::text LIMIT 1`,
   );
 }

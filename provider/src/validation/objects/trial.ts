@@ -1,6 +1,10 @@
 import pg from "pg";
+import { ConcurrentChangeError } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { isAllTrusted, isUnsafeToPlan } from "../../postgres/planner-functions.js";
+import type { RelationName } from "../../postgres/identifiers.js";
+import { lockRelations } from "../../postgres/locks/lock-relations.js";
+import { isEverythingTrusted, isUnsafeToPlan, refuseViews } from "../../postgres/planner-functions.js";
+import { searchPathFor } from "../../postgres/search-path.js";
 import { readSearchPath } from "../../schema/restore/restore-context.js";
 
 /**
@@ -26,7 +30,7 @@ export class Trials {
   readonly #source: pg.Client;
   readonly #over = Date.now() + allMs;
   #searchPath: string | undefined;
-  #isAllTrusted: boolean | undefined;
+  #isAllTrusted = true;
 
   constructor(source: pg.Client) {
     this.#source = source;
@@ -35,54 +39,69 @@ export class Trials {
   /**
    * Runs a query that calls users' code. It would run with all privileges of the migrating role. Therefore it is tried
    * only in a database in which that role or superusers own everything.
+   *
+   * @param relations those that it reads
    */
-  async runUsersCode(sql: string): Promise<Trial> {
-    this.#isAllTrusted ??= await readTrust(this.#source);
-    return this.#isAllTrusted ? this.#run(sql) : { ended: "untrusted" };
+  async runUsersCode(relations: readonly RelationName[], sql: string): Promise<Trial> {
+    if (!this.#isAllTrusted) return { ended: "untrusted" };
+    return this.#run(sql, async () => {
+      await lockRelations(this.#source, relations);
+      return (this.#isAllTrusted = await isEverythingTrusted(this.#source));
+    });
   }
 
-  /** Runs a query that calls only PostgreSQL's own functions, over tables whose planning calls no others. */
-  runPlain(sql: string): Promise<Trial> {
-    return this.#run(sql, "");
+  /**
+   * Runs a query that calls only PostgreSQL's own functions, over tables whose planning calls no others.
+   *
+   * @param relations those that it reads
+   * @param isPlain checks this when they are locked
+   */
+  runPlain(relations: readonly RelationName[], sql: string, isPlain: () => Promise<boolean>): Promise<Trial> {
+    const isSafe = async (): Promise<boolean> => {
+      await lockRelations(this.#source, relations);
+      return isPlain();
+    };
+    return this.#run(sql, isSafe, "");
   }
 
   /**
    * Runs a query over one table with the application's search_path. Every function and operator in it has to be written
    * so that only PostgreSQL's own matches exactly.
    */
-  async runOn(table: { readonly schema: string; readonly name: string }, sql: string): Promise<Trial> {
-    return (await isUnsafeToPlan(this.#source, table)) ? { ended: "untrusted" } : this.#run(sql);
+  runOn(table: RelationName, sql: string): Promise<Trial> {
+    return this.#run(sql, async () => {
+      await lockRelations(this.#source, [table], "table");
+      if (await isUnsafeToPlan(this.#source, table)) return false;
+      await refuseViews(this.#source, "transaction");
+      return true;
+    });
   }
 
   /**
+   * @param isSafe locks what the query reads, and checks that it runs no code of other roles. Its transaction is the query's
    * @param searchPath by default the initial one of the application's sessions
    * @throws the errors of a lost connection
    */
-  async #run(sql: string, searchPath?: string): Promise<Trial> {
+  async #run(sql: string, isSafe: () => Promise<boolean>, searchPath?: string): Promise<Trial> {
     const leftMs = Math.min(eachMs, this.#over - Date.now());
     if (leftMs <= 0) return { ended: "unknown" };
     const source = this.#source;
     const path = searchPath ?? (this.#searchPath ??= await readSearchPath(source));
     await source.query("BEGIN READ ONLY");
     try {
-      // The application's search_path, with the catalogue first, so that no user's object replaces a built-in one.
-      await source.query(
-        `SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', '1000', true),
-                set_config('search_path', $2, true)`,
-        [String(leftMs), path === "" ? "" : `pg_catalog, ${path}`],
-      );
+      await source.query("SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', '1000', true)", [
+        String(leftMs),
+      ]);
+      if (!(await isSafe())) return { ended: "untrusted" };
+      await source.query("SELECT set_config('search_path', $1, true)", [searchPathFor(path)]);
       const { rows } = await source.query(sql);
       return { ended: "rows", rows };
     } catch (error) {
+      if (error instanceof ConcurrentChangeError) return { ended: "untrusted" };
       if (!(error instanceof pg.DatabaseError) || isConnectionLoss(error)) throw error;
       return ofTheMoment.test(error.code ?? "") ? { ended: "unknown" } : { ended: "refused", error };
     } finally {
       await source.query("ROLLBACK");
     }
   }
-}
-
-async function readTrust(source: pg.Client): Promise<boolean> {
-  const { rows } = await source.query<{ trusted: boolean }>(`SELECT ${isAllTrusted} AS trusted`);
-  return rows[0]!.trusted;
 }

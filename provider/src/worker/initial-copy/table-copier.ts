@@ -17,7 +17,7 @@ import { passBytes } from "../../postgres/connection/pass-bytes.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify, type RelationName } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
-import { isUnsafeToPlan } from "../../postgres/planner-functions.js";
+import { isEverythingTrusted, isUnsafeToPlan } from "../../postgres/planner-functions.js";
 import { useSearchPath } from "../../postgres/search-path.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { listTables, type Table } from "../../postgres/tables.js";
@@ -58,7 +58,10 @@ export class TableCopier {
   async prepare({ source, target }: TableSessions): Promise<void> {
     const { spec } = this.options.work;
     await passBytes(target);
-    for (const session of [source, target]) await useSearchPath(session, this.options.context.sourceSearchPath ?? "");
+    const path = this.options.context.sourceSearchPath ?? "";
+    await useSearchPath(target, path);
+    // In it, another role's operator could replace PostgreSQL's own in the condition of an extension's table.
+    if (await isEverythingTrusted(source)) await useSearchPath(source, path);
     if (spec.dataOnly) await target.query("SET session_replication_role = replica");
   }
 
