@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { takeAdvisoryLock } from "../../provider/src/store/advisory-lock";
-import { Store } from "../../provider/src/store/store";
+import { hasRecords, Store } from "../../provider/src/store/store";
 import { Lab } from "../support/lab";
 
 /** The owner of the records' tables, or of a trigger on them, could run code as each role that migrates. */
@@ -79,6 +79,22 @@ describe("records that another role made, changed or locked", () => {
     await lab.target.query("CREATE SCHEMA pgmigration AUTHORIZATION mallory");
     await lab.target.query(`GRANT ALL ON SCHEMA pgmigration TO ${lab.administrator.user}`);
     await assert.rejects(openAs(), /the schema belongs to mallory/, "although it is empty");
+  });
+
+  it("a view that mallory gave the name of the records: is not read to look for records", async () => {
+    const [name, login] = ["looked_for", lab.administrator];
+    await lab.target.query(`CREATE DATABASE ${name} OWNER mallory`);
+    await lab.target.query(
+      `CREATE SCHEMA pgmigration; CREATE TABLE public.run_by (role text); GRANT INSERT ON public.run_by TO public;
+       CREATE FUNCTION public.f() RETURNS text LANGUAGE sql AS 'INSERT INTO public.run_by VALUES (current_user) RETURNING role';
+       CREATE VIEW pgmigration.migration AS SELECT public.f() AS name;
+       GRANT USAGE ON SCHEMA pgmigration TO public; GRANT SELECT ON pgmigration.migration TO public`,
+      { database: name, login: mallory() },
+    );
+    const looking = hasRecords({ ...login, sslMode: "Disable" }, name);
+    await assert.rejects(looking, /looked_for of .* is not safe to use: the schema belongs to mallory/);
+    assert.deepEqual(await lab.target.query("SELECT FROM public.run_by", { database: name }), []);
+    await lab.target.query(`DROP DATABASE ${name}`);
   });
 
   const closings: readonly [string, string, RegExp][] = [

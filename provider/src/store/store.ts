@@ -378,6 +378,7 @@ async function isEmptySchema(client: pg.Client): Promise<boolean> {
 /**
  * Whether a database contains records of migrations, so that it must not be replaced.
  *
+ * @throws RefusedError when another role created what looks like records
  * @example if (await hasRecords(target, "postgres")) throw new RefusedError("...");
  */
 export const hasRecords = (target: Endpoint, database: string): Promise<boolean> =>
@@ -392,6 +393,7 @@ export const hasRecords = (target: Endpoint, database: string): Promise<boolean>
     const { exists, readable } = rows[0]!;
     // Records that this role cannot read belong to another role.
     if (!exists || !readable) return exists;
+    await refuseUntrustedSchema(client);
     return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount !== 0;
   });
 
