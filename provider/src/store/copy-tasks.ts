@@ -237,9 +237,10 @@ export class CopyTasks {
   async postponeIncomplete(reason: string): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.copy_task u
-          SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = 0, rows_copied = 0, postponed = $4
+          SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = 0, rows_copied = 0, postponed = $4,
+              claimed_by = coalesce(u.claimed_by, $5)
         WHERE ${incomplete} AND ${holdsLease}`,
-      [this.database, reason],
+      [this.database, reason, this.right.worker],
     );
   }
 

@@ -111,15 +111,26 @@ describe("the rows of a failed attempt, later", () => {
 
   it("are used online if not all were copied, and the other tables join the stream", async () => {
     await scene.onSource(
-      `SELECT lo_unlink(oid) FROM pg_largeobject_metadata; ALTER TABLE refers ADD CHECK (${condition})`,
+      `SELECT lo_unlink(oid) FROM pg_largeobject_metadata;
+       CREATE TABLE full_disk AS SELECT 'v' || i AS v FROM generate_series(1, 2000) i;
+       ALTER TABLE full_disk ADD CHECK (${condition})`,
     );
     await scene.fail("53100", { migrationMode: "Online", tableJobs: 1 });
+    const tasks = `SELECT state, claimed_by IS NULL AS "isUnclaimed" FROM pgmigration.copy_task
+      WHERE database = $1 AND table_name IN ('full_disk', 'refers') AND kind = 'table' ORDER BY id`;
+    assert.deepEqual(await scene.lab.target.query(tasks, { values: [scene.database] }), [
+      { state: "errored", isUnclaimed: false },
+      { state: "queued", isUnclaimed: true },
+    ]);
     const rows = "SELECT min(xmin::text) AS first, pg_relation_filenode('keyless') AS file FROM keyless WHERE v = 'v1'";
     const before = await scene.onTarget(rows);
     await scene.onSource("INSERT INTO refers VALUES (7); UPDATE keyed SET v = 'changed' WHERE id < 10");
     await scene.resource.update({});
     await scene.onSource("INSERT INTO refers VALUES (8); INSERT INTO keyless VALUES ('new')");
-    assert.match(await scene.events(), /^copied later, when they join the stream: "public"\."refers"$/m);
+    assert.match(
+      await scene.events(),
+      /^copied later, when they join the stream: ("public"\."(full_disk|refers)"(, |$)){2}/m,
+    );
     assert.match(await scene.events(), /^the rows of 2 tables, which an earlier attempt copied, are used again$/m);
     assert.equal((await scene.resource.update({ triggerCutover: true })).state, "Succeeded");
     assert.deepEqual(await scene.onTarget(rows), before);
