@@ -1,6 +1,7 @@
 import { log } from "../../log.js";
 import type { FollowEvent, FollowStatus } from "../../cdc/follow-options.js";
-import type { FollowReport, TableChanges } from "../../store/journal.js";
+import type { TableChanges, TableCounts } from "../../cdc/model/change-counts.js";
+import type { FollowReport } from "../../store/journal.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { FollowRateMeter } from "../followers/apply-rates.js";
 import type { Work } from "../context/work.js";
@@ -38,8 +39,7 @@ export class StreamReports {
 
   readonly onProgress = (status: FollowStatus): void => {
     this.#write(() => this.#work.journal.follow(this.#database, this.#reportOf(status)));
-    const changed = [...status.tables].filter(([key, table]) => this.#reportedTables.get(key) !== table);
-    if (changed.length > 0) this.#write(() => this.#reportTables(changed));
+    this.#write(() => this.#reportTables(status.tables));
   };
 
   /** Resolves when the reports so far are recorded or lost. */
@@ -58,12 +58,13 @@ export class StreamReports {
     ]);
   }
 
-  async #reportTables(tables: readonly (readonly [string, TableChanges])[]): Promise<void> {
+  async #reportTables(tables: TableCounts): Promise<void> {
+    const changed = [...tables].filter(([key, table]) => this.#reportedTables.get(key) !== table);
     await this.#work.journal.tableChanges(
       this.#database,
-      tables.map(([, table]) => table),
+      changed.map(([, table]) => table),
     );
-    for (const [key, table] of tables) this.#reportedTables.set(key, table);
+    for (const [key, table] of changed) this.#reportedTables.set(key, table);
   }
 
   #reportOf(status: FollowStatus): FollowReport {
