@@ -277,7 +277,7 @@ export class RollbackReplication {
       const firing = await this.#stopForTriggers(source);
       if (firing) throw firing;
       if (!this.#stoppedFor) return;
-      await delay(restartCheckMs, signal);
+      await Promise.race([delay(restartCheckMs, signal), this.failure]);
       signal.throwIfAborted();
     }
   }
