@@ -54,6 +54,34 @@ export async function truncateBesideJoining(lab: Lab): Promise<void> {
   await resource.destroy();
 }
 
+/** Alters joining tables while the snapshot, under which their rows are copied, waits for a transaction. */
+export async function alterBeforeSnapshot(lab: Lab): Promise<void> {
+  const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+  const resource = await lab.follow([database]);
+  const open = await lab.source.connect(database);
+  await open.query("BEGIN; SELECT txid_current()");
+  await lab.querySource(
+    database,
+    `CREATE TABLE kept AS SELECT 1 AS id; CREATE TABLE late (id int PRIMARY KEY, gone int); INSERT INTO late VALUES (1, 2);
+     CREATE TABLE retyped (id int PRIMARY KEY, v int); INSERT INTO retyped VALUES (1, 2)`,
+  );
+  const isLogged = async (text: string): Promise<boolean> => {
+    const events = await lab.target.query("SELECT FROM pgmigration.event WHERE migration = $1 AND message LIKE $2", {
+      values: [resource.inputs.migrationName, `%${text}%`],
+    });
+    return events.length > 0;
+  };
+  await until("the snapshot waits", () => isLogged("new tables are copied when older transactions on the source end"));
+  await lab.querySource(database, "ALTER TABLE late DROP gone; ALTER TABLE retyped ALTER v TYPE bigint");
+  await open.end();
+  await until("the unaltered table is copied without the others", () => isLogged('"late" is copied later'));
+  const statements = `ALTER TABLE "public"."late" DROP COLUMN "gone"; ALTER TABLE "public"."retyped" ALTER COLUMN "v" TYPE bigint USING "v"::bigint`;
+  await lab.runRequested(resource, database, statements);
+  assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+  await assertSameContent(...lab.places(database));
+  await resource.destroy();
+}
+
 /** Truncates a joining table every second, while the stream also applies rows that take the target a second. */
 export async function truncateEverySecond(lab: Lab): Promise<void> {
   const database = await lab.database(

@@ -1,5 +1,11 @@
 import { Lab } from "../../support/lab";
-import { changeWhileJoining, truncateBesideJoining, truncateEverySecond, truncateUntilFenced } from "./joining-table";
+import {
+  alterBeforeSnapshot,
+  changeWhileJoining,
+  truncateBesideJoining,
+  truncateEverySecond,
+  truncateUntilFenced,
+} from "./joining-table";
 
 describe("locks of a table that joins the stream", () => {
   let lab: Lab;
@@ -13,6 +19,9 @@ describe("locks of a table that joins the stream", () => {
 
   it("a table that is truncated again and again: does not delay the others that join", () =>
     truncateBesideJoining(lab));
+
+  it("tables that are altered before their snapshot: are copied with their new definitions", () =>
+    alterBeforeSnapshot(lab));
 
   it("a table that is truncated every second: joins without a fence", () => truncateEverySecond(lab));
 

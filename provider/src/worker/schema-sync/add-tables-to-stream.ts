@@ -259,16 +259,23 @@ async function copyTables(
         await copyTable({ source: session, target, table, format, signal: AbortSignal.any([signal, stop]) });
       });
     });
+  const copyUnlessPostponed = async (table: SizedTable): Promise<void> => {
+    const name = nameOfTable(table);
+    if (postponed.has(name)) return;
+    try {
+      if (last.has(table.oid) && postponed.size > 0) throw readsLaterTables([table], postponed.keys());
+      await copyOne(table);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (error instanceof ConcurrentChangeError) postponed.set(name, error);
+      // COPY fails in many ways if the table was altered while the snapshot was waited for.
+      else postponeAltered(await withSnapshotSession(joining, listTables));
+      if (!postponed.has(name)) throw error;
+    }
+  };
   try {
-    const present = tables.filter((one) => !postponed.has(nameOfTable(one)));
-    for (const table of present.sort((one, other) => Number(last.has(one.oid)) - Number(last.has(other.oid))))
-      try {
-        if (last.has(table.oid) && postponed.size > 0) throw readsLaterTables([table], postponed.keys());
-        await copyOne(table);
-      } catch (error) {
-        if (signal.aborted || !(error instanceof ConcurrentChangeError)) throw error;
-        postponed.set(nameOfTable(table), error);
-      }
+    for (const table of [...tables].sort((one, other) => Number(last.has(one.oid)) - Number(last.has(other.oid))))
+      await copyUnlessPostponed(table);
   } finally {
     await locks.close();
   }
