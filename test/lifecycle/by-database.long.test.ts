@@ -195,4 +195,45 @@ describe("a migration of several databases", () => {
     );
     await resource.destroy();
   });
+
+  it("cancels a failed database while another is still copied, by the same worker", async () => {
+    const [first, second] = scene.names;
+    // The copy of the second database takes half a minute, because the target checks each row slowly.
+    await scene.lab.source.query(
+      `CREATE TABLE slow (id int PRIMARY KEY); INSERT INTO slow SELECT generate_series(1, 60);
+       ALTER TABLE slow ADD CHECK (pg_sleep(0.5) IS NOT NULL) NOT VALID;
+       UPDATE pg_constraint SET convalidated = true WHERE conrelid = 'slow'::regclass`,
+      { database: second },
+    );
+    const command = await CommandLine.in(scene.lab);
+    const resource = new Resource();
+    try {
+      const inputs = scene.lab.inputs(scene.names, { migrationMode: "Online", waitFor: "started" });
+      const { worker } = await resource.create(inputs);
+      const state = async (): Promise<string | undefined> => {
+        await resource.refresh();
+        return resource.status.currentSubStateDetails.dbDetails[first]?.migrationState;
+      };
+      const isFollowed = async (): Promise<boolean> =>
+        (await resource.refresh()).currentSubStateDetails.dbDetails[first]?.migrationOperation === "following";
+      await until("the first database is followed", isFollowed);
+      await scene.lab.target.query("DELETE FROM t WHERE id = 7", scene.lab.onTarget(first));
+      await scene.lab.source.query("UPDATE t SET id = 700 WHERE id = 7", { database: first });
+      await until("the first database has failed", async () => (await state()) === "Failed");
+      // An update of the resource would start another worker, which tries the failed database again.
+      const name = String(resource.inputs.migrationName);
+      const canceling = await command.run(["update", "--name", name, "--cancel", first]);
+      assert.equal(canceling.code, 0, canceling.stderr);
+      await until("its slot is dropped", async () => (await state()) === "Canceled");
+      await until("the other waits for its cutover", async () => {
+        await resource.refresh();
+        return resource.status.state === "WaitingForUserAction";
+      });
+      assert.deepEqual(scene.statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
+      assert.equal(resource.status.worker.pid, worker.pid);
+    } finally {
+      await command.close();
+      await resource.destroy();
+    }
+  });
 });

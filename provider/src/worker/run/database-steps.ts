@@ -61,9 +61,18 @@ export class DatabaseSteps {
     };
   }
 
-  /** Runs the step for every database and waits for all of them. @throws the error that ends the run */
-  async allEnd(databases: readonly DatabaseRecord[], step: DatabaseStep): Promise<void> {
-    const results = await Promise.allSettled(databases.map((database) => this.take(database, step)));
+  /**
+   * Runs the step for every database and waits for all of them. A database that fails takes the other step, if there is one.
+   *
+   * @throws the error that ends the run
+   */
+  async allEnd(databases: readonly DatabaseRecord[], step: DatabaseStep, afterFailure?: DatabaseStep): Promise<void> {
+    const results = await Promise.allSettled(
+      databases.map(async (database) => {
+        await this.take(database, step);
+        if (afterFailure && this.hasFailed(database.name)) await this.take(database, afterFailure);
+      }),
+    );
     const ended = results.find((result) => result.status === "rejected");
     if (ended) throw ended.reason as Error;
   }

@@ -89,8 +89,9 @@ export class OnlineRun {
 
   /** After a failed return, the source keeps receiving the target's writes meanwhile. */
   async #untilOthersEnd(name: string, work: Work): Promise<void> {
-    const over = Promise.race([this.#stateTracker.over, rejectOnAbort(work.signal)]);
     const record = await this.#context.currentDatabase(name);
+    // Only now: a rejection that nothing awaits yet would end the worker.
+    const over = Promise.race([this.#stateTracker.over, rejectOnAbort(work.signal)]);
     if (record?.phase !== "rollingBack") return over;
     const rollbackReplication = new RollbackReplication(work, record);
     try {
@@ -148,11 +149,17 @@ export class OnlineRun {
     return record !== undefined && isToBeCopied(record);
   }
 
-  /** Copies and replicates every database. A copied database replicates while the others are still being copied. */
+  /**
+   * Copies and replicates every database. A copied database replicates while the others are still being copied. A failed one
+   * can be canceled meanwhile, and the WAL that its slot retains is limited.
+   */
   async #followAll(databases: readonly DatabaseRecord[]): Promise<void> {
     const notifier = new Notifier();
     // Databases that ended in an earlier run have no step.
     let copying = databases.filter(({ phase }) => !hasEnded(phase)).length;
+    const untilAllCopied = async (work: Work, ...failures: Promise<never>[]): Promise<void> => {
+      while (copying > 0) await Promise.race([notifier.next, rejectOnAbort(work.signal), ...failures]);
+    };
     const followUntilAllCopied = async (database: DatabaseRecord, work: Work): Promise<void> => {
       try {
         if (isCutOver(database.phase)) return;
@@ -163,10 +170,11 @@ export class OnlineRun {
         notifier.notify();
       }
       const failure = this.#followed.get(database.name)?.failure;
-      while (copying > 0)
-        await Promise.race([notifier.next, rejectOnAbort(work.signal), ...(failure ? [failure] : [])]);
+      await untilAllCopied(work, ...(failure ? [failure] : []));
     };
-    await this.#steps.allEnd(databases, this.#stopStreamOnFailure(followUntilAllCopied));
+    await this.#steps.allEnd(databases, this.#stopStreamOnFailure(followUntilAllCopied), (_record, work) =>
+      untilAllCopied(work),
+    );
   }
 
   /** Starts the replication of a database, unless the source has no free slot. */
