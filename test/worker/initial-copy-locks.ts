@@ -196,7 +196,13 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
         database,
         `CREATE FUNCTION size_of(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT length(filler) FROM public.slow WHERE slow.id = $1';
          CREATE TABLE reader (id int PRIMARY KEY, size int GENERATED ALWAYS AS (size_of(id)) STORED);
-         CREATE INDEX sizes ON child (size_of(id)); INSERT INTO reader SELECT generate_series(1, 80)`,
+         CREATE INDEX sizes ON child (size_of(id)); INSERT INTO reader SELECT generate_series(1, 80);
+         CREATE STATISTICS size_statistics ON id, (size_of(id)) FROM child;
+         ALTER TABLE child ADD CONSTRAINT size_exclusion EXCLUDE USING btree (id WITH =) WHERE (size_of(id) > 0);
+         COMMENT ON INDEX sizes IS 'of an index'; COMMENT ON STATISTICS size_statistics IS 'of statistics';
+         COMMENT ON CONSTRAINT size_exclusion ON child IS 'of a constraint';
+         CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parted DEFAULT;
+         CREATE INDEX parted_sizes ON parted (size_of(id)); INSERT INTO parted SELECT generate_series(1, 80)`,
       );
       await resource.create(inputsOf());
       await until("the slow table is read", isSlowTableRead);
@@ -206,6 +212,14 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       const login = { ...lab.administrator, options: "-c enable_seqscan=off" } as object;
       const found = await lab.target.query("SELECT FROM child WHERE size_of(id) = 1000", { database, login });
       assert.equal(found.length, 80);
+      const comments =
+        "SELECT description FROM pg_description WHERE description LIKE 'of %' AND objoid >= 16384 ORDER BY 1";
+      const sourceComments = await lab.querySource(database, comments);
+      assert.equal((sourceComments as unknown[]).length, 3);
+      assert.deepEqual(await lab.queryTarget(database, comments), sourceComments);
+      const attached =
+        "SELECT inhrelid::regclass::text AS index, indisvalid AS valid FROM pg_inherits JOIN pg_index ON indexrelid = inhparent WHERE inhparent = 'parted_sizes'::regclass";
+      assert.deepEqual(await lab.queryTarget(database, attached), [{ index: "part_size_of_idx", valid: true }]);
     });
 
     it("Online: a table that was altered before its turn joins the stream later", async () => {

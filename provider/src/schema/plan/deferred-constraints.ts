@@ -149,29 +149,40 @@ export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boo
 
 /**
  * The plan for a copy in which rows of some tables are still missing: without the foreign keys that involve such a table,
- * without indexes that call functions, and without validations of checks, whose functions may read any table. All of them
- * follow when the last table has its rows.
+ * without indexes that call functions, with their comments and attachments, and without validations of checks, whose
+ * functions may read any table. All of them follow when the last table has its rows.
  *
  * @param isIncomplete whether rows of a table are missing
  */
 export function withoutWaitingEntries<
   Plan extends {
     readonly after: readonly Entry[];
-    readonly deferredBuilds: readonly unknown[];
+    readonly deferredBuilds: readonly { readonly entry: Entry }[];
     readonly validations: readonly Validation[];
   },
 >(plan: Plan, isIncomplete: (table: RelationName) => boolean): Plan {
   const waits = (entry: Entry): boolean => foreignKeyTables(entry).some(isIncomplete);
   const waiting = plan.after.filter(waits);
   const keys = new Set(waiting.flatMap(foreignKeyName));
+  const needsBuild = dependentsOf(plan.deferredBuilds.map(({ entry }) => entry));
   return {
     ...plan,
     deferredBuilds: [],
-    after: plan.after.filter((entry) => !waiting.includes(entry) && !isCommentOn(entry, keys)),
+    after: plan.after.filter((entry) => !waiting.includes(entry) && !isCommentOn(entry, keys) && !needsBuild(entry)),
     validations: plan.validations.filter(
       ({ entry, table, constraint }) => isForeignKey(entry) && !keys.has(constraintKey(table, constraint)),
     ),
   };
+}
+
+/** Whether an entry is a comment on one of these builds, or attaches one of these indexes. */
+function dependentsOf(builds: readonly Entry[]): (entry: Entry) => boolean {
+  const ids = new Set(builds.map(({ id }) => id));
+  const nameOf = ({ schema, name }: Entry): string => JSON.stringify([schema, name]);
+  const indexes = new Set(builds.filter(({ type }) => type === "INDEX").map(nameOf));
+  // pg_dump lists no dependencies for an attachment, and names it after the index.
+  return (entry) =>
+    entry.type === "INDEX ATTACH" ? indexes.has(nameOf(entry)) : entry.dependencies.some((id) => ids.has(id));
 }
 
 const isForeignKey = ({ type }: Entry): boolean => type === "FK CONSTRAINT";
