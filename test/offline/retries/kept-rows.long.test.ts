@@ -104,8 +104,26 @@ describe("the rows of a failed attempt, later", () => {
     await scene.onSource("DELETE FROM keyless WHERE v < 'v2'; INSERT INTO refers VALUES (7)");
     assert.equal((await scene.resource.update({})).state, "Succeeded");
     assert.deepEqual(await scene.onTarget(keyed), before);
-    assert.match(await scene.events(), /^the rows of 1 tables, which an earlier attempt copied, are used again$/m);
+    assert.match(await scene.events(), /^the rows of 1 table, which an earlier attempt copied, are used again$/m);
     assert.match(await scene.events(), /\n0 transactions were committed on the source after the snapshot/);
+    await assertSame();
+  });
+
+  it("are copied again if large objects were copied only in part", async () => {
+    await scene.onSource(`ALTER TABLE refers ADD CHECK (${condition})`);
+    await scene.fail("23505", { tableJobs: 1 });
+    // As if the attempt had ended between two batches.
+    await scene.lab.target.query(
+      `UPDATE pgmigration.database SET shared_copy = shared_copy || '{"largeObjectsCopied": false}' WHERE name = $1`,
+      { values: [scene.database] },
+    );
+    await scene.onSource("SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
+    await scene.resource.update({});
+    assert.match(
+      await scene.events(),
+      /^the rows of 2 tables, .*, are copied again, because large objects were copied only in part$/m,
+    );
+    assert.deepEqual(await scene.onTarget("SELECT FROM pg_largeobject_metadata"), []);
     await assertSame();
   });
 

@@ -5,7 +5,9 @@ import { tableBytes, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { ContentDiffersError, RefusedError, RetryableError } from "../../errors.js";
 import { differingCopyInputs } from "../../inputs/copy-inputs.js";
+import { targetDatabase } from "../../inputs/target-database.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
@@ -33,7 +35,8 @@ export async function findKeptRows(job: CopyJob): Promise<EarlierCopy | undefine
   const { sharedCopy: shared } = record;
   if (shared?.generation !== afterFailure) return undefined;
   const found = await keptRows(job, shared);
-  const tables = `the rows of ${await tasks.copiedTables()} tables, which an earlier attempt copied,`;
+  const count = await tasks.copiedTables();
+  const tables = `the rows of ${count} ${count === 1 ? "table" : "tables"}, which an earlier attempt copied,`;
   if (typeof found !== "string") {
     await work.journal.event(`${tables} are used again`, { database });
     return found;
@@ -110,11 +113,11 @@ async function obstacleToJoining(
     return "most rows are missing, and tables that join the stream are copied one after another";
   const apart = missing.filter(({ table }) => table.unlogged || table.extensionConfiguration).map(nameOf);
   if (apart.length > 0) return `${enumerate(apart, maxNamed)} cannot join the stream`;
-  return (await hasLargeObjects(work, database)) ? "large objects cannot join the stream" : undefined;
+  return (await hasLargeObjects(work.source, database)) ? "large objects cannot join the stream" : undefined;
 }
 
-function hasLargeObjects({ source }: Work, database: string): Promise<boolean> {
-  return withSession(source, { database, purpose: "look for large objects" }, async (session) => {
+function hasLargeObjects(server: Endpoint, database: string): Promise<boolean> {
+  return withSession(server, { database, purpose: "look for large objects" }, async (session) => {
     const { rowCount } = await session.query("SELECT FROM pg_catalog.pg_largeobject_metadata LIMIT 1");
     return rowCount !== 0;
   });
@@ -125,6 +128,13 @@ async function equalRows(job: CopyJob, kept: KeptRows): Promise<EarlierCopy | st
   const { work, database, tasks } = job;
   const { shared, state, taken, incomplete } = kept;
   const { point, tables } = taken;
+  // Those that the source has deleted since would remain on the target.
+  if (
+    !shared.rowsCopied &&
+    !shared.largeObjectsCopied &&
+    (await hasLargeObjects(work.target, targetDatabase(work.spec, database)))
+  )
+    return "large objects were copied only in part";
   const difference = await differenceIn(job, kept);
   if (difference !== undefined) return difference;
   await tasks.restartIncomplete();
