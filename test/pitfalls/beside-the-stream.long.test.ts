@@ -166,7 +166,7 @@ describe("pitfalls of change data capture", () => {
     };
     const resource = new Resource();
     const isReported = async (): Promise<boolean> =>
-      /default_transaction_read_only is on, and this migration writes there all the same.*storage-size/.test(
+      /default_transaction_read_only is on, so applications cannot write, but a migration does.*storage-size/.test(
         findingLines(await resource.refresh()),
       );
     try {
