@@ -12,7 +12,8 @@ type Rule = Parameters<typeof allow>[0];
 export function declareServerSecurityGroup({ naming, group }: LabContext): network.NetworkSecurityGroup {
   const rules: readonly Rule[] = [
     { name: "postgresql-in", direction: "Inbound", to: "VirtualNetwork", ports: ["5432", "6432"] },
-    { name: "network-out", direction: "Outbound", to: "VirtualNetwork", ports: ["*"] },
+    // Any protocol: the resolver in the network answers DNS over UDP.
+    { name: "network-out", direction: "Outbound", to: "VirtualNetwork", ports: ["*"], protocol: "*" },
     { name: "storage-out", direction: "Outbound", to: "Storage", ports: ["443"] },
     { name: "entra-out", direction: "Outbound", to: "AzureActiveDirectory", ports: ["443"] },
   ];
@@ -36,13 +37,15 @@ const allow = ({
   direction,
   to,
   ports,
+  protocol = "Tcp",
 }: {
   readonly name: string;
   readonly direction: "Inbound" | "Outbound";
   readonly to: string;
   readonly ports: readonly string[];
+  readonly protocol?: string;
 }) => ({
-  ...{ name, direction, access: "Allow", protocol: "Tcp" },
+  ...{ name, direction, access: "Allow", protocol },
   ...{ sourceAddressPrefix: "VirtualNetwork", sourcePortRange: "*" },
   ...{ destinationAddressPrefix: to, destinationPortRanges: [...ports] },
 });

@@ -27,7 +27,7 @@ describe("a flexible server as target", () => {
       problems.map(({ code }) => code),
       ["PGM-310", "PGM-311"],
     );
-    assert.match(problems[0]!.remedy!, /--high-availability Disabled/);
+    assert.match(problems[0]!.remedy!, /--zonal-resiliency Disabled/);
     assert.match(problems[1]!.remedy!, /flexible-server delete --ids \S+\/flexibleServers\/reports$/);
   });
 

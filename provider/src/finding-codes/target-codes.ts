@@ -54,9 +54,9 @@ export const targetCodes = {
     privilege: "Contributor of the flexible server",
   },
   "PGM-310": {
-    meaning: "high availability of the target is on during the copy, so a standby repeats every write",
+    meaning: "high availability of the target is on during the copy, so a standby replays every write",
     severity: "Warning",
-    remedy: "az postgres flexible-server update --ids <id> --high-availability Disabled; enable it after the migration",
+    remedy: "az postgres flexible-server update --ids <id> --zonal-resiliency Disabled; enable it after the migration",
     privilege: "Contributor of the flexible server",
   },
   "PGM-311": {

@@ -181,6 +181,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
                 return differencesOf(pair, tableToCopy, how);
               };
               return reads.read(pair.source, oid, differences).catch((error: unknown) => {
+                if (error instanceof ConcurrentChangeError) throw error;
                 throw comparisonFailure(error, "source or the target", qualify(schema, name));
               });
             });

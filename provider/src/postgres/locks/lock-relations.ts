@@ -22,11 +22,14 @@ export async function lockRelations(
   const from = relations.map(({ schema, name }, i) => `ONLY ${qualify(schema, name)} AS r${i}`);
   await session.query(`PREPARE pg_migration_lock AS SELECT FROM ${from.join(", ")}; DEALLOCATE pg_migration_lock`);
   if (expected === undefined) return;
-  // Functions return the current state, also in a transaction with a snapshot.
-  const now = await currentRelation(session, "format('%I.%I', wanted.schema, wanted.name)");
+  // Functions return the current state, also in a transaction with a snapshot. All names are qualified, because the
+  // search_path may be the application's.
+  const now = await currentRelation(session, "pg_catalog.format('%I.%I', wanted.schema, wanted.name)");
   const { rows } = await session.query<RelationName & { kind: string }>(
-    `SELECT wanted.schema, wanted.name, now.type AS kind FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
-      CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, ${now}, 0) AS now WHERE now.type <> $3`,
+    `SELECT wanted.schema, wanted.name, now.type AS kind
+       FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS wanted (schema, name)
+      CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, ${now}, 0) AS now
+      WHERE now.type OPERATOR(pg_catalog.<>) $3`,
     [relations.map(({ schema }) => schema), relations.map(({ name }) => name), expected],
   );
   if (rows.length === 0) return;

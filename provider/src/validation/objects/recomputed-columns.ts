@@ -109,7 +109,7 @@ async function filledViews(source: Client, only?: number): Promise<FilledView[]>
                FROM (${readBy("c.oid")} SELECT oid FROM read) AS read
                JOIN pg_class r ON r.oid = read.oid JOIN pg_namespace s ON s.oid = r.relnamespace
               -- A composite type is no relation to read.
-              WHERE r.oid <> c.oid AND r.relkind <> 'c') AS reads,
+              WHERE r.oid <> c.oid AND r.relkind NOT IN ('c', 'i', 'I')) AS reads,
             -- The query does not show implied casts, nor functions that create values of a domain from JSON or text.
             NOT EXISTS (SELECT FROM pg_cast k WHERE k.castfunc >= 16384 AND ${notExtensionMember("pg_cast", "k.oid")})
               -- The planner estimates conditions on a range by the difference function of its type.

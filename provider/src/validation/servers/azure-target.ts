@@ -71,8 +71,8 @@ export function azureProblems(id: string, { storageGib, hasStandby, replicas }: 
       ? [
           problem(
             "PGM-310",
-            "high availability of the target is on: its standby repeats every write of the copy",
-            `${update} --high-availability Disabled; after the migration, enable it again`,
+            "high availability of the target is on: its standby replays every write of the copy",
+            `${update} --zonal-resiliency Disabled; after the migration, enable it again`,
           ),
         ]
       : []),
