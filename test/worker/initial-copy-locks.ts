@@ -150,6 +150,11 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       await createSlowTable();
       await resource.create(inputsOf());
       await until("the slow table is read", isSlowTableRead);
+      await until("the other tables are copied", async () => {
+        const [copied] = await lab.queryTarget(database, "SELECT FROM t HAVING count(*) = 100");
+        const locks = "SELECT FROM pg_locks WHERE relation IN ('t'::regclass, 'other'::regclass)";
+        return copied !== undefined && (await lab.source.query(locks, { database })).length === 0;
+      });
       await apply(
         "LOCK TABLE t IN ACCESS EXCLUSIVE MODE NOWAIT; DROP TABLE other; TRUNCATE t; INSERT INTO t VALUES (7)",
       );
