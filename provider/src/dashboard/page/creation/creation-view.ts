@@ -1,7 +1,7 @@
 import type { MigrationSummary } from "../../../resource/summary/migration-summary.js";
 import type { ListedDatabase, PageSettings } from "../../messages.js";
 import { button, element } from "../components/element.js";
-import { postJson } from "../components/post-json.js";
+import { post } from "../components/post.js";
 import { DatabaseChoice } from "./database-choice.js";
 import { areaField, choiceField, group, switchField, textField, valuesOf } from "./fields.js";
 import { summaryPart } from "./summary.js";
@@ -53,7 +53,7 @@ export class CreationView {
   }
 
   async #list(): Promise<void> {
-    const listed = await postJson<readonly ListedDatabase[]>("/api/source-databases", this.#sourceInputs());
+    const listed = await post<readonly ListedDatabase[]>("/api/source-databases", this.#sourceInputs());
     this.#summary.replaceChildren();
     this.#databases.show(listed);
   }
@@ -61,7 +61,7 @@ export class CreationView {
   async #summarize(): Promise<void> {
     this.#summary.replaceChildren();
     const inputs = this.#inputs();
-    const summary = await postJson<MigrationSummary>("/api/summary", inputs);
+    const summary = await post<MigrationSummary>("/api/summary", inputs);
     if (JSON.stringify(inputs) !== JSON.stringify(this.#inputs())) return;
     const isBlocked = summary.findings.some(({ state }) => state === "Failed");
     const start = this.#action("Start the migration", () => this.#start(inputs), "main");
@@ -72,7 +72,7 @@ export class CreationView {
   }
 
   async #start(inputs: unknown): Promise<void> {
-    const { name } = await postJson<{ readonly name: string }>("/api/migrations", inputs);
+    const { name } = await post<{ readonly name: string }>("/api/migrations", inputs);
     if (!this.#isClosed) location.hash = `#/migrations/${name}`;
   }
 

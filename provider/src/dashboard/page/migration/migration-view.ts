@@ -14,6 +14,7 @@ import { HistoryPart } from "./history.js";
 import { lagText, measuredLag, unknownSince } from "./lag.js";
 import { nextStepPart } from "./next-step.js";
 import { statusPill } from "../components/pill.js";
+import { post } from "../components/post.js";
 import { routePart } from "./route.js";
 import { stepper } from "./stepper.js";
 import { summaryPart } from "./summary.js";
@@ -218,10 +219,7 @@ export class MigrationView {
 
   async #request(action: string, query = new URLSearchParams()): Promise<void> {
     const path = `/api/migrations/${this.name}/${action}`;
-    const response = await fetch(query.size > 0 ? `${path}?${query.toString()}` : path, { method: "POST" });
-    if (response.ok) return;
-    const { error } = (await response.json()) as { error: string };
-    throw new Error(error);
+    await post(query.size > 0 ? `${path}?${query.toString()}` : path);
   }
 }
 
