@@ -4,6 +4,7 @@ import { firstUsableAddress } from "../config/address-plan";
 import type { LabConfig } from "../config/lab-schema";
 import type { LabContext } from "../lab-context";
 import type { Naming } from "../resource-names";
+import { declarePublicAddress } from "./public-address";
 import { declareServerSecurityGroup } from "./server-security-group";
 
 export interface LabNetwork {
@@ -107,14 +108,10 @@ const runnerSubnet = (naming: Naming, range: string, natGateway: RunnerNatGatewa
 });
 
 /** Container groups in a virtual network reach the internet only through a NAT gateway. */
-function declareNatGateway({ naming, group }: LabContext): RunnerNatGateway {
+function declareNatGateway(context: LabContext): RunnerNatGateway {
+  const { naming, group } = context;
   const common = { resourceGroupName: group.name, location: group.location, tags: naming.tags };
-  const publicAddress = new network.PublicIPAddress(naming.of("pip", "runner"), {
-    ...common,
-    publicIpAddressName: naming.of("pip", "runner"),
-    sku: { name: "Standard", tier: "Regional" },
-    publicIPAllocationMethod: "Static",
-  });
+  const publicAddress = declarePublicAddress(context, "runner");
   const gateway = new network.NatGateway(naming.of("ng", "runner"), {
     ...common,
     natGatewayName: naming.of("ng", "runner"),

@@ -4,6 +4,7 @@ import { firstUsableAddress } from "../config/address-plan";
 import type { LabContext } from "../lab-context";
 import { sourcePassword } from "../migration/migration-inputs";
 import type { LabNetwork } from "../network/network";
+import { declarePublicAddress } from "../network/public-address";
 import { cloudInit } from "./cloud-init";
 
 export interface SourceServer {
@@ -55,17 +56,13 @@ export function declareSourceServer(context: LabContext, { source: subnet }: Lab
 
 /** A fixed address, and a public one through which the machine downloads its packages. */
 function declareInterface(
-  { naming, group }: LabContext,
+  context: LabContext,
   subnet: network.Subnet,
   privateIPAddress: string,
 ): network.NetworkInterface {
+  const { naming, group } = context;
   const common = { resourceGroupName: group.name, location: group.location, tags: naming.tags };
-  const address = new network.PublicIPAddress(naming.of("pip", "source"), {
-    ...common,
-    publicIpAddressName: naming.of("pip", "source"),
-    sku: { name: "Standard", tier: "Regional" },
-    publicIPAllocationMethod: "Static",
-  });
+  const address = declarePublicAddress(context, "source");
   // Azure's default rules admit the virtual network, its peers and its VPN, and nothing from the internet.
   const securityGroup = new network.NetworkSecurityGroup(naming.of("nsg", "source"), {
     ...common,

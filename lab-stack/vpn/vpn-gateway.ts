@@ -6,23 +6,17 @@ import { InvalidLabConfigError } from "../config/lab-config";
 import type { LabConfig } from "../config/lab-schema";
 import type { LabContext } from "../lab-context";
 import type { LabNetwork } from "../network/network";
+import { declarePublicAddress } from "../network/public-address";
 
 /** Declares a point-to-site VPN into the virtual network. Azure needs 30 to 45 minutes to create a gateway. */
 export function declareVpnGateway(
-  { config, naming, group }: LabContext,
+  context: LabContext,
   { gateway: subnet }: LabNetwork,
 ): network.VirtualNetworkGateway | undefined {
   if (!subnet) return undefined;
-  const address = new network.PublicIPAddress(naming.of("pip", "vpn"), {
-    resourceGroupName: group.name,
-    location: group.location,
-    publicIpAddressName: naming.of("pip", "vpn"),
-    sku: { name: "Standard", tier: "Regional" },
-    publicIPAllocationMethod: "Static",
-    // A zone-redundant gateway needs a zone-redundant address.
-    zones: config.vpn.zones,
-    tags: naming.tags,
-  });
+  const { config, naming, group } = context;
+  // A zone-redundant gateway needs a zone-redundant address.
+  const address = declarePublicAddress(context, "vpn", config.vpn.zones);
   const gateway = new network.VirtualNetworkGateway(
     naming.of("vgw"),
     {
