@@ -46,7 +46,7 @@ function workers(): string[] {
   if (ours?.size === 0) return [];
   const processes = execFileSync("ps", ["-eo", "pid,stat,args"], { encoding: "utf8" }).split("\n");
   return processes
-    .filter((line) => /dist\/worker\/main\.js/.test(line) && !/^\s*\d+\s+Z/.test(line))
+    .filter((line) => /dist\/bundles\/worker\.js/.test(line) && !/^\s*\d+\s+Z/.test(line))
     .filter((line) => ours?.has(Number.parseInt(line)) ?? true)
     .map((line) => `worker: ${line.trim()}`);
 }

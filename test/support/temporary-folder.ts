@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * Files kept until this process ends: compiled TypeScript, an unpacked Chromium, what Playwright removes some time after its
- * browser has ended, clusters and binaries to copy from.
+ * Files kept until this process ends: compiled TypeScript, an unpacked Chromium, what Playwright and Chromium remove some
+ * time after the browser has ended, clusters and binaries to copy from.
  */
 const kept =
-  /^(tsx-.*|ts-node-.*|node-compile-cache|chromium|playwright.*|al2023|fonts|lib(EGL|GLESv2|vk_swiftshader|vulkan)\.so.*|locales|vk_swiftshader_icd\.json|.*-template-.*|.*-binaries-.*|worker-state)$/;
+  /^(tsx-.*|ts-node-.*|node-compile-cache|chromium|playwright.*|\.org\.chromium\..*|al2023|fonts|lib(EGL|GLESv2|vk_swiftshader|vulkan)\.so.*|locales|vk_swiftshader_icd\.json|.*-template-.*|.*-binaries-.*|worker-state)$/;
 
 /**
  * The temporary folder of this process and its children. Tests never meet files of other users or of earlier runs, and
