@@ -9,6 +9,7 @@ import { Checks } from "../demo/checks";
 import { Display } from "../pulumi-host/display";
 import type { Host } from "../pulumi-host/host";
 import { selectHost } from "../pulumi-host/select-host";
+import { runMain } from "../run-main";
 import { succeed, walkLab, type Connection, type MigrationSettings } from "./walk-lab";
 
 const usage = `npm run acceptance -- --ssh-key ~/.ssh/id_ed25519.pub [--location westeurope] [--state DIRECTORY]
@@ -145,12 +146,4 @@ async function createSource(source: Connection): Promise<void> {
   await createAdventureWorks(source, { scale: 1 });
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exitCode = 1;
-  },
-);
+runMain(main);

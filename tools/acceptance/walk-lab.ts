@@ -1,15 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import type { MigrationStatus } from "pulumi-pg-migration";
+import type { Connection as AdventureWorksConnection } from "../adventureworks/create-adventureworks";
 import type { Checks } from "../demo/checks";
 import type { Host, OperationResult } from "../pulumi-host/host";
 
-export interface Connection {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
+export interface Connection extends AdventureWorksConnection {
   /** Whether the server requires TLS. */
   readonly tls?: boolean;
 }

@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { Display } from "../pulumi-host/display";
 import type { HostEvent } from "../pulumi-host/host";
 import { selectHost } from "../pulumi-host/select-host";
+import { runMain } from "../run-main";
 import { Checks } from "./checks";
 import { startLab, database, type Lab } from "./servers";
 import { walkThrough } from "./walk-through";
@@ -115,12 +116,4 @@ function howToConnect({ source, target, administrator }: Lab): string {
   ].join("\n");
 }
 
-main().then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exitCode = 1;
-  },
-);
+runMain(main);

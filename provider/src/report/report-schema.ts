@@ -12,6 +12,15 @@ const serverSchema = z.object({
   storageMb: z.number().optional().describe("size of all databases at the start, in units of 1024 x 1024 bytes"),
 });
 
+const changes = z
+  .object({
+    inserts: z.number().describe("inserted rows"),
+    updates: z.number().describe("updated rows"),
+    deletes: z.number().describe("deleted rows"),
+  })
+  .optional()
+  .describe("online: numbers of changes that are applied since the copy");
+
 const databaseSchema = z.object({
   name: z.string().describe("name on the source"),
   targetName: z.string().describe("name on the target"),
@@ -24,14 +33,7 @@ const databaseSchema = z.object({
   cutoverLsn: lsn(
     "online: position in the source's WAL up to which all changes were applied; absent before the cutover",
   ),
-  changes: z
-    .object({
-      inserts: z.number().describe("inserted rows"),
-      updates: z.number().describe("updated rows"),
-      deletes: z.number().describe("deleted rows"),
-    })
-    .optional()
-    .describe("online: numbers of changes that are applied since the copy"),
+  changes,
 });
 
 const tableSchema = z.object({
@@ -43,14 +45,7 @@ const tableSchema = z.object({
     .describe("state of the initial copy; `streamed`: it was created or added while changes were replicated"),
   rowsCopied: z.number().describe("rows of the initial copy"),
   bytesCopied: z.number().describe("bytes of the initial copy, as sent by COPY"),
-  changes: z
-    .object({
-      inserts: z.number().describe("inserted rows"),
-      updates: z.number().describe("updated rows"),
-      deletes: z.number().describe("deleted rows"),
-    })
-    .optional()
-    .describe("online: numbers of changes that are applied since the copy"),
+  changes,
   error: z.string().optional().describe("why its copy failed, or was postponed"),
   comparison: z
     .object({

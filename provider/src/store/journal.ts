@@ -1,3 +1,4 @@
+import type { TableChanges } from "../cdc/model/change-counts.js";
 import { log } from "../log.js";
 import type { FindingCode } from "../finding-codes/finding-code.js";
 import type { Finding } from "../findings.js";
@@ -40,15 +41,6 @@ export interface FollowReport {
   readonly updatesPerSecond: number;
   readonly deletesPerSecond: number;
   readonly secondsToCatchUp: number | undefined;
-}
-
-/** Applied changes of one table. */
-export interface TableChanges {
-  readonly schema: string;
-  readonly table: string;
-  readonly inserts: number;
-  readonly updates: number;
-  readonly deletes: number;
 }
 
 export interface Comparison {

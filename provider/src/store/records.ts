@@ -173,8 +173,8 @@ const targetNames = (spec: MigrationSpec): string[] =>
 
 /**
  * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
- * individually keep their phase. All others restart from scratch, or use the rows of the failed attempt. Findings that the attempt may report again are
- * withdrawn.
+ * individually keep their phase. All others restart from scratch, or use the rows of the failed attempt. Findings that
+ * the attempt may report again are withdrawn.
  */
 export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(

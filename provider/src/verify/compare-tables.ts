@@ -65,8 +65,8 @@ export interface TablesComparison {
   readonly openSource: (view: ComparisonView) => Promise<Client>;
   readonly openTarget: (view: ComparisonView) => Promise<Client>;
   /**
-   * Sides whose sessions have transactions with a snapshot; the others are outside a transaction. Each table's lock is released after the table was read, so
-   * that TRUNCATE and the stream of changes do not wait for the other tables.
+   * Sides whose sessions have transactions with a snapshot; the others are outside a transaction. Each table's lock is
+   * released after the table was read, so that TRUNCATE and the stream of changes do not wait for the other tables.
    */
   readonly underSnapshots?: readonly Side[];
   /** The source, if its applications must not wait until a table is read. See {@link YieldingReads}. */

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import { Applier, type Batch } from "../../../provider/src/cdc/apply/applier";
+import type { Applier, Batch } from "../../../provider/src/cdc/apply/applier";
 import type { Change, Relation, Tuple } from "../../../provider/src/cdc/model/change";
 import type { BatchSegment } from "../../../provider/src/cdc/batch/transaction-buffer";
-import { initProgress, readProgress, readTableProgress } from "../../../provider/src/cdc/target/progress";
+import { initProgress, readProgress } from "../../../provider/src/cdc/target/progress";
 import { openTargetSession } from "../../../provider/src/cdc/target/target-session";
 import { EngineError } from "../../../provider/src/errors";
 import { streamOf } from "../../../provider/src/postgres/connection/session";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { endpointOf } from "../scene";
+import { openApplier } from "./open-applier";
 
 describe("Applier", () => {
   let server: EmbeddedServer;
@@ -25,17 +26,7 @@ describe("Applier", () => {
     await session.query("CREATE TABLE public.t (id int PRIMARY KEY, v text)");
     const identity = { slot: "s", consistentPoint: 1n, systemIdentifier: "1", timeline: 1 };
     await initProgress(session, "m", 1, identity);
-    const progress = (await readProgress(session, "m"))!;
-    const tableProgress = await readTableProgress(session, "m");
-    const onOrderedBatch = (reason: string): void => assert.fail(reason);
-    applier = new Applier(session, {
-      migration: "m",
-      generation: 1,
-      progress,
-      tableProgress,
-      form: "text",
-      onOrderedBatch,
-    });
+    applier = await openApplier(session);
   });
   afterEach(async () => {
     await session.end();
@@ -247,19 +238,8 @@ describe("Applier", () => {
   it("skips no batch when the COMMIT that is sent with the next one fails", async () => {
     const checking = await openTargetSession(endpointOf(server.login), "postgres", { triggersDisabled: true });
     await checking.query("ALTER TABLE public.t ADD UNIQUE (v) DEFERRABLE INITIALLY DEFERRED");
-    const progress = (await readProgress(checking, "m"))!;
     const done: BatchSegment[] = [];
-    applier = new Applier(checking, {
-      ...{
-        migration: "m",
-        generation: 1,
-        progress,
-        tableProgress: new Map(),
-        form: "text",
-        onOrderedBatch: (reason: string) => assert.fail(reason),
-      },
-      onDone: (segments) => done.push(...segments),
-    });
+    applier = await openApplier(checking, { onDone: (segments) => done.push(...segments) });
     const good = transaction([insert(rowOf(1, "one"))]);
     const throughGood = lsn;
     const refused = transaction([insert(rowOf(2, "one"))]);

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type pg from "pg";
-import { Applier } from "../../../provider/src/cdc/apply/applier";
 import { statementsFor } from "../../../provider/src/cdc/apply/table-statements";
 import type { TableMapping } from "../../../provider/src/cdc/binding/table-mapping";
 import { type Change, type Relation, type RowChange, type Tuple } from "../../../provider/src/cdc/model/change";
-import { initProgress, readProgress, readTableProgress } from "../../../provider/src/cdc/target/progress";
+import { initProgress } from "../../../provider/src/cdc/target/progress";
 import { RowStatements } from "../../../provider/src/cdc/apply/row-statements";
 import { Staging } from "../../../provider/src/cdc/apply/staging";
 import { openTargetSession } from "../../../provider/src/cdc/target/target-session";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { endpointOf } from "../scene";
 import { type FieldText, tuple } from "../tuple";
+import { openApplier } from "./open-applier";
 
 /** More rows than are applied by single statements. */
 const copies = 18;
@@ -196,17 +196,7 @@ describe("Applier, with random changes,", () => {
     };
     try {
       await initProgress(session, "m", 1, { slot: "s", consistentPoint: lsn, systemIdentifier: "1", timeline: 1 });
-      const progress = (await readProgress(session, "m"))!;
-      const tableProgress = await readTableProgress(session, "m");
-      const onOrderedBatch = (reason: string): void => assert.fail(reason);
-      const applier = new Applier(session, {
-        migration: "m",
-        generation: 1,
-        progress,
-        tableProgress,
-        form: "text",
-        onOrderedBatch,
-      });
+      const applier = await openApplier(session);
       for (const changes of batches) {
         lsn += 10n;
         const transaction = { xid: Number(lsn), commitLsn: lsn - 1n, commitTimeMs: 0 };

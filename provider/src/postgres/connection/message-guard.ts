@@ -103,16 +103,17 @@ class MessageGuard {
     const type = this.#header.toString("latin1", 0, 1);
     const length = this.#header.readUInt32BE(1);
     // A postmaster that cannot start a process sends the bare text of the error after the E.
-    if (type === "E" && !hasValidLength(type, length, this.#isReady) && !this.#isReady) throw this.#noProcess();
+    const isValidLength = hasValidLength(type, length, this.#isReady);
+    if (type === "E" && !isValidLength && !this.#isReady) throw this.#noProcess();
     const isKnown = (this.#isReady ? sessionTypes : startupTypes).includes(type);
-    if (!isKnown || !hasValidLength(type, length, this.#isReady)) throw this.#invalid(type, length);
+    if (!isKnown || !isValidLength) throw invalid(this.where, type, length);
     this.#headerHas = 0;
     this.#type = type;
     this.#bodyHas = this.#first = this.#last = 0;
     this.#bodyBytes = length - 4;
     if (type === "Z") this.#isReady = true;
     const leastBytes = { E: 1, N: 1, R: 4 }[type] ?? 0;
-    if (this.#bodyBytes < leastBytes) throw this.#invalid(type, length);
+    if (this.#bodyBytes < leastBytes) throw invalid(this.where, type, length);
   }
 
   #readBody(chunk: Buffer, at: number): number {
@@ -130,7 +131,7 @@ class MessageGuard {
     if (this.#type === "R") this.#checkLogin(this.#first);
     // Each field ends with a zero byte, and so does the list of fields.
     if ((this.#type === "E" || this.#type === "N") && this.#last !== 0)
-      throw this.#invalid(this.#type, this.#bodyBytes + 4);
+      throw invalid(this.where, this.#type, this.#bodyBytes + 4);
   }
 
   #checkLogin(request: number): void {
@@ -151,10 +152,6 @@ class MessageGuard {
       remedy: "free memory or processes on the server; its log names the cause",
       code: "603000",
     });
-  }
-
-  #invalid(type: string, length: number): RefusedError {
-    return invalid(this.where, type, length);
   }
 }
 

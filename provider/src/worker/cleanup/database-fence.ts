@@ -45,7 +45,11 @@ export class DatabaseFence {
     this.#record = database.fences[side];
   }
 
-  /** Also completes a fence that was raised before, for settings that were added since. @throws RefusedError if the role lacks the privileges */
+  /**
+   * Also completes a fence that was raised before, for settings that were added since.
+   *
+   * @throws RefusedError if the role lacks the privileges
+   */
   async putUp(): Promise<void> {
     const { spec, journal } = this.#work;
     const { side, database } = this.#fenced;

@@ -21,8 +21,8 @@ import { reportLateWrites } from "./late-writes.js";
 /**
  * Restores the schema entries that follow the rows. An online migration then starts its progress row.
  *
- * @param joining tables that join the stream later, qualified and quoted. Constraints and indexes that need their rows are restored after
- * the last of them.
+ * @param joining tables that join the stream later, qualified and quoted. Constraints and indexes that need their rows
+ *   are restored after the last of them.
  */
 export async function finishCopy(context: CopyContext, joining: readonly string[]): Promise<void> {
   const { work, database, source, target, restore, selection, slot } = context;
