@@ -31,6 +31,11 @@ const mostRows = `(async () => {
   return most;
 })()`;
 
+function restoreStateHome(former: string | undefined): void {
+  if (former === undefined) delete process.env.XDG_STATE_HOME;
+  else process.env.XDG_STATE_HOME = former;
+}
+
 /** The page in a real browser, on real migrations. */
 describe("the dashboard's page", function () {
   let lab: Lab;
@@ -122,6 +127,15 @@ describe("the dashboard's page", function () {
       { values: [migration, database] },
     );
 
+  /** Fills in the form's source, and selects the database. */
+  async function describeSource(page: Page, database: string): Promise<void> {
+    const { host, port, user, password } = lab.source.login;
+    for (const [label, value] of Object.entries({ Host: host, Port: String(port), Role: user, Password: password }))
+      await page.getByLabel(label, { exact: true }).fill(value);
+    await page.getByRole("button", { name: "List databases" }).click();
+    await page.getByRole("checkbox", { name: `Migrate ${database}` }).check();
+  }
+
   async function picture(page: Page, name: string): Promise<void> {
     if (process.env.SCREENSHOTS === "1") await page.screenshot({ path: join(pictures, `${name}.png`) });
   }
@@ -201,21 +215,23 @@ describe("the dashboard's page", function () {
   });
 
   it("creates a migration: source, databases, summary, start", async () => {
-    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE TABLE kept_log (); CREATE TABLE kept_a ()",
+    );
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     const before = await lab.targetDatabases();
     const page = await open(dashboard.url);
     await page.getByRole("link", { name: "New migration" }).click();
-    const { host, port, user, password } = lab.source.login;
     const failure = page.locator(".error");
     await page.getByRole("button", { name: "List databases" }).click();
     await failure.getByText(/source\.host.* is missing/).waitFor();
     complaints.splice(0); // The browser reports each refused request.
-    for (const [label, value] of Object.entries({ Host: host, Port: String(port), Role: user, Password: password }))
-      await page.getByLabel(label, { exact: true }).fill(value);
-    await page.getByRole("button", { name: "List databases" }).click();
-    await page.getByRole("checkbox", { name: `Migrate ${database}` }).check();
+    await describeSource(page, database);
     const name = `page-${Date.now()}`;
     await page.getByLabel("Name", { exact: true }).fill(name);
+    await page.getByLabel("Only these tables").fill("t\n\nkept_*\n");
+    await page.getByLabel("Omit these tables").fill("kept_log");
+    await page.getByRole("checkbox", { name: "Replace databases that exist on the target" }).check();
     assert.deepEqual(await barriers(page), []);
     await page.getByRole("button", { name: "Show the summary" }).click();
     const summary = page.getByRole("region", { name: "Summary" });
@@ -225,15 +241,51 @@ describe("the dashboard's page", function () {
     await picture(page, "new-migration");
     await page.getByLabel("Mode", { exact: true }).selectOption("Offline");
     assert.equal(await summary.innerText(), "", "a change makes the summary outdated");
+    await page.getByLabel("Rollback", { exact: true }).selectOption("keep");
+    await page.getByRole("button", { name: "Show the summary" }).click();
+    await failure.getByText(/^rollback: an offline migration/).waitFor();
+    complaints.splice(0);
+    await page.getByLabel("Rollback", { exact: true }).selectOption("drop");
     await page.getByRole("button", { name: "Show the summary" }).click();
     await summary.getByText("Stop all applications that write to the source").waitFor();
     assert.deepEqual(await lab.targetDatabases(), before, "nothing has started");
     await summary.getByRole("button", { name: "Start the migration" }).click();
     await page.locator(".title").getByText("Succeeded").waitFor();
     assert(page.url().endsWith(`#/migrations/${name}`));
+    await lab.querySource(database, "DROP TABLE kept_log");
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
     const resource = declare();
-    await resource.create(lab.inputs([database], { migrationName: name, onExistingRecord: "adopt" }));
+    await resource.create(
+      lab.inputs([database], {
+        migrationName: name,
+        onExistingRecord: "adopt",
+        overwriteDbsInTarget: true,
+        include: { tables: ["t", "kept_*"] },
+        exclude: { tables: ["kept_log"] },
+      }),
+    );
+  });
+
+  it("shows why no worker started for a new migration", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const page = await open(`${dashboard.url}#/new`);
+    await describeSource(page, database);
+    const name = `page-${Date.now()}`;
+    await page.getByLabel("Name", { exact: true }).fill(name);
+    await page.getByRole("button", { name: "Show the summary" }).click();
+    const { XDG_STATE_HOME: former } = process.env;
+    undo.push(() => Promise.resolve(restoreStateHome(former)));
+    process.env.XDG_STATE_HOME = "/dev/null";
+    await page.getByRole("button", { name: "Start the migration" }).click();
+    await page.getByText(`${name} is recorded, but no worker started: ENOTDIR`).waitFor();
+    assert.equal(await page.getByRole("button", { name: "Start the migration" }).count(), 0);
+    assert.deepEqual(await barriers(page), []);
+    await page.getByRole("alert").getByRole("link", { name }).click();
+    await page.getByText("No worker is running, so nothing moves.").waitFor();
+    restoreStateHome(former);
+    await declare().create(
+      lab.inputs([database], { migrationName: name, migrationMode: "Online", onExistingRecord: "adopt" }),
+    );
   });
 
   it("cancels a running migration by clicking, and leaves nothing on the source", async () => {

@@ -284,7 +284,7 @@ describe("the dashboard's server", () => {
     assert.deepEqual(JSON.parse((await ask("/api/migrations", bearer)).text), [], "nothing is recorded");
 
     const started = await post("/api/migrations", inputs);
-    assert.deepEqual(JSON.parse(started.text), { name: migrationName }, started.text);
+    assert.deepEqual(JSON.parse(started.text), { name: migrationName, workerFailure: null }, started.text);
     const state = async (): Promise<unknown> =>
       migrationSchema.parse(JSON.parse((await ask(`/api/migrations/${String(migrationName)}`, bearer)).text))
         .currentStatus.state;

@@ -3,7 +3,7 @@ import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 import type { Sample } from "../units/rates.js";
 import type { MigrationSummary } from "../resource/summary/migration-summary.js";
-import type { ListedDatabase, MigrationListItem } from "./messages.js";
+import type { ListedDatabase, MigrationListItem, StartedMigration } from "./messages.js";
 
 /** The answers of the API. The compiler compares them with the types of what is sent; OpenAPI is generated from them. */
 
@@ -121,6 +121,11 @@ export const summarySchema = z.object({
     .readonly(),
   secondsEstimated: z.number().nullable().describe("of the copy of the rows; null if a size is unknown"),
 });
+
+export const startedMigrationSchema = z.object({
+  name: z.string(),
+  workerFailure: z.string().nullable().describe("why no worker started; null if one did"),
+}) satisfies z.ZodType<StartedMigration>;
 
 export const errorSchema = z.object({ error: z.string() });
 

@@ -53,6 +53,13 @@ export interface ListedDatabase {
   readonly blockers: readonly string[];
 }
 
+/** A migration that is recorded. */
+export interface StartedMigration {
+  readonly name: string;
+  /** Why no worker started. */
+  readonly workerFailure: string | null;
+}
+
 export type MessageName = keyof Messages;
 
 export interface PageSettings {

@@ -10,7 +10,7 @@ import { type MigrationSummary, summarizeMigration } from "../resource/summary/m
 import { readMigrationState } from "../store/records.js";
 import { type StoreAddress, withExistingStore } from "../store/store.js";
 import { readDatabaseContent } from "../validation/database-content.js";
-import type { ListedDatabase } from "./messages.js";
+import type { ListedDatabase, StartedMigration } from "./messages.js";
 
 /** The JSON of a request: inputs of a `PgMigration` without the target. */
 export type RequestBody = Readonly<Record<string, unknown>>;
@@ -56,17 +56,18 @@ export async function summarizeNewMigration(address: StoreAddress, body: Request
  *
  * @throws InvalidInputError, RefusedError, UnreachableError when nothing was recorded
  */
-export async function startNewMigration(address: StoreAddress, body: RequestBody): Promise<{ readonly name: string }> {
+export async function startNewMigration(address: StoreAddress, body: RequestBody): Promise<StartedMigration> {
   const inputs = inputsFor(address, body);
   const name = inputs.migrationName as string;
   await refuseRecorded(address, name);
   try {
     await create({ ...inputs }, () => undefined);
   } catch (error) {
-    // It is recorded: its own page shows why it did not start.
     if (!(error instanceof MigrationIncompleteError)) throw error;
+    // A worker records its failures itself. Only without a worker is there another cause.
+    if (error.cause !== undefined) return { name, workerFailure: error.message };
   }
-  return { name };
+  return { name, workerFailure: null };
 }
 
 /** `create` would continue a migration that has not ended, although the user asked for a new one. */

@@ -7,6 +7,7 @@ import {
   migrationListSchema,
   migrationSchema,
   sourceDatabasesSchema,
+  startedMigrationSchema,
   summarySchema,
   tablesSchema,
 } from "./answer-schemas.js";
@@ -144,7 +145,7 @@ export const openApi = {
         summary: "All migrations into the target, newest first",
         answer: migrationListSchema,
       }),
-      post: postNew("createMigration", "Record a migration and start its worker", z.object({ name: z.string() })),
+      post: postNew("createMigration", "Record a migration and start its worker", startedMigrationSchema),
     },
     "/api/source-databases": {
       post: postNew("listSourceDatabases", "The databases of a source", sourceDatabasesSchema),

@@ -1,9 +1,9 @@
 import type { MigrationSummary } from "../../../resource/summary/migration-summary.js";
-import type { ListedDatabase, PageSettings } from "../../messages.js";
+import type { ListedDatabase, PageSettings, StartedMigration } from "../../messages.js";
 import { button, element } from "../components/element.js";
 import { post } from "../components/post.js";
 import { DatabaseChoice } from "./database-choice.js";
-import { areaField, choiceField, group, switchField, textField, valuesOf } from "./fields.js";
+import { areaField, choiceField, group, linesOf, switchField, textField, valuesOf } from "./fields.js";
 import { summaryPart } from "./summary.js";
 
 /** The inputs of the source. The others belong to the migration. */
@@ -14,6 +14,9 @@ const switches = [
   ["migrateRoles", "Also migrate the roles of the source"],
   ["setupLogicalReplicationOnSourceDbIfNeeded", "Online: change settings of the source that replication requires"],
 ] as const;
+
+/** The inputs with patterns of tables. */
+const filters = { include: "Only these tables, one per line", exclude: "Omit these tables, one per line" };
 
 /** A form for a new migration: the source, its databases, options, a summary, and the start. */
 export class CreationView {
@@ -72,8 +75,18 @@ export class CreationView {
   }
 
   async #start(inputs: unknown): Promise<void> {
-    const { name } = await post<{ readonly name: string }>("/api/migrations", inputs);
-    if (!this.#isClosed) location.hash = `#/migrations/${name}`;
+    const { name, workerFailure } = await post<StartedMigration>("/api/migrations", inputs);
+    if (this.#isClosed) return;
+    const address = `#/migrations/${name}`;
+    if (workerFailure === null) {
+      location.hash = address;
+      return;
+    }
+    this.#summary.replaceChildren();
+    this.#failure.replaceChildren(
+      element("a", { href: address }, name),
+      ` is recorded, but no worker started: ${workerFailure}`,
+    );
   }
 
   #sourceInputs(): Readonly<Record<string, unknown>> {
@@ -88,7 +101,9 @@ export class CreationView {
 
   #inputs(): Readonly<Record<string, unknown>> {
     const values = valuesOf(this.#form);
-    const chosen = [...values].filter(([name]) => !ofSource.includes(name));
+    const chosen = [...values]
+      .filter(([name]) => !ofSource.includes(name))
+      .map(([name, value]) => [name, name in filters ? { tables: linesOf(value) } : value]);
     return { ...Object.fromEntries(chosen), ...this.#sourceInputs(), dbsToMigrate: this.#databases.chosen() };
   }
 
@@ -125,4 +140,6 @@ const migrationFields = [
   choiceField("migrationMode", "Mode", ["Online", "Offline"]),
   choiceField("migrationOption", "Option", ["ValidateAndMigrate", "Validate", "Migrate"]),
   choiceField("fence", "Fence", ["none", "readOnly"]),
+  choiceField("rollback", "Rollback", ["drop", "keep"]),
+  ...Object.entries(filters).map(([name, label]) => areaField(name, label)),
 ];

@@ -22,6 +22,13 @@ export function switchField(name: string, label: string): HTMLElement {
   return element("div", { class: "switch" }, box, element("label", { for: name }, label));
 }
 
+/** The lines of a text that are not empty. */
+export const linesOf = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+
 /** A part of a form with a title. */
 export const group = (title: string, ...children: readonly Node[]): HTMLElement =>
   element("fieldset", {}, element("legend", {}, title), ...children);
