@@ -31,11 +31,6 @@ const mostRows = `(async () => {
   return most;
 })()`;
 
-function restoreStateHome(former: string | undefined): void {
-  if (former === undefined) delete process.env.XDG_STATE_HOME;
-  else process.env.XDG_STATE_HOME = former;
-}
-
 /** The page in a real browser, on real migrations. */
 describe("the dashboard's page", function () {
   let lab: Lab;
@@ -274,15 +269,18 @@ describe("the dashboard's page", function () {
     await page.getByLabel("Name", { exact: true }).fill(name);
     await page.getByRole("button", { name: "Show the summary" }).click();
     const { XDG_STATE_HOME: former } = process.env;
-    undo.push(() => Promise.resolve(restoreStateHome(former)));
     process.env.XDG_STATE_HOME = "/dev/null";
-    await page.getByRole("button", { name: "Start the migration" }).click();
-    await page.getByText(`${name} is recorded, but no worker started: ENOTDIR`).waitFor();
+    try {
+      await page.getByRole("button", { name: "Start the migration" }).click();
+      await page.getByText(`${name} is recorded, but no worker started: ENOTDIR`).waitFor();
+    } finally {
+      if (former === undefined) delete process.env.XDG_STATE_HOME;
+      else process.env.XDG_STATE_HOME = former;
+    }
     assert.equal(await page.getByRole("button", { name: "Start the migration" }).count(), 0);
     assert.deepEqual(await barriers(page), []);
     await page.getByRole("alert").getByRole("link", { name }).click();
     await page.getByText("No worker is running, so nothing moves.").waitFor();
-    restoreStateHome(former);
     await declare().create(
       lab.inputs([database], { migrationName: name, migrationMode: "Online", onExistingRecord: "adopt" }),
     );

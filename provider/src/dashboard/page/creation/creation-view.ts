@@ -103,7 +103,7 @@ export class CreationView {
     const values = valuesOf(this.#form);
     const chosen = [...values]
       .filter(([name]) => !ofSource.includes(name))
-      .map(([name, value]) => [name, name in filters ? { tables: linesOf(value) } : value]);
+      .map(([name, value]) => [name, name in filters ? { tables: linesOf(value) } : value] as const);
     return { ...Object.fromEntries(chosen), ...this.#sourceInputs(), dbsToMigrate: this.#databases.chosen() };
   }
 
