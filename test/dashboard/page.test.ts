@@ -371,6 +371,12 @@ describe("the dashboard's page", function () {
       .locator("#state")
       .getByText("The target lacks changes that were committed after the snapshot.")
       .waitFor();
+    const tiles = await page.locator(".tiles").innerText();
+    assert.match(tiles, /B\/s on average/);
+    assert.match(tiles, /Duration/i);
+    assert.doesNotMatch(tiles, /running for|left/i);
+    const captions = await page.locator("figcaption").allInnerTexts();
+    assert.equal(captions[0], "Copy rate", "without a current value after the end");
   });
 
   it("shows findings with a remedy to copy, and server texts never as HTML", async () => {
@@ -388,6 +394,9 @@ describe("the dashboard's page", function () {
     assert.match((await code.getAttribute("href")) ?? "", /^https:.*\/docs\/findings\.md#603101$/);
     assert.match(await findings.innerText(), /overwriteDbsInTarget/);
     assert.match(await findings.innerText(), /<img src=x/);
+    const objects = await findings.locator('[data-label="Object"]').allInnerTexts();
+    assert(objects.includes(database), "the database is the object");
+    assert(!objects.includes(`${database} ${database}`), "an object is named once");
     const report = await page.context().newPage();
     report.on("console", (message) => complaints.push(message.text()));
     await report.goto(new URL(`/api/migrations/${name}/report.html`, page.url()).href);
@@ -407,6 +416,11 @@ describe("the dashboard's page", function () {
     await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
     const name = resource.inputs.migrationName as string;
     await recordTables(name, database);
+    await lab.target.query(
+      `UPDATE pgmigration.copy_task SET state = 'completed', rows_copied = 123456789
+        WHERE migration = $1 AND table_name = 'table_4711'`,
+      { values: [name] },
+    );
     const page = await open(dashboard.url, { viewport: { width: 390, height: 800 }, colorScheme: "dark" });
     await page.getByRole("link", { name }).click();
     await page.getByText("table_0001").waitFor();
@@ -429,6 +443,11 @@ describe("the dashboard's page", function () {
     await page.locator(".virtual .body").focus();
     const wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth");
     assert.equal(wide, 0, "a phone scrolls in one direction only");
+    const row = page.locator(".virtual .body .row");
+    assert.match(await row.innerText(), /table_4711\s+Completed\s+123,456,789/i);
+    const cut =
+      "[...document.querySelectorAll('.virtual .body .row > *')].filter((e) => e.scrollWidth > e.clientWidth).length";
+    assert.equal(await page.evaluate(cut), 0, "no value is cut off");
     await picture(page, "phone");
     await page.goto(new URL(`/api/migrations/${name}/report.html`, page.url()).href);
     assert.equal(await page.locator("#tables tbody tr").count(), 5000);
@@ -436,6 +455,9 @@ describe("the dashboard's page", function () {
     await page.goBack();
     await page.getByRole("link", { name: "pg-migration" }).click();
     await page.getByRole("link", { name }).waitFor();
+    const card = page.getByRole("row", { name: new RegExp(name) });
+    assert(await card.getByText("Succeeded").isVisible());
+    assert.equal((await card.innerText()).split("\n").filter((line) => line.trim() !== "").length, 3);
     assert.deepEqual(await barriers(page), []);
   });
 
@@ -522,22 +544,44 @@ describe("the dashboard's page", function () {
     await page.getByText("live").waitFor();
   });
 
-  for (const [language, rows] of [
-    ["en-US@posix", "5,000 of 5,000 tables"],
-    ["de-DE", "5.000 of 5.000 tables"],
+  for (const [language, rows, event, tick, hours] of [
+    ["en-US@posix", "5,000 of 5,000 tables", "03/04/2026, 07:08:09 PM", "2.0 kB/s", /^Mar \d, \d+ (AM|PM)$/],
+    ["de-DE", "5.000 of 5.000 tables", "04.03.2026, 19:08:09", "2,0 kB/s", /^\d. März, \d\d Uhr$/],
   ] as const)
-    it(`works in a browser with the language ${language}`, async () => {
+    it(`shows times, days and numbers as a browser with the language ${language} does`, async () => {
       const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
       const resource = declare();
       await resource.create(lab.inputs([database], { migrationOption: "Validate" }));
       const name = resource.inputs.migrationName as string;
       await recordTables(name, database);
-      const page = await open("about:blank");
+      await lab.target.query("DELETE FROM pgmigration.sample WHERE migration = $1", { values: [name] });
+      await lab.target.query(
+        `INSERT INTO pgmigration.sample (migration, at, kept_until, bytes_copied, bytes_total, lag_bytes, latency_seconds)
+         SELECT $1, timestamptz '2026-03-04 19:08:09+01' + i * interval '1 hour', 'infinity', i * 2048 * 3600, 1, 0, 0
+           FROM generate_series(0, 60) i`,
+        { values: [name] },
+      );
+      await lab.target.query(
+        "INSERT INTO pgmigration.event (migration, at, level, message) VALUES ($1, '2026-03-04 19:08:09+01', 'info', 'early')",
+        { values: [name] },
+      );
+      const page = await open("about:blank", { timezoneId: "Europe/Berlin" });
       await page.addInitScript(
-        `Object.defineProperty(Navigator.prototype, "language", { get: () => ${JSON.stringify(language)} })`,
+        `Object.defineProperty(Navigator.prototype, "language", { get: () => ${JSON.stringify(language)} });
+         globalThis.drawn = new Set();
+         const { fillText } = CanvasRenderingContext2D.prototype;
+         CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+           globalThis.drawn.add(text);
+           return fillText.call(this, text, ...place);
+         }`,
       );
       await page.goto(`${dashboard.url}#/migrations/${name}`);
       await page.getByText(rows).waitFor();
+      await page.getByText("times in Europe/Berlin").waitFor();
+      assert.match(await page.getByRole("listitem").filter({ hasText: "early" }).innerText(), new RegExp(`^${event}`));
+      const drawn = async (): Promise<readonly string[]> => page.evaluate("[...globalThis.drawn]");
+      await until("the chart is drawn", async () => (await drawn()).some((label) => hours.test(label)));
+      assert((await drawn()).includes(tick), String(await drawn()));
     });
 
   it("offers no actions in read-only mode, and weighs less than 200 kB", async () => {
