@@ -292,6 +292,10 @@ describe("pg-migration, az's commands", () => {
     assert.match(await wrong(["list", "--service", "none"]), /^2 .*no service none in .*\.pg_service\.conf/);
     assert.match(await wrong(["list"], { PGPASSWORD: undefined }), /^2 .*password: missing for .*set PGPASSWORD/);
     assert.match(await wrong(["list", "--sslrootcert", "/nonexistent"]), /^2 .*--sslrootcert: ENOENT/);
+    assert.match(
+      await wrong(["list", "--sslmode", "verify-full"]),
+      /^4 .*603001: .*does not support TLS.*\n {2}To do: set ssl = on on the server, because --sslmode or .* is VerifyFull\n$/,
+    );
     assert.match(await wrong(["update", "--name", "x", "--cutover", "--cancel"]), /^2 .*cannot be used with/);
     assert.match(await wrong(["update", "--name", "x", "--verify-now", "--cutover"]), /^2 .*cannot be used with/);
     assert.match(

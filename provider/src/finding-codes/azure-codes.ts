@@ -10,7 +10,7 @@ export const azureCodes = {
   "603001": {
     meaning: "the server does not support TLS as sslMode requires it, or its certificate is not accepted",
     severity: "Failed",
-    remedy: "set sslRootCert to the server's root certificate, or lower sslMode",
+    remedy: "set ssl = on on the server, and sslRootCert to its root certificate",
   },
   "603100": {
     meaning: "the server refuses the role, its password or its token",

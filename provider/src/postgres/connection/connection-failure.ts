@@ -23,7 +23,7 @@ export function connectionFailure(
 ): RefusedError | UnreachableError {
   if (error instanceof RefusedError || error instanceof UnreachableError) return error;
   const { what, remedy, code, passes } =
-    meaningOfState(error, endpoint, options) ?? meaningOfWords(error) ?? noAnswer(endpoint);
+    meaningOfState(error, endpoint, options) ?? meaningOfWords(error, endpoint) ?? noAnswer(endpoint);
   const where = `${endpoint.user}@${endpoint.host}:${endpoint.port}/${options.database}`;
   const message = `${where}: ${what} (${messageOf(error) || sqlStateOf(error)})`;
   const details = { remedy, code, cause: error };
@@ -157,7 +157,7 @@ const remedyOfTls: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Explains errors without a specific code by their text. */
-function meaningOfWords(error: unknown): Meaning | undefined {
+function meaningOfWords(error: unknown, { sslMode }: Endpoint): Meaning | undefined {
   const code = sqlStateOf(error);
   const message = messageOf(error);
   if (message.startsWith("SASL: ")) return invalidSasl(message);
@@ -166,13 +166,13 @@ function meaningOfWords(error: unknown): Meaning | undefined {
   if (/does not support SSL/.test(message))
     return {
       what: "the server does not support TLS",
-      remedy: "set ssl = on on the server, or set sslMode to Prefer",
+      remedy: `set ssl = on on the server, because sslMode is ${sslMode}`,
       code: "603001",
     };
   if (/certificate|self[- ]signed|Hostname\/IP|altnames|SSL|TLS|EPROTO/i.test(`${code} ${message}`))
     return {
       what: "the TLS handshake failed",
-      remedy: remedyOfTls.get(code) ?? "set sslRootCert to the server's root certificate, or lower sslMode",
+      remedy: remedyOfTls.get(code) ?? "set sslRootCert to the server's root certificate",
       code: "603001",
     };
   // Only errors sent by a server have a severity.
