@@ -40,6 +40,7 @@ const hostile = (log: string): string => `
   CREATE OPERATOR < (LEFTARG = oid, RIGHTARG = int, FUNCTION = less);
   CREATE FUNCTION same(regclass, regclass) RETURNS bool LANGUAGE sql IMMUTABLE AS $$ SELECT public.evil('operator') $$;
   CREATE OPERATOR = (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = same);
+  CREATE FUNCTION pg_relation_filenode(oid) RETURNS oid LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.evil('filenode'); RETURN pg_catalog.pg_relation_filenode($1::regclass); END $$;
 
   CREATE TABLE by_predicate (id int PRIMARY KEY, v text, f float8, f4 float4[]);
   CREATE INDEX ON by_predicate (v) WHERE evil('predicate');
@@ -153,7 +154,7 @@ describe("a table owner on the source who is hostile", () => {
     await resource.destroy();
   });
 
-  it("gets no code executed by an online migration, its verification, cutover and return", async () => {
+  it("gets no code executed by an online migration, a joining table, verification, cutover and return", async () => {
     const { database, harm } = await hostileDatabase();
     const resource = new Resource();
     try {
@@ -162,6 +163,15 @@ describe("a table owner on the source who is hostile", () => {
         "SET SESSION AUTHORIZATION mallory; INSERT INTO harmless VALUES (1000, 'later'); INSERT INTO by_predicate VALUES (1000)",
         { database },
       );
+      await lab.source.query(
+        "SET SESSION AUTHORIZATION mallory; CREATE TABLE joining AS SELECT * FROM by_predicate; ALTER TABLE joining ADD PRIMARY KEY (id); CREATE INDEX ON joining (v) WHERE evil('joining')",
+        { database },
+      );
+      await until("the new table has joined the stream", async () => {
+        const [found] = await lab.queryTarget(database, "SELECT to_regclass('joining') IS NOT NULL AS present");
+        if (!found!.present) return false;
+        return (await lab.queryTarget(database, "SELECT FROM joining")).length === 501;
+      });
       await resource.update({ verifyNow: "once" });
       assert.equal(await harm(), "");
       await resource.update({ triggerCutover: true, rollback: "keep" });

@@ -17,8 +17,8 @@ import { passBytes } from "../../postgres/connection/pass-bytes.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify, type RelationName } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
-import { isEverythingTrusted, isUnsafeToPlan } from "../../postgres/planner-functions.js";
-import { useSearchPath } from "../../postgres/search-path.js";
+import { isUnsafeToPlan } from "../../postgres/planner-functions.js";
+import { useSearchPath, useTrustedSearchPath } from "../../postgres/search-path.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import type { CompletedCopyTask, CopyTask } from "../../store/copy-tasks.js";
@@ -60,8 +60,7 @@ export class TableCopier {
     await passBytes(target);
     const path = this.options.context.sourceSearchPath ?? "";
     await useSearchPath(target, path);
-    // In it, another role's operator could replace PostgreSQL's own in the condition of an extension's table.
-    if (await isEverythingTrusted(source)) await useSearchPath(source, path);
+    await useTrustedSearchPath(source, path);
     if (spec.dataOnly) await target.query("SET session_replication_role = replica");
   }
 

@@ -16,7 +16,7 @@ import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js"
 import { qualify } from "../../postgres/identifiers.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import { useSearchPath } from "../../postgres/search-path.js";
+import { useSearchPath, useTrustedSearchPath } from "../../postgres/search-path.js";
 import { type SizedTable, type Table, listSizedTables, listTables } from "../../postgres/tables.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { queueReporter } from "../monitoring/queued-snapshot.js";
@@ -251,7 +251,7 @@ async function copyTables(
   // Each in a session of its own: an error ends the transaction that sees the snapshot.
   const copyOne = (table: SizedTable): Promise<void> =>
     withSnapshotSession(joining, async (session) => {
-      await useSearchPath(session, sourceSearchPath);
+      await useTrustedSearchPath(session, sourceSearchPath);
       const copy = copies.get(nameOfTable(table));
       if (!copy) throw alteredBeforeCopy(nameOfTable(table));
       const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
