@@ -139,10 +139,13 @@ for (const major of [10, 18] as const)
       );
     };
     const model = async (): Promise<string> => {
-      const objects = await readSchema(session, [...tableKinds, ...otherKinds, defaults], "digest");
+      const kinds = [...tableKinds, ...otherKinds, defaults];
+      const compared = await readSchema(session, kinds, "attributes");
+      const defined = await readSchema(session, kinds, "digest");
       const settings = (await readObjectSettings(session)).map(({ key, digest }) => [key, digest].join(" "));
       return JSON.stringify([
-        objects.map(({ kind, identity, attributes, definition }) => [kind, identity, attributes, definition]),
+        compared.map(({ kind, identity, attributes }) => [kind, identity, attributes]),
+        defined.map(({ kind, identity, definition }) => [kind, identity, definition]),
         settings.sort(),
       ]);
     };

@@ -47,7 +47,7 @@ export async function compareSchema(
 
 /** Names of parts that the server created for a partition may differ. */
 const listObjects = async (client: Client): Promise<SchemaObject[]> =>
-  (await readSchema(client, [...tableKinds, ...otherKinds])).filter(({ ofParent }) => !ofParent);
+  (await readSchema(client, [...tableKinds, ...otherKinds], "attributes")).filter(({ ofParent }) => !ofParent);
 
 const keyOf = ({ kind, identity }: SchemaObject): string => `${kind} ${identity}`;
 

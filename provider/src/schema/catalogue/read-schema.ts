@@ -13,22 +13,28 @@ export interface SchemaObject<Details extends object = object> {
   /** Names as in the catalogue. The schema is empty for an object without one. */
   readonly schema: string;
   readonly name: string;
-  /** The table, view or domain that it is a part of. */
+  /** The table, view or domain that it is a part of. Null among attributes. */
   readonly of: { readonly schema: string; readonly name: string } | null;
   /** Unique among the objects of the kind, and quoted where necessary: `public.orders.id`, `sales.total(integer)`. */
   readonly identity: string;
   readonly ofParent: boolean;
+  /** Empty unless requested. */
   readonly attributes: Readonly<Record<string, string | boolean | null>>;
+  /** Empty among attributes. */
   readonly details: Details;
-  /** Null unless it was requested. */
+  /** Null unless requested. */
   readonly definition: string | null;
 }
 
-/** Without definitions, no lock of a table makes the reader wait. */
-export type Definition = "none" | "digest" | "text";
+/**
+ * What is read of each object: attributes, which all versions of PostgreSQL print alike; or details; or details with the
+ * definition, or its digest. Only the printing of definitions may wait for locks of tables.
+ */
+export type Reading = "attributes" | "details" | "digest" | "text";
 
 /**
- * Reads all objects of some kinds in one query, sorted by kind and identity. The session's search_path has to be empty.
+ * Reads all objects of some kinds in one query, sorted by kind and identity as bytes. The session's search_path has to be
+ * empty.
  *
  * @example
  * for (const { identity, definition } of await readSchema(session, [views], "text")) console.log(identity, definition);
@@ -36,10 +42,10 @@ export type Definition = "none" | "digest" | "text";
 export async function readSchema<Details extends object>(
   client: Client,
   kinds: readonly Kind<Details>[],
-  definition: Definition = "none",
+  reading: Reading,
 ): Promise<SchemaObject<Details>[]> {
   const version = await serverVersion(client);
-  const queries = kinds.flatMap((kind) => kind(version) ?? []).map((query) => objectsQuery(query, definition));
+  const queries = kinds.flatMap((kind) => kind(version) ?? []).map((query) => objectsQuery(query, reading));
   const { rows } = await client.query<SchemaObject<Details>>(
     `${usersObjects}\n${queries.join("\nUNION ALL\n")}\nORDER BY kind, identity`,
   );
@@ -56,19 +62,21 @@ WITH users_schema AS (
    WHERE c.relpersistence <> 't' AND ${notExtensionMember("pg_class", "c.oid")}
 )`;
 
-function objectsQuery(query: KindQuery, definition: Definition): string {
-  const { catalogue, oid = "o.oid", of, own = "true", where = "true", ofParent = "false" } = query;
-  const text = query.definition ?? "''";
-  const printed = { none: "NULL::text", digest: `md5(coalesce(${text}, ''))`, text };
-  const parent = of === undefined ? "NULL::json" : `json_build_object('schema', ${of}.schema, 'name', ${of}.name)`;
-  return `SELECT ${query.kind}::text AS kind, '${catalogue}'::regclass::oid || '/' || ${oid} AS id, ${oid}::text AS oid,
-       ${query.schema}::text AS schema, ${query.name}::text AS name, ${parent} AS of, ${query.identity} AS identity, ${ofParent} AS "ofParent",
-       ${asJson(query.attributes)} AS attributes, ${asJson(query.details)} AS details, ${printed[definition]} AS definition
+function objectsQuery(query: KindQuery, reading: Reading): string {
+  const { catalogue, oid = "o.oid", of, own = "true", where = "true", ofParent = "false", definition = "''" } = query;
+  const isCompared = reading === "attributes";
+  const printed = { attributes: "NULL", details: "NULL", digest: `md5(coalesce(${definition}, ''))`, text: definition };
+  const parent =
+    isCompared || of === undefined ? "NULL" : `json_build_object('schema', ${of}.schema, 'name', ${of}.name)`;
+  return `SELECT ${query.kind}::text COLLATE "C" AS kind, '${catalogue}'::regclass::oid || '/' || ${oid} AS id, ${oid}::text AS oid,
+       ${query.schema}::text AS schema, ${query.name}::text AS name, ${parent}::json AS of, (${query.identity}) COLLATE "C" AS identity,
+       ${ofParent} AS "ofParent", ${asJson(isCompared ? query.attributes : {})} AS attributes,
+       ${asJson(isCompared ? {} : query.details)} AS details, (${printed[reading]})::text AS definition
   FROM ${query.from}
  WHERE ${own} AND ${where}`;
 }
 
-const asJson = (values: Readonly<Record<string, string>> = {}): string =>
-  `json_build_object(${Object.entries(values)
-    .map(([name, sql]) => `'${name}', ${sql}`)
-    .join(", ")})`;
+function asJson(values: Readonly<Record<string, string>> = {}): string {
+  const pairs = Object.entries(values).map(([name, sql]) => `'${name}', ${sql}`);
+  return pairs.length === 0 ? "'{}'::json" : `json_build_object(${pairs.join(", ")})`;
+}

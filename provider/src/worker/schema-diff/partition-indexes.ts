@@ -64,7 +64,7 @@ const nameOf = ({ schema, name }: RelationName): string => qualify(schema, name)
 
 const placeOf = (schema: string, { of }: Index, parent: string): string => JSON.stringify([schema, of!.name, parent]);
 
-const listIndexes = (client: Client): Promise<Index[]> => readSchema(client, [indexes]);
+const listIndexes = (client: Client): Promise<Index[]> => readSchema(client, [indexes], "details");
 
 function parentsFirst(all: readonly Index[]): Index[] {
   const parents = new Map(all.map((index) => [nameOf(index), index.details.parent]));

@@ -9,7 +9,7 @@ export type SchemaNames = Readonly<Record<string, string>>;
 export type RenamedSchemas = ReadonlyMap<string, string>;
 
 export const readSchemaNames = async (client: Client): Promise<SchemaNames> =>
-  Object.fromEntries((await readSchema(client, [schemas])).map(({ oid, name }) => [oid, name]));
+  Object.fromEntries((await readSchema(client, [schemas], "details")).map(({ oid, name }) => [oid, name]));
 
 /** @param before the source's schema names when they were last applied to the target; empty if not recorded */
 export async function readRenamedSchemas(

@@ -274,4 +274,4 @@ async function listRules(client: Client): Promise<FoundRule[]> {
 }
 
 const listDomains = async (client: Client): Promise<TypeName[]> =>
-  (await readSchema(client, [types])).filter(({ kind }) => kind === "domain");
+  (await readSchema(client, [types], "details")).filter(({ kind }) => kind === "domain");

@@ -10,9 +10,12 @@ export async function readSequenceDrift(
   schemaOnTarget: (schema: string) => string,
 ): Promise<string[]> {
   const onTarget = new Map(
-    (await readSchema(target, [sequences])).map((one) => [qualify(one.schema, one.name), one.attributes.options]),
+    (await readSchema(target, [sequences], "attributes")).map((one) => [
+      qualify(one.schema, one.name),
+      one.attributes.options,
+    ]),
   );
-  return (await readSchema(source, [sequences])).flatMap(({ schema, name, attributes: { options } }) => {
+  return (await readSchema(source, [sequences], "attributes")).flatMap(({ schema, name, attributes: { options } }) => {
     const sequence = qualify(schemaOnTarget(schema), name);
     const present = onTarget.get(sequence);
     // Before 10, options are not read.

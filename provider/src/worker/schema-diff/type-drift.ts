@@ -241,7 +241,7 @@ function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | 
 export const typeOf = (type: string): string => type.replace(/^("(?:[^"]|"")*"|\w+)\./, "");
 
 async function listTypes(client: Client): Promise<UsersType[]> {
-  const objects = await readSchema(client, [types]);
+  const objects = await readSchema(client, [types], "details");
   return objects.map(({ kind, oid, schema, name, details }) => ({
     ...{ oid, schema, name, isDomain: kind === "domain" },
     ...details,
