@@ -7,6 +7,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { startDashboard, type Dashboard, type DashboardOptions } from "../../provider/dist/dashboard/server.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { Resource } from "../support/resource";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
@@ -129,6 +130,12 @@ describe("the dashboard's page", function () {
       await page.getByLabel(label, { exact: true }).fill(value);
     await page.getByRole("button", { name: "List databases" }).click();
     await page.getByRole("checkbox", { name: `Migrate ${database}` }).check();
+  }
+
+  async function clickAndAgree(page: Page, label: string, agree: string): Promise<void> {
+    await page.getByRole("button", { name: label, exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: agree, exact: true }).click();
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
   }
 
   async function picture(page: Page, name: string): Promise<void> {
@@ -267,6 +274,7 @@ describe("the dashboard's page", function () {
     await describeSource(page, database);
     const name = `page-${Date.now()}`;
     await page.getByLabel("Name", { exact: true }).fill(name);
+    await page.getByLabel("Only these tables").fill(" \n");
     await page.getByRole("button", { name: "Show the summary" }).click();
     const { XDG_STATE_HOME: former } = process.env;
     process.env.XDG_STATE_HOME = "/dev/null";
@@ -279,6 +287,13 @@ describe("the dashboard's page", function () {
     }
     assert.equal(await page.getByRole("button", { name: "Start the migration" }).count(), 0);
     assert.deepEqual(await barriers(page), []);
+    const [recorded] = await lab.target.query(
+      "SELECT spec -> 'include' AS include FROM pgmigration.migration WHERE name = $1",
+      {
+        values: [name],
+      },
+    );
+    assert.deepEqual(recorded, { include: {} }, "a blank filter is omitted");
     await page.getByRole("alert").getByRole("link", { name }).click();
     await page.getByText("No worker is running, so nothing moves.").waitFor();
     await declare().create(
@@ -316,11 +331,7 @@ describe("the dashboard's page", function () {
     await resource.create(lab.inputs(names, { migrationMode: "Online", startDataMigration: false, rollback: "keep" }));
     const page = await open(dashboard.url);
     await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
-    const click = async (label: string, agree: string): Promise<void> => {
-      await page.getByRole("button", { name: label, exact: true }).click();
-      await page.getByRole("dialog").getByRole("button", { name: agree, exact: true }).click();
-      await page.getByRole("dialog").waitFor({ state: "hidden" });
-    };
+    const click = (label: string, agree: string): Promise<void> => clickAndAgree(page, label, agree);
     const subState = async (): Promise<string> => (await resource.refresh()).currentSubStateDetails.currentSubState;
     await click("Start copying", "Start now");
     await click("Verify now", "Compare all rows");
@@ -343,6 +354,47 @@ describe("the dashboard's page", function () {
     await click("Drop the rollback", "Drop it now");
     await page.locator(".title").getByText("Succeeded").waitFor();
     assert.equal(await subState(), "Completed");
+  });
+
+  it("overwrites a database and opens the migration window by clicking", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+    const resource = declare();
+    const start = new Date(Date.now() + 3600_000).toISOString();
+    await resource.create(lab.inputs([database], { waitForConfirmation: true, migrationWindowStartTimeInUtc: start }));
+    const page = await open(dashboard.url);
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    await clickAndAgree(page, "Overwrite databases", "Drop and replace them");
+    await clickAndAgree(page, "Open the window now", "Start now");
+    await page.locator(".title").getByText("Succeeded").waitFor();
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+  });
+
+  it("sets up replication, keeps a rollback and returns to the source by clicking", async () => {
+    const source = await EmbeddedServer.start({ major: 14, parameters: { wal_level: "replica" } });
+    undo.push(() => source.stop());
+    const database = "returned";
+    await source.query(`CREATE DATABASE ${database}`);
+    await source.query("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)", { database });
+    const resource = declare();
+    await resource.create(
+      lab.onlineInputs([database], { waitForConfirmation: true, source: { ...source.login, sslMode: "Disable" } }),
+    );
+    const page = await open(dashboard.url);
+    await page.getByRole("link", { name: resource.inputs.migrationName as string }).click();
+    await clickAndAgree(page, "Set up replication", "Change the source's settings");
+    await until("the worker has changed wal_level", async () =>
+      /set to logical/.test(await resource.messageOf(database)),
+    );
+    await source.restart();
+    await clickAndAgree(page, "Keep a rollback", "Keep a rollback");
+    await clickAndAgree(page, "Cut over", "Cut over now");
+    await page.getByRole("button", { name: "Return to the source" }).waitFor();
+    await lab.queryTarget(database, "INSERT INTO t VALUES (2)");
+    await clickAndAgree(page, "Return to the source", "Return now");
+    await page.locator(".title").getByText("Canceled").waitFor();
+    assert.equal((await source.query("SELECT FROM t", { database })).length, 2);
+    await assertSameContent({ server: source, database }, { server: lab.target, database });
   });
 
   it("shows the progress of a copy: bars, tables and throughput", async () => {

@@ -33,9 +33,9 @@ export const linesOf = (text: string): string[] =>
 export const group = (title: string, ...children: readonly Node[]): HTMLElement =>
   element("fieldset", {}, element("legend", {}, title), ...children);
 
-/** The values that the user entered, by name, without empty ones. */
+/** The values that the user entered, by name, without blank ones. */
 export function valuesOf(form: HTMLFormElement): Map<string, string> {
   // A form without files has only texts.
   const entries = [...new FormData(form)] as [string, string][];
-  return new Map(entries.filter(([, value]) => value !== ""));
+  return new Map(entries.filter(([, value]) => value.trim() !== ""));
 }
