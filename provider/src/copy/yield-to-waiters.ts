@@ -57,7 +57,10 @@ export const takenFromCopy = (what: string, cause?: unknown): ConcurrentChangeEr
   });
 
 /** The error for tables whose functions would read tables that are not copied yet. @param later qualified and quoted */
-export const readsLaterTables = (tables: readonly RelationName[], later: Iterable<string>): ConcurrentChangeError =>
+export const tableReadsLaterTables = (
+  tables: readonly RelationName[],
+  later: Iterable<string>,
+): ConcurrentChangeError =>
   takenFromCopy(
     `functions of ${enumerate(tables.map(({ schema, name }) => qualify(schema, name)))} may read ${enumerate([...later])}, which was not copied yet`,
   );

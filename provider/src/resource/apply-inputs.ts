@@ -62,8 +62,8 @@ export async function withRecordedRollback(
   program: Inputs,
   { name, spec, state }: MigrationRecord,
 ): Promise<Inputs> {
-  const isRecordedBy = spec.rollback !== program.rollback && before?.rollback === program.rollback;
-  if (!isRecordedBy || state === "Canceled") return program;
+  const wasRollbackChangedElsewhere = spec.rollback !== program.rollback && before?.rollback === program.rollback;
+  if (!wasRollbackChangedElsewhere || state === "Canceled") return program;
   const inputs = { ...program, rollback: spec.rollback };
   const isCutOver = (await readDatabases(store, name)).some(({ hasRollbackReplication }) => hasRollbackReplication);
   if (program.triggerCutover || !isCutOver) return inputs;

@@ -342,7 +342,7 @@ export class CopyTasks {
   }
 
   /** Ends the effect of {@link pauseClaims}, and queues failed tasks again. */
-  async release(): Promise<void> {
+  async resumeClaims(): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.copy_task u
           SET ready = u.ready OR u.kind = 'table', error = NULL,

@@ -99,7 +99,7 @@ export interface DatabaseChange {
   readonly deferredPlan?: unknown;
   /**
    * Null if there is no copy to share. It is removed when the phase changes, when the database is canceled, and when it fails,
-   * unless it has the generation {@link afterFailure}.
+   * unless it has the generation {@link generationAfterFailure}.
    */
   readonly sharedCopy?: SharedCopy | null;
   /** What a successor needs to continue a shared copy. */

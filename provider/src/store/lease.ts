@@ -140,7 +140,7 @@ export class Lease implements WriteFence {
     if (!store) throw notRecorded(migration);
     try {
       await lock(store, migration, async ({ backendPid, silentSeconds }) => {
-        if (silentSeconds < silentForSeconds) throw await heldBy(store, migration, backendPid);
+        if (silentSeconds < silentForSeconds) throw await leaseHeldError(store, migration, backendPid);
         await endSilentWorker(store, migration, backendPid);
       });
       const [row] = await store.query<{ generation: string; startedAt: string }>(
@@ -257,7 +257,7 @@ export async function holdLease(store: Store, migration: string): Promise<void> 
 }
 
 /** Any role with a connection can hold the lock, so that the session is named. */
-export const heldBy = async ({ client }: Store, migration: string, pid: number): Promise<TakenOverError> =>
+export const leaseHeldError = async ({ client }: Store, migration: string, pid: number): Promise<TakenOverError> =>
   new TakenOverError(
     `another session holds the lease of migration ${migration}: ${await describeSessions(client, [pid])}`,
     { remedy: `if it is no worker of this migration, ${endSessions([pid])}` },

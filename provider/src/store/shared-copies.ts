@@ -3,16 +3,16 @@ import type { WriteFence } from "./lease.js";
 import type { Store } from "./store.js";
 
 /** The generation of a copy that failed. No worker leads it, and the next attempt may use its rows. */
-export const afterFailure = 0;
+export const generationAfterFailure = 0;
 
 /** SQL condition on a row of `pgmigration.database`: the next attempt may use the rows of its copy. */
-export const isLeftByFailure = `coalesce(shared_copy ->> 'generation' = '${afterFailure}', false)`;
+export const isLeftByFailure = `coalesce(shared_copy ->> 'generation' = '${generationAfterFailure}', false)`;
 
 /** An initial copy in progress, as helpers see it. */
 export interface SharedCopy {
   /** Unique for each attempt of a database. */
   readonly id: string;
-  /** Generation of the lease's holder, which leads the copy; {@link afterFailure} between two attempts. */
+  /** Generation of the lease's holder, which leads the copy; {@link generationAfterFailure} between two attempts. */
   readonly generation: number;
   /** Version of the leader: another version may read, split or write rows differently. */
   readonly engineVersion: string;

@@ -5,7 +5,7 @@ import { certificates } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
-import { heldBy, leaseHolder } from "../store/lease.js";
+import { leaseHeldError, leaseHolder } from "../store/lease.js";
 import { readStatus } from "../store/read-status.js";
 import { readAsked, type Asked } from "../store/requests.js";
 import { Store } from "../store/store.js";
@@ -159,7 +159,7 @@ class Watch {
   async #noWorkerStarts(): Promise<EngineError> {
     const { migrationName } = this.inputs;
     const holder = this.#store && (await leaseHolder(this.#store, migrationName));
-    if (holder) return heldBy(this.#store!, migrationName, holder.backendPid);
+    if (holder) return leaseHeldError(this.#store!, migrationName, holder.backendPid);
     const log = logFileOf(this.inputs);
     return new EngineError(
       `the worker of ${migrationName} ended ${maxLaunches} times without an end state:\n${await logTail(log)}`,

@@ -174,7 +174,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       const firstDifferences =
         comparison.mode === "counts"
           ? []
-          : await lettingGo(comparison, pair, async () => {
+          : await withBriefLocks(comparison, pair, async () => {
               const differences = async (): Promise<Difference[]> => {
                 if (how.reading.by === "query")
                   await Promise.all(sides.map((side) => sessions.lockToQuery(side, pair[side], tableToCopy.table)));
@@ -392,7 +392,7 @@ async function sumAll(
           await all.lockToQuery(side, session, table);
           return checksum(session, table, reading.rowHash, conditions);
         };
-        const sum = await lettingGo(comparison, { [side]: session }, () =>
+        const sum = await withBriefLocks(comparison, { [side]: session }, () =>
           side === "source" ? reads.read(session, table.oid, readOnce) : readOnce(),
         );
         if (!sum) continue;
@@ -414,7 +414,7 @@ async function sumAll(
 }
 
 /** Reads in a transaction, or a subtransaction of a snapshot, and rolls it back, which releases the locks of the reads. */
-async function lettingGo<Result>(
+async function withBriefLocks<Result>(
   { underSnapshots = [] }: TablesComparison,
   sessions: Partial<Record<Side, Client>>,
   read: () => Promise<Result>,

@@ -4,7 +4,7 @@ import { ContentDiffersError, RefusedError } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import { afterFailure, type SharedCopy } from "../../store/shared-copies.js";
+import { generationAfterFailure, type SharedCopy } from "../../store/shared-copies.js";
 
 /**
  * The record of a failed copy whose rows the next attempt may use; undefined if it has to copy them again.
@@ -20,7 +20,7 @@ export function rowsToKeep(
   if (phase !== "copying" || !createdByUs || !sharedCopy || spec.schemaOnly || spec.dataOnly) return undefined;
   const isKept = spec.migrationMode === "Online" ? isOfServer(error) : !(error instanceof ContentDiffersError);
   // Helpers of the failed attempt know another id.
-  return isKept ? { ...sharedCopy, id: randomUUID(), generation: afterFailure } : undefined;
+  return isKept ? { ...sharedCopy, id: randomUUID(), generation: generationAfterFailure } : undefined;
 }
 
 /** Whether a connection was lost, or a server lacked resources (class 53), a file (58) or write access (25006: its disk is full). */

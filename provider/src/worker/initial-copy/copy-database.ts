@@ -113,7 +113,7 @@ async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutov
     const restore = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
     skipTables(restore, skipped);
     const selection = await readSelection(source, work.spec);
-    await tasks.release();
+    await tasks.resumeClaims();
     await sharing.resume({ ...shared, snapshotId: snapshot?.id ?? shared.snapshotId }, earlier.state);
     const tables = snapshot
       ? await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "catalogue" })

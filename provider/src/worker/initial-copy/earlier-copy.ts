@@ -8,7 +8,7 @@ import { withSession } from "../../postgres/connection/with-session.js";
 import { formatLsn, parseLsn } from "../../postgres/lsn.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { DatabaseRecord } from "../../store/records.js";
-import { afterFailure, sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
+import { generationAfterFailure, sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
 import type { Skipped } from "../../store/copy-tasks.js";
 import { selectedTablesIn } from "../context/selected-tables.js";
 import type { CopyPoint } from "./take-snapshot.js";
@@ -62,7 +62,7 @@ export function copyStateOf(
  */
 export async function findEarlierCopy(work: Work, record: DatabaseRecord): Promise<EarlierCopy | undefined> {
   const { sharedCopy: shared, phase, createdByUs, name } = record;
-  if (!shared || shared.generation === afterFailure || phase !== "copying") return undefined;
+  if (!shared || shared.generation === generationAfterFailure || phase !== "copying") return undefined;
   if (!createdByUs && !work.spec.dataOnly) return undefined;
   const state = await readState(work, name);
   if (!state) return undefined;

@@ -11,7 +11,7 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
-import { afterFailure, type SharedCopy } from "../../store/shared-copies.js";
+import { generationAfterFailure, type SharedCopy } from "../../store/shared-copies.js";
 import { compareDatabase, compareLargeObjectsOf } from "../comparison/compare-database.js";
 import { enumerate } from "../../units/enumerate.js";
 import type { Work } from "../context/work.js";
@@ -33,7 +33,7 @@ const maxNamed = 20;
 export async function findKeptRows(job: CopyJob): Promise<EarlierCopy | undefined> {
   const { work, record, database, tasks } = job;
   const { sharedCopy: shared } = record;
-  if (shared?.generation !== afterFailure) return undefined;
+  if (shared?.generation !== generationAfterFailure) return undefined;
   const found = await keptRows(job, shared);
   const count = await tasks.copiedTables();
   const tables = `the rows of ${count} ${count === 1 ? "table" : "tables"}, which an earlier attempt copied,`;

@@ -5,7 +5,7 @@ import type { Relayed } from "../../copy/relay.js";
 import { withSnapshotSession } from "../../copy/snapshot.js";
 import { tableLockTimeout } from "../../copy/table-lock-timeout.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { readsLaterTables } from "../../copy/yield-to-waiters.js";
+import { tableReadsLaterTables } from "../../copy/yield-to-waiters.js";
 import {
   ConcurrentChangeError,
   EngineError,
@@ -88,7 +88,7 @@ export class TableCopier {
   /** @throws ConcurrentChangeError if a table joins the stream later, because the functions of these tables may read it */
   async #requireRowsOfOthers(names: readonly RelationName[]): Promise<void> {
     const later = await this.options.tasks.postponed();
-    if (later.length > 0) throw readsLaterTables(names, later);
+    if (later.length > 0) throw tableReadsLaterTables(names, later);
   }
 
   async #copyLater(task: CopyTask, { target }: TableSessions, why: ConcurrentChangeError): Promise<void> {

@@ -10,7 +10,7 @@ import { copyFormat } from "../../copy/format.js";
 import { copyTable } from "../../copy/copy-table.js";
 import { tablesWithCrossTableFunctions } from "../../copy/cross-table-dependencies.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
-import { readsLaterTables, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { tableReadsLaterTables, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
 import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -263,7 +263,7 @@ async function copyTables(
     const name = nameOfTable(table);
     if (postponed.has(name)) return;
     try {
-      if (last.has(table.oid) && postponed.size > 0) throw readsLaterTables([table], postponed.keys());
+      if (last.has(table.oid) && postponed.size > 0) throw tableReadsLaterTables([table], postponed.keys());
       await copyOne(table);
     } catch (error) {
       if (signal.aborted) throw error;
