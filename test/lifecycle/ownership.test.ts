@@ -63,9 +63,15 @@ describe("a migration's record and its owner", () => {
     );
     await other.create({ ...inputs, onExistingRecord: "adopt" });
     const seen = await owner.refresh();
-    assert.match(seen.error ?? "", /belongs to the resource crm of stack rehearsal/);
+    assert.match(
+      seen.error ?? "",
+      /belongs to the resource crm of stack rehearsal.*Keep the resource crm of stack rehearsal.*its removal would end the migration/s,
+    );
     assert.equal((await owner.diff()).changes, true);
-    assert.match(await Resource.failure(owner.update({})), /belongs to the resource crm of stack rehearsal/);
+    assert.match(
+      await Resource.failure(owner.update({})),
+      /belongs to the resource crm of stack rehearsal.*Keep the resource crm/s,
+    );
     await owner.destroy();
     assert.equal((await slots()).length, 1);
     await other.destroy();

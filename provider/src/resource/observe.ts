@@ -6,7 +6,7 @@ import { readMigration } from "../store/records.js";
 import type { RecordOwner } from "../store/record-owner.js";
 import { withExistingStore } from "../store/store.js";
 import { lostSourceObjects, type LostSourceObjects } from "./lost-source-objects.js";
-import { describeOwner, owns } from "./ownership/ownership.js";
+import { describeOwner, formerOwnerRemedy, owns } from "./ownership/ownership.js";
 import { statusWithin, type Properties } from "./state.js";
 
 /** The state of a migration in the target's records and on the source. */
@@ -52,7 +52,7 @@ export function observedStatus(seen: Observation, outputs: Properties): Migratio
     return withError(
       status,
       `the migration belongs to ${describeOwner(owner)} since ${owner?.since}; this resource no longer manages it. ` +
-        "To do: remove this resource from the program, which leaves the migration as it is",
+        `To do: ${formerOwnerRemedy(owner)}`,
     );
   return lost.reduce(withLostDatabase, status);
 }

@@ -25,7 +25,7 @@ import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseFromServers } from "./delete.js";
 import { lostSourceObjects } from "./lost-source-objects.js";
 import { differingIdentity } from "./ownership/identity.js";
-import { describeOwner, ownerFor, owns } from "./ownership/ownership.js";
+import { describeOwner, formerOwnerRemedy, ownerFor, owns } from "./ownership/ownership.js";
 import { refuseDatabasesInUse } from "./refuse-databases-in-use.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
 import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type Properties } from "./state.js";
@@ -117,7 +117,7 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
   if (!owns(olds, record.owner))
     throw new RefusedError(
       `the migration ${record.name} belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
-      { remedy: "remove this resource from the program, which leaves the migration as it is" },
+      { remedy: formerOwnerRemedy(record.owner) },
     );
   await claim(store, record, owner);
   // After success, a program may drop its lists without reviving databases that were canceled before.

@@ -47,5 +47,9 @@ export function describeOwner(owner: RecordOwner | undefined): string {
   return `the resource ${name.join("::")} of stack ${prefix.replace("urn:pulumi:", "")} (project ${project})`;
 }
 
+/** The step for a resource whose migration has another owner, which may have been added by mistake. */
+export const formerOwnerRemedy = (owner: RecordOwner | undefined): string =>
+  `remove this resource from the program, which leaves the migration as it is. Keep ${describeOwner(owner)}: its removal would end the migration`;
+
 /** `urn:pulumi:prod::shop` */
 const stackOf = (urn: string): string => urn.split("::", 2).join("::");
