@@ -1,6 +1,7 @@
 import * as azure from "@pulumi/azure-native";
 import * as network from "@pulumi/azure-native/network";
 import * as privatedns from "@pulumi/azure-native/privatedns";
+import type * as pulumi from "@pulumi/pulumi";
 import type { LabContext } from "../lab-context";
 import { subnetsOf, type LabNetwork } from "./network";
 import type { PrivateDns } from "./private-dns";
@@ -8,6 +9,8 @@ import type { PrivateDns } from "./private-dns";
 /** Declares both sides of each peering, and lets the peer resolve names in the private zone. */
 export function declarePeerings(context: LabContext, lab: LabNetwork, dns: PrivateDns | undefined): void {
   const { config, naming, group } = context;
+  // Azure changes one part of a virtual network at a time. Both sides of a peering change both networks.
+  let previous: pulumi.Resource[] = subnetsOf(lab);
   for (const id of config.peering) {
     const remote = parseId(id);
     const peer = naming.of("peer", remote.name);
@@ -22,13 +25,12 @@ export function declarePeerings(context: LabContext, lab: LabNetwork, dns: Priva
         // The peer may use the lab's VPN gateway, if it has none of its own.
         allowGatewayTransit: config.vpn.enabled,
       },
-      // Azure changes one part of a virtual network at a time.
-      { dependsOn: subnetsOf(lab) },
+      { dependsOn: previous },
     );
     const provider = new azure.Provider(naming.of("peer", `${remote.name}-subscription`), {
       subscriptionId: remote.subscription,
     });
-    new network.VirtualNetworkPeering(
+    const back = new network.VirtualNetworkPeering(
       `${peer}-back`,
       {
         ...common,
@@ -38,6 +40,7 @@ export function declarePeerings(context: LabContext, lab: LabNetwork, dns: Priva
       },
       { provider, dependsOn: [here] },
     );
+    previous = [back];
     if (dns) declareLink(context, dns, id, remote.name);
   }
 }

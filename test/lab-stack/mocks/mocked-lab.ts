@@ -15,9 +15,7 @@ export interface Declared {
 /** The resources that a lab declares, recorded by Pulumi's mocks. */
 export class MockedLab {
   readonly declared: Declared[] = [];
-  /** The highest number of server parameters that were set at the same time. */
-  parallelParameters = 0;
-  #parameters = 0;
+  readonly #created = new Map<string, { now: number; most: number }>();
 
   private constructor(
     readonly config: LabConfig,
@@ -53,6 +51,11 @@ export class MockedLab {
     return this.declared.filter((one) => one.type === `azure-native:${type}`).map(({ inputs }) => inputs);
   }
 
+  /** The highest number of resources of a type that were created at the same time. */
+  mostAtOnce(type: string): number {
+    return this.#created.get(`azure-native:${type}`)?.most ?? 0;
+  }
+
   has(type: string): boolean {
     return this.all(type).length > 0;
   }
@@ -60,15 +63,17 @@ export class MockedLab {
   async #register({ type, name, inputs }: Declared): Promise<{ id: string; state: Properties }> {
     const declared = { type, name, inputs };
     this.declared.push(declared);
-    if (type.endsWith(":Configuration")) await this.#whileSettingParameter();
+    await this.#whileCreating(type);
     return { id: `/ids/${name}`, state: { ...inputs, ...answerTo(declared) } };
   }
 
-  async #whileSettingParameter(): Promise<void> {
-    this.#parameters++;
-    this.parallelParameters = Math.max(this.parallelParameters, this.#parameters);
+  async #whileCreating(type: string): Promise<void> {
+    const count = this.#created.get(type) ?? { now: 0, most: 0 };
+    this.#created.set(type, count);
+    count.now++;
+    count.most = Math.max(count.most, count.now);
     await sleep(5);
-    this.#parameters--;
+    count.now--;
   }
 }
 

@@ -8,6 +8,7 @@ import { MockedManager } from "../mocks/mocked-manager";
 
 const hub =
   "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/hub";
+const spoke = hub.replace(/hub$/, "spoke");
 
 describe("lab-stack: options", () => {
   let manager: MockedManager;
@@ -21,7 +22,7 @@ describe("lab-stack: options", () => {
         resourceManager: manager.url,
         vpn: { rootCertificate: root.certificate, siteToSite: { address: "198.51.100.7" } },
         addressPlan: { onPremises: ["192.168.1.0/24"] },
-        peering: [hub],
+        peering: [hub, spoke],
         securityGroup: true,
         monitoring: { emails: ["dba@example.com"] },
         sourceServer: { sshPublicKey: "ssh-ed25519 AAAA lab" },
@@ -58,6 +59,11 @@ describe("lab-stack: options", () => {
     const provider = named("peer-pglab-dev-hub-subscription");
     assert.equal(provider.subscriptionId, "00000000-0000-0000-0000-000000000002");
     assert.deepEqual(named("pdnslink-pglab-dev-hub").virtualNetwork, { id: hub });
+  });
+
+  it("creates one peering at a time, because Azure refuses concurrent changes of a virtual network", () => {
+    assert.equal(lab.all("network:VirtualNetworkPeering").length, 4);
+    assert.equal(lab.mostAtOnce("network:VirtualNetworkPeering"), 1);
   });
 
   it("admits PostgreSQL and PgBouncer to the server's subnet, and what the service needs", () => {

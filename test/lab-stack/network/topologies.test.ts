@@ -79,7 +79,7 @@ describe("lab-stack: resources of each topology", () => {
         max_worker_processes: "24",
         "azure.enable_temp_tablespaces_on_local_ssd": "off",
       });
-      assert.equal(lab.parallelParameters, 1);
+      assert.equal(lab.mostAtOnce("dbforpostgresql:Configuration"), 1);
       const order = lab.declared.map(({ type }) => type);
       const restart = lab.declared.find(({ type }) => type === "pulumi-nodejs:dynamic/lab:ServerRestart");
       assert(order.lastIndexOf("azure-native:dbforpostgresql:Configuration") < lab.declared.indexOf(restart!));
