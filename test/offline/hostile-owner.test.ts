@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { hasRows } from "../../provider/src/postgres/has-rows";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { tablesUnsafeToPlan } from "../../provider/src/postgres/planner-functions";
 import type { Client } from "pg";
 import { carrySequences } from "../../provider/src/copy/sequences";
 import { listSizedTables } from "../../provider/src/postgres/tables";
 import { createEntraRoles } from "../../provider/src/schema/database/entra-roles";
+import { checkDatabase } from "../../provider/src/target-checks/check-database";
 import type { ValidationContext } from "../../provider/src/validation/context";
 import { recomputedColumns } from "../../provider/src/validation/objects/recomputed-columns";
 import { Trials } from "../../provider/src/validation/objects/trial";
@@ -286,6 +288,45 @@ describe("a table owner who replaces a table by a view", () => {
       ),
       /the owner of a sequence replaced it before it was read: "public"."s" by a view/,
     );
+  });
+
+  it("gets no code executed when the check of a target reads sequences", async () => {
+    await server.query("CREATE TABLE numbered (id serial); INSERT INTO numbered SELECT FROM generate_series(1, 10)", {
+      database,
+    });
+    await server.query("ALTER TABLE numbered OWNER TO mallory; ANALYZE numbered", { database });
+    const lock = "ALTER SEQUENCE numbered_id_seq RENAME TO s2; ALTER SEQUENCE s2 RENAME TO numbered_id_seq";
+    const replace =
+      "ALTER SEQUENCE numbered_id_seq RENAME TO s2; CREATE VIEW numbered_id_seq AS SELECT harm()::int8 AS last_value, true AS is_called";
+    await assert.rejects(
+      replacedDuring({ server, database }, [lock, replace], () => checkDatabase(endpointOf(server), database)),
+      /the owner of a sequence replaced it before it was read: "public"."numbered_id_seq" by a view/,
+    );
+  });
+
+  it("gets no code executed when a table of the target is searched for rows", async () => {
+    const session = await open(server, database);
+    await assert.rejects(
+      replacedDuring({ server, database }, [lockTable, tableByView], () =>
+        hasRows(session, { schema: "public", name: "b" }),
+      ).finally(() => session.end()),
+      /the owner of a table replaced it before it was read: "public"."b" by a view/,
+    );
+  });
+
+  it("gets no code executed by an index expression when its table is searched for rows", async () => {
+    const session = await open(server, database);
+    const create = `SET SESSION AUTHORIZATION mallory;
+      CREATE FUNCTION planned() RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM public.harm(); RETURN true; END $$;
+      CREATE INDEX ON b (id) WHERE planned()`;
+    await server.query(create, { database });
+    try {
+      assert.equal(await hasRows(session, { schema: "public", name: "b" }), true);
+      await server.query("SET SESSION AUTHORIZATION mallory; TRUNCATE b", { database });
+      assert.equal(await hasRows(session, { schema: "public", name: "b" }), false);
+    } finally {
+      await session.end();
+    }
   });
 });
 

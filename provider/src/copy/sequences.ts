@@ -1,10 +1,8 @@
 import type { Client, QueryResultRow } from "pg";
 import { RefusedError } from "../errors.js";
 import { qualify, quoteLiteral } from "../postgres/identifiers.js";
-import { lockRelations } from "../postgres/locks/lock-relations.js";
-import { refuseViews } from "../postgres/planner-functions.js";
+import { whileLocked } from "../postgres/locks/while-locked.js";
 import { serverVersion } from "../postgres/server-version.js";
-import { inTransaction } from "../postgres/transaction.js";
 
 export interface SequenceName {
   readonly schema: string;
@@ -51,7 +49,6 @@ export async function carrySequences(
   target: Client,
   options: CarryOptions = {},
 ): Promise<readonly SequenceState[]> {
-  await refuseViews(source);
   const states = await readSequences(source, options);
   // setval returns the value, so that NULL means a missing sequence.
   const { rows } = await target.query<SequenceName & { set: string | null }>(
@@ -95,16 +92,12 @@ async function readSequences(source: Client, { margin = 0, only }: CarryOptions)
 }
 
 /** Runs queries over sequences, and joins their results. Their owners cannot replace them by views meanwhile. */
-function queryLocked<Row extends QueryResultRow>(
+const queryLocked = <Row extends QueryResultRow>(
   source: Client,
   sequences: readonly SequenceName[],
   queries: readonly string[],
-): Promise<Row[]> {
-  return inTransaction(source, async () => {
-    await lockRelations(source, sequences, "sequence");
-    return (await source.query<Row>(queries.join(" UNION ALL "))).rows;
-  });
-}
+): Promise<Row[]> =>
+  whileLocked(source, sequences, "sequence", async () => (await source.query<Row>(queries.join(" UNION ALL "))).rows);
 
 function advance({ increment, min, max }: SequenceShape, last: string, margin: number): string {
   const value = BigInt(last) + BigInt(increment) * BigInt(margin);

@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral, type RelationName } from "../postgres/identifiers.js";
+import { whileLocked } from "../postgres/locks/while-locked.js";
 import { checkedSchemas, type TargetCheck } from "./target-check.js";
 
 interface Candidate extends RelationName {
@@ -68,8 +69,9 @@ function advance({ schema, name, tableSchema, table, column }: Candidate): strin
 }
 
 async function nextValue(session: Client, { schema, name, increment }: Candidate): Promise<bigint> {
-  const { rows } = await session.query<{ last: string; called: boolean }>(
-    `SELECT last_value::text AS last, is_called AS called FROM ${qualify(schema, name)}`,
+  const query = `SELECT last_value::text AS last, is_called AS called FROM ${qualify(schema, name)}`;
+  const { rows } = await whileLocked(session, [{ schema, name }], "sequence", () =>
+    session.query<{ last: string; called: boolean }>(query),
   );
   const { last, called } = rows[0]!;
   return BigInt(last) + (called ? BigInt(increment) : 0n);

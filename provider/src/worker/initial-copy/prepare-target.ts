@@ -4,6 +4,7 @@ import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
+import { hasRows } from "../../postgres/has-rows.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isSameServer } from "../../postgres/connection/same-server.js";
 import { listTables } from "../../postgres/tables.js";
@@ -124,10 +125,7 @@ export async function prepareExistingTables(work: Work, target: Client, tables: 
       },
     );
   const filled: string[] = [];
-  for (const { table } of tables) {
-    const name = qualify(table.schema, table.name);
-    if (((await target.query(`SELECT FROM ONLY ${name} LIMIT 1`)).rowCount ?? 0) > 0) filled.push(name);
-  }
+  for (const { table } of tables) if (await hasRows(target, table)) filled.push(qualify(table.schema, table.name));
   if (filled.length > 0 && !work.spec.overwriteDbsInTarget)
     throw new RefusedError(`these tables already have rows on the target: ${filled.slice(0, 10).join(", ")}`, {
       code: "PGM-305",

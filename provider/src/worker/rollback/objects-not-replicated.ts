@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { hasRows } from "../../postgres/has-rows.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables } from "../../postgres/tables.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
@@ -22,7 +23,8 @@ async function tablesNotReplicated(target: Client, publications: readonly string
   const findings: RestoreFinding[] = [];
   for (const { schema, name, partitioned, extensionConfiguration } of await listTables(target)) {
     const table = qualify(schema, name);
-    if (partitioned || extensionConfiguration || published.has(table) || !(await hasRows(target, table))) continue;
+    if (partitioned || extensionConfiguration || published.has(table)) continue;
+    if (!(await hasRows(target, { schema, name }))) continue;
     findings.push({
       object: table,
       code: "PGM-606",
@@ -35,11 +37,6 @@ async function tablesNotReplicated(target: Client, publications: readonly string
     });
   }
   return findings;
-}
-
-async function hasRows(target: Client, table: string): Promise<boolean> {
-  const { rows } = await target.query<{ found: boolean }>(`SELECT EXISTS (SELECT FROM ONLY ${table}) AS found`);
-  return rows[0]!.found;
 }
 
 /** Reports large objects, because the server does not record when they were written. */
