@@ -14,6 +14,21 @@ const schema = `
   ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO stranger USING (true);
   DO $$ BEGIN EXECUTE format('ALTER ROLE team IN DATABASE %I SET work_mem = ''9MB''', current_database()); END $$`;
 
+/** Grants by the former owner, which the server then attributes to the present one, and by a grantee. */
+const regranted = (relation: string): string => `
+  ALTER TABLE ${relation} OWNER TO former; SET ROLE former; GRANT SELECT ON ${relation} TO reader WITH GRANT OPTION;
+  GRANT UPDATE (v) ON ${relation} TO clerk; REVOKE DELETE ON ${relation} FROM former; SET ROLE reader;
+  GRANT SELECT ON ${relation} TO clerk; RESET ROLE; ALTER TABLE ${relation} OWNER TO present`;
+
+/** MAINTAIN exists from 17 on. */
+const privileges = `
+  SELECT c.relname, '' AS column, a.grantor::regrole::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+    FROM pg_class c, aclexplode(c.relacl) a WHERE c.relname LIKE 'granted%' AND a.privilege_type <> 'MAINTAIN'
+  UNION ALL
+  SELECT c.relname, t.attname, a.grantor::regrole::text, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+    FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a WHERE c.relname LIKE 'granted%'
+   ORDER BY 1, 2, 3, 4, 5`;
+
 describe("roles", () => {
   let lab: Lab;
   before(async () => {
@@ -65,6 +80,25 @@ describe("roles", () => {
     assert.match(status, /role chief: it lacks SUPERUSER/);
     assert.match(status, /member of pg_read_all_data/);
     assert(!status.includes("SCRAM-SHA-256$"), "no password hash is reported");
+    await resource.destroy();
+  });
+
+  it("have the privileges of the source, and grantors, where the owner changed before or after the copy", async () => {
+    await lab.source.query("CREATE ROLE former; CREATE ROLE present; CREATE ROLE reader; CREATE ROLE clerk");
+    const table = (name: string): string => `CREATE TABLE ${name} (id int PRIMARY KEY, v text)`;
+    const database = await lab.database(
+      `${table("granted_before")}; ${regranted("granted_before")}; ${table("granted_after")}`,
+    );
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online", migrateRoles: true }));
+    await lab.source.query(`${regranted("granted_after")}; ${table("granted_new")}; ${regranted("granted_new")}`, {
+      database,
+    });
+    await resource.update({ triggerCutover: true });
+    assert.equal(resource.status.state, "Succeeded");
+    const wanted = await lab.source.query(privileges, { database });
+    assert.equal(wanted.length, 3 * 9);
+    assert.deepEqual(await lab.target.query(privileges, { database }), wanted);
     await resource.destroy();
   });
 

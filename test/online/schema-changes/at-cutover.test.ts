@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../../support/content";
+import { assertFinding } from "../../support/findings";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
@@ -53,6 +54,33 @@ describe("schema changes that are found at the cutover", () => {
     await assertSameContent(...lab.places(database));
     const granted = "SELECT has_table_privilege('pg_monitor', 'sides', 'SELECT') AS granted";
     assert.deepEqual(await lab.queryTarget(database, granted), [{ granted: true }]);
+    await resource.destroy();
+  });
+
+  it("a compression method: is left out with a finding if the target does not support it", async () => {
+    const database = await lab.database(`
+      CREATE TABLE packed (id int PRIMARY KEY, a text COMPRESSION pglz, b text, c text); INSERT INTO packed VALUES (1, repeat('x', 5000), 'b', 'c')`);
+    // The tests' servers are built without lz4. Short values are not compressed.
+    const useLz4 = (column: string): Promise<unknown> =>
+      lab.source.query(
+        `UPDATE pg_attribute SET attcompression = 'l' WHERE attrelid = 'packed'::regclass AND attname = '${column}'`,
+        { database },
+      );
+    await useLz4("b");
+    const resource = new Resource();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    assertFinding(resource.status, /public\.packed.*compression method was left out: the target does not support it/);
+    await useLz4("c");
+    await lab.source.query("UPDATE packed SET c = 'new'", { database });
+    await resource.update({ triggerCutover: true });
+    assert.equal(resource.status.state, "Succeeded");
+    assertFinding(resource.status, /ALTER COLUMN c SET COMPRESSION lz4/);
+    const methods = await lab.queryTarget(
+      database,
+      "SELECT string_agg(attname || attcompression::text, ' ' ORDER BY attnum) AS list FROM pg_attribute WHERE attrelid = 'packed'::regclass AND attcompression <> ''",
+    );
+    assert.deepEqual(methods, [{ list: "ap" }]);
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 
