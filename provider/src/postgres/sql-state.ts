@@ -1,3 +1,5 @@
+import { RefusedError } from "../errors.js";
+
 /** Error codes by their condition names (manual, "PostgreSQL Error Codes"). */
 export const sqlStates = {
   featureNotSupported: "0A000",
@@ -32,6 +34,10 @@ export const sqlStates = {
 /** Whether a statement failed because a table, or its schema, was dropped or renamed. */
 export const isMissingRelation = (error: unknown): boolean =>
   sqlStateOf(error) === sqlStates.undefinedTable || sqlStateOf(error) === sqlStates.invalidSchemaName;
+
+/** As {@link sqlStateOf}, also for a refusal whose cause is such an error. */
+export const causingSqlState = (error: unknown): string =>
+  error instanceof RefusedError ? causingSqlState(error.cause) : sqlStateOf(error);
 
 /** The SQLSTATE of a server's error, or the system's code of a socket error, such as ECONNRESET; otherwise empty. */
 export function sqlStateOf(error: unknown): string {

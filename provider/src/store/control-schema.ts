@@ -292,4 +292,8 @@ CREATE TABLE pgmigration.target_check (
 );
 COMMENT ON TABLE pgmigration.target_check IS 'The last check of the target by pg-migration check-target';
 `,
+  `
+ALTER TABLE pgmigration.copy_task ADD error_code text;
+COMMENT ON COLUMN pgmigration.copy_task.error_code IS 'SQLSTATE of the error; empty if it is not that of a server';
+`,
 ];

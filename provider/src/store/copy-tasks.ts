@@ -1,7 +1,8 @@
 import type { Entry } from "../schema/sql/toc-entries.js";
 import type { SkippedEntry } from "../schema/restore/restore-context.js";
-import { TakenOverError } from "../errors.js";
+import { TakenOverError, messageOf } from "../errors.js";
 import { qualify } from "../postgres/identifiers.js";
+import { causingSqlState } from "../postgres/sql-state.js";
 import { holdsLease, type WriteFence } from "./lease.js";
 import { claimantIsGone, endSilentMembers } from "./membership.js";
 
@@ -178,12 +179,12 @@ export class CopyTasks {
     await this.#markIndexesReady(tasks.map(({ id }) => id));
   }
 
-  async fail(id: number, error: string): Promise<void> {
+  async fail(id: number, error: unknown): Promise<void> {
     await this.right.write(
-      `UPDATE pgmigration.copy_task u SET state = 'errored', ended_at = clock_timestamp(), error = $5
+      `UPDATE pgmigration.copy_task u SET state = 'errored', ended_at = clock_timestamp(), error = $5, error_code = $7
         WHERE ${ours} AND u.id = $4 AND u.claimed_by = $6 AND u.state IN ('loading', 'errored') AND ${holdsLease}
        RETURNING u.id`,
-      [this.database, id, error, this.right.worker],
+      [this.database, id, messageOf(error), this.right.worker, causingSqlState(error)],
     );
   }
 
@@ -269,14 +270,14 @@ export class CopyTasks {
     return this.#count("u.state = 'completed' AND u.claimed_by = $4", [this.right.worker]);
   }
 
-  /** The error of a task that failed in another worker. */
-  async failureOfOthers(): Promise<string | undefined> {
-    const [row] = await this.right.query<{ error: string }>(
-      `SELECT u.error FROM pgmigration.copy_task u
+  /** The error of a task that failed in another worker, and its SQLSTATE. */
+  async failureOfOthers(): Promise<{ readonly message: string; readonly code: string } | undefined> {
+    const [row] = await this.right.query<{ message: string; code: string }>(
+      `SELECT u.error AS message, coalesce(u.error_code, '') AS code FROM pgmigration.copy_task u
         WHERE ${ours} AND u.state = 'errored' AND u.claimed_by <> $4 AND ${holdsLease} ORDER BY u.id LIMIT 1`,
       [this.database, this.right.worker],
     );
-    return row?.error;
+    return row;
   }
 
   /** The entries that the target refused, of all workers. */
@@ -345,7 +346,7 @@ export class CopyTasks {
   async resumeClaims(): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.copy_task u
-          SET ready = u.ready OR u.kind = 'table', error = NULL,
+          SET ready = u.ready OR u.kind = 'table', error = NULL, error_code = NULL,
               state = CASE u.state WHEN 'errored' THEN 'queued' ELSE u.state END,
               returned = u.returned OR u.state = 'errored'
         WHERE ${ours} AND (u.kind = 'table' OR u.state = 'errored') AND ${holdsLease}`,

@@ -167,6 +167,30 @@ describe("the rows of a failed attempt, later", () => {
     await assertSame();
   });
 
+  it("are used online if only another worker of the copy met the failure", async () => {
+    // Each worker takes one of the last two tables. The leader's takes long.
+    const table = (name: string): string => `
+      CREATE TABLE ${name} (v text); ALTER TABLE ${name} ALTER v SET STORAGE EXTERNAL;
+      INSERT INTO ${name} SELECT repeat('x', 8000) FROM generate_series(1, 12);
+      ALTER TABLE ${name} ADD CHECK (query_to_xml('SELECT public.tried_by_helper()', true, true, '') IS NOT NULL)`;
+    await scene.onSource(`
+      CREATE FUNCTION tried_by_helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        IF current_setting('test.refusal') = '00000' THEN RETURN 1; END IF;
+        IF current_setting('application_name') LIKE '%h' THEN RETURN public.tried(1); END IF;
+        PERFORM pg_sleep(2);
+        RETURN 1;
+      END $$;
+      DROP INDEX late; INSERT INTO keyless SELECT 'v' || i FROM generate_series(3001, 9000) i;
+      SELECT lo_unlink(oid) FROM pg_largeobject_metadata; ${table("one")}; ${table("two")}`);
+    const failure = await scene.fail("53100", { migrationMode: "Online", workers: 2, tableJobs: 1 });
+    assert.match(failure, /the next attempt uses the copied rows of \w+ again/);
+    const rows = "SELECT min(xmin::text) AS first, pg_relation_filenode('keyed') AS file FROM keyed";
+    const before = await scene.onTarget(rows);
+    await scene.resource.update({ triggerCutover: true });
+    assert.deepEqual(await scene.onTarget(rows), before);
+    await assertSame();
+  });
+
   it("are used by the successor of a worker that was killed during the retry", async () => {
     await scene.fail("23505");
     const before = await scene.rowsOnTarget();

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { ContentDiffersError, RefusedError } from "../../errors.js";
+import { ContentDiffersError } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { sqlStateOf } from "../../postgres/sql-state.js";
+import { causingSqlState } from "../../postgres/sql-state.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { generationAfterFailure, type SharedCopy } from "../../store/shared-copies.js";
 
@@ -26,6 +26,5 @@ export function rowsToKeep(
 /** Whether a connection was lost, or a server lacked resources (class 53), a file (58) or write access (25006: its disk is full). */
 function isOfServer(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isOfServer);
-  if (error instanceof RefusedError) return isOfServer(error.cause);
-  return isConnectionLoss(error) || /^(53|58|25006$)/.test(sqlStateOf(error));
+  return isConnectionLoss(error) || /^(53|58|25006$)/.test(causingSqlState(error));
 }

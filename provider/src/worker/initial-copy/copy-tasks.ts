@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { openInSnapshot } from "../../copy/snapshot.js";
-import { EngineError, RefusedError, messageOf } from "../../errors.js";
+import { EngineError, RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
@@ -130,7 +130,7 @@ class CopyPool {
       if (this.lead) await this.#takeBack(this.lead, check % checksPerRecovery === 0);
       this.#byOthers = await tasks.completedByOthers();
       const failure = await tasks.failureOfOthers();
-      if (failure !== undefined) throw new RefusedError(failure);
+      if (failure !== undefined) throw new RefusedError(failure.message, { cause: failure });
       this.#notifier.notify();
     }
   }
@@ -220,7 +220,7 @@ class CopyPool {
     try {
       await onFindings(await restoreEntry(target, buildOf(task), own));
     } catch (error) {
-      if (isTaskFailure(error, this.#signal)) await tasks.fail(task.id, messageOf(error));
+      if (isTaskFailure(error, this.#signal)) await tasks.fail(task.id, error);
       throw error;
     }
     const entries = [...own.skipped].filter(([id]) => !context.skipped.has(id));

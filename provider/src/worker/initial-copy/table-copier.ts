@@ -6,13 +6,7 @@ import { withSnapshotSession } from "../../copy/snapshot.js";
 import { tableLockTimeout } from "../../copy/table-lock-timeout.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { tableReadsLaterTables } from "../../copy/yield-to-waiters.js";
-import {
-  ConcurrentChangeError,
-  EngineError,
-  type LockNotAvailableError,
-  RefusedError,
-  messageOf,
-} from "../../errors.js";
+import { ConcurrentChangeError, EngineError, type LockNotAvailableError, RefusedError } from "../../errors.js";
 import { passBytes } from "../../postgres/connection/pass-bytes.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify, type RelationName } from "../../postgres/identifiers.js";
@@ -135,7 +129,7 @@ export class TableCopier {
       await tasks.complete(completed(relayed));
     } catch (cause) {
       const error = isLockTimeout(cause) ? await this.#lockTimeout(failed, cause) : cause;
-      if (isTaskFailure(error, signal)) await tasks.fail(failed.id, messageOf(error));
+      if (isTaskFailure(error, signal)) await tasks.fail(failed.id, error);
       throw error;
     }
   }
