@@ -5,12 +5,11 @@ import { UnreachableError } from "../errors.js";
 export interface AzureServer {
   readonly storageGib: number;
   readonly hasStandby: boolean;
-  /** Names of the read replicas. */
+  /** Resource ids of the read replicas. */
   readonly replicas: readonly string[];
 }
 
 const apiVersion = "2025-08-01";
-const timeoutMs = 15_000;
 
 /** Of the public cloud. */
 export const resourceManager = "https://management.azure.com";
@@ -21,32 +20,43 @@ const serverSchema = z.object({
     highAvailability: z.object({ mode: z.string() }).nullish(),
   }),
 });
-const replicasSchema = z.object({ value: z.array(z.object({ name: z.string() })) });
+const replicasSchema = z.object({ value: z.array(z.object({ id: z.string() })) });
+
+interface AzureAccess {
+  readonly token: string;
+  readonly signal: AbortSignal;
+  readonly endpoint?: string;
+}
 
 /**
  * Reads a flexible server.
  *
  * @param id `/subscriptions/.../flexibleServers/<name>`
- * @throws UnreachableError when Azure refuses, does not answer, or answers in another form
+ * @throws UnreachableError when Azure refuses, answers in another form, or has not answered when the signal aborts
  */
-export async function readAzureServer(id: string, token: string, endpoint = resourceManager): Promise<AzureServer> {
-  const path = id.replace(/\/$/, "");
-  const { properties } = await read(`${endpoint}${path}`, token, serverSchema);
-  const replicas = await read(`${endpoint}${path}/replicas`, token, replicasSchema);
+export async function readAzureServer(
+  id: string,
+  { token, signal, endpoint = resourceManager }: AzureAccess,
+): Promise<AzureServer> {
+  const url = `${endpoint}${id.replace(/\/$/, "")}`;
+  const [{ properties }, replicas] = await Promise.all([
+    read(url, { token, signal }, serverSchema),
+    read(`${url}/replicas`, { token, signal }, replicasSchema),
+  ]);
   const mode = properties.highAvailability?.mode ?? "Disabled";
   return {
     storageGib: properties.storage.storageSizeGB,
     hasStandby: mode.toLowerCase() !== "disabled",
-    replicas: replicas.value.map(({ name }) => name),
+    replicas: replicas.value.map((replica) => replica.id),
   };
 }
 
-async function read<Answer>(url: string, token: string, schema: z.ZodType<Answer>): Promise<Answer> {
+async function read<Answer>(url: string, { token, signal }: AzureAccess, schema: z.ZodType<Answer>): Promise<Answer> {
   try {
     const response = await fetch(`${url}?api-version=${apiVersion}`, {
       headers: { authorization: `Bearer ${token}` },
       redirect: "error",
-      signal: AbortSignal.timeout(timeoutMs),
+      signal,
     });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return schema.parse(await response.json());

@@ -1,13 +1,17 @@
+import type { Client } from "pg";
 import { messageOf } from "../../errors.js";
 import { withTimeout } from "../../async/with-timeout.js";
 import type { Finding, Problem } from "../../findings.js";
 import { readAzureServer, resourceManager, type AzureServer } from "../../platforms/azure-server.js";
 import { entraToken } from "../../postgres/authentication/entra-token.js";
 import type { Authentication } from "../../postgres/authentication/authentication.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { readSelection } from "../../schema/plan/selection.js";
 import { formatBytes } from "../../units/byte-size.js";
 import type { Rule } from "../context.js";
 
-const tokenTimeoutMs = 20_000;
+/** For the token and all requests together. */
+const timeoutMs = 15_000;
 
 /**
  * PGM-309 to PGM-311: storage, standby and read replicas of a flexible server, if `targetDbServerResourceId` has its complete
@@ -17,16 +21,13 @@ export const azureTarget: Rule = async ({ spec, sources }) => {
   const id = spec.targetDbServerResourceId;
   if (id === undefined) return [];
   try {
-    const server = await readAzureServer(id, await tokenFor(spec.target.auth));
-    const sizes = await Promise.all(
-      [...sources.values()].map((source) =>
-        source.query<{ bytes: string }>("SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes"),
-      ),
-    );
+    const signal = AbortSignal.timeout(timeoutMs);
+    const server = await readAzureServer(id, { token: await tokenFor(spec.target.auth), signal });
+    const sizes = await Promise.all([...sources.values()].map((source) => bytesToCopy(source, spec)));
     const problems = azureProblems(
       id,
       server,
-      sizes.reduce((sum, { rows }) => sum + Number(rows[0]!.bytes), 0),
+      sizes.reduce((sum, bytes) => sum + bytes, 0),
     );
     return problems.length > 0 ? problems : [notice("the target has enough storage, no standby and no read replicas")];
   } catch (error) {
@@ -41,9 +42,28 @@ const notice = (message: string): Finding => ({
 
 async function tokenFor(auth: Authentication | undefined): Promise<string> {
   const login = auth?.kind === "entra" ? auth : { kind: "entra" as const };
-  const issued = await withTimeout(entraToken({ ...login, scope: `${resourceManager}/.default` })(), tokenTimeoutMs);
-  if (!issued) throw new Error(`no token of Microsoft Entra was issued within ${tokenTimeoutMs / 1000} s`);
+  const issued = await withTimeout(entraToken({ ...login, scope: `${resourceManager}/.default` })(), timeoutMs);
+  if (!issued) throw new Error(`no token of Microsoft Entra was issued within ${timeoutMs / 1000} s`);
   return issued.text;
+}
+
+/**
+ * The size of what a migration copies of the session's database. For excluded tables and their indexes, it is as of their last
+ * VACUUM or ANALYZE, because reading the present size would wait for their locks.
+ */
+export async function bytesToCopy(
+  source: Client,
+  spec: Pick<MigrationSpec, "schemaOnly" | "include" | "exclude">,
+): Promise<number> {
+  if (spec.schemaOnly) return 0;
+  const { cut } = await readSelection(source, spec);
+  const { rows } = await source.query<{ bytes: string }>(
+    `SELECT pg_catalog.pg_database_size(pg_catalog.current_database())
+            - coalesce((SELECT sum(relpages::int8) FROM pg_catalog.pg_class WHERE '1259/' || oid = ANY ($1)), 0)
+            * pg_catalog.current_setting('block_size')::int8 AS bytes`,
+    [[...cut]],
+  );
+  return Number(rows[0]!.bytes);
 }
 
 const gib = 1024 ** 3;
@@ -80,16 +100,15 @@ export function azureProblems(id: string, { storageGib, hasStandby, replicas }: 
       ? [
           problem(
             "PGM-311",
-            `the target has read replicas, which replay every write of the copy: ${replicas.join(", ")}`,
-            `delete the replicas, and create them after the migration: ${replicas.map((name) => deleteReplica(id, name)).join("; ")}`,
+            `the target has read replicas, which replay every write of the copy: ${replicas.map(nameOf).join(", ")}`,
+            `delete the replicas, and create them after the migration: az postgres flexible-server delete --ids ${replicas.join(" ")}`,
           ),
         ]
       : []),
   ];
 }
 
-const deleteReplica = (id: string, name: string): string =>
-  `az postgres flexible-server delete --ids ${id.replace(/[^/]+\/?$/, name)}`;
+const nameOf = (id: string): string => id.slice(id.lastIndexOf("/") + 1);
 
 /** The sizes that the service offers are powers of two from 32 GiB on, and 32767 GiB. */
 const nextStorageSize = (gibibytes: number): number =>
