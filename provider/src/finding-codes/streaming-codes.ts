@@ -46,4 +46,10 @@ export const streamingCodes = {
     remedy: "stop the applications and migrate again; fence or an online migration prevents it",
     omits: true,
   },
+  "PGM-509": {
+    meaning: "online: a crash of the target emptied unlogged tables after their rows were copied",
+    severity: "Warning",
+    remedy: "copy the rows of these tables again, or let the application fill them",
+    omits: true,
+  },
 } as const satisfies Catalogue;

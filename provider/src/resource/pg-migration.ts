@@ -174,7 +174,7 @@ export interface PgMigrationArgs {
    * on the source.
    */
   readonly rollback?: pulumi.Input<"drop" | "keep" | "return"> | undefined;
-  /** A larger table (heap and TOAST) is copied in parts: bytes, or a text such as "10GB". Default 10GB. */
+  /** A larger table (heap and TOAST) is copied in parts, unless it is unlogged: bytes, or a text such as "10GB". Default 10GB. */
   readonly splitTablesLargerThan?: pulumi.Input<number | string> | undefined;
   /** Migrates only these objects. Objects that require others are findings. */
   readonly include?: pulumi.Input<FilterArgs> | undefined;

@@ -1,7 +1,7 @@
 import type { Entry } from "../schema/sql/toc-entries.js";
 import type { SkippedEntry } from "../schema/restore/restore-context.js";
 import { TakenOverError, messageOf } from "../errors.js";
-import { qualify } from "../postgres/identifiers.js";
+import { qualify, type RelationName } from "../postgres/identifiers.js";
 import { causingSqlState } from "../postgres/sql-state.js";
 import { holdsLease, type WriteFence } from "./lease.js";
 import { claimantIsGone, endSilentMembers } from "./membership.js";
@@ -231,6 +231,28 @@ export class CopyTasks {
           SET state = 'queued', ready = false, claimed_by = NULL, bytes_copied = 0, rows_copied = 0, ended_at = NULL
         WHERE ${incomplete} AND ${holdsLease}`,
       [this.database],
+    );
+  }
+
+  /** Those of the tables of which at least one row is on the target, according to the records. */
+  async withRows(tables: readonly RelationName[]): Promise<RelationName[]> {
+    return this.right.query<RelationName>(
+      `SELECT DISTINCT u.table_schema AS schema, u.table_name AS name
+         FROM pgmigration.copy_task u
+         JOIN json_to_recordset($4::json) AS t (schema text, name text) ON u.table_schema = t.schema AND u.table_name = t.name
+        WHERE ${ours} AND u.kind = 'table' AND u.state = 'completed' AND u.rows_copied > 0 AND ${holdsLease}`,
+      [this.database, JSON.stringify(tables)],
+    );
+  }
+
+  /** Queues the completed tasks of these tables again after {@link pauseClaims}. */
+  async repeat(tables: readonly RelationName[]): Promise<void> {
+    await this.right.query(
+      `UPDATE pgmigration.copy_task u
+          SET state = 'queued', ready = false, claimed_by = NULL, bytes_copied = 0, rows_copied = 0, ended_at = NULL
+         FROM json_to_recordset($4::json) AS t (schema text, name text)
+        WHERE ${ours} AND u.kind = 'table' AND u.table_schema = t.schema AND u.table_name = t.name AND ${holdsLease}`,
+      [this.database, JSON.stringify(tables)],
     );
   }
 

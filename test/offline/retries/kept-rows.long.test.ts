@@ -191,6 +191,19 @@ describe("the rows of a failed attempt, later", () => {
     await assertSame();
   });
 
+  it("are copied again online if a crash of the target emptied an unlogged table", async () => {
+    await scene.onSource("CREATE UNLOGGED TABLE emptied AS SELECT generate_series(1, 2000) AS id");
+    await scene.fail("53100", { migrationMode: "Online" });
+    await scene.lab.target.restart("immediate");
+    await scene.resource.update({});
+    assert.match(
+      await scene.events(),
+      /^the target has crashed, which emptied these unlogged tables: "public"\."emptied"; all rows are copied again/m,
+    );
+    await scene.resource.update({ triggerCutover: true });
+    await assertSame();
+  });
+
   it("are used by the successor of a worker that was killed during the retry", async () => {
     await scene.fail("23505");
     const before = await scene.rowsOnTarget();

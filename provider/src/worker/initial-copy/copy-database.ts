@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { mayBecomeReplica } from "../../cdc/target/target-session.js";
 import { type Snapshot } from "../../copy/snapshot.js";
+import { emptyUnloggedTables } from "../../copy/empty-unlogged-tables.js";
 import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { isSmall, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { TimeoutError } from "../../errors.js";
@@ -15,6 +16,7 @@ import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js
 import { type LeftObject, readSelection, selectEntries } from "../../schema/plan/selection.js";
 import type { OmittedObject } from "../../store/journal.js";
 import type { DatabaseRecord } from "../../store/records.js";
+import { enumerate } from "../../units/enumerate.js";
 import { deleteSharedSnapshots } from "../../store/shared-copies.js";
 import { CopyTasks } from "../../store/copy-tasks.js";
 import { endEarlierSessions } from "../cleanup/earlier-sessions.js";
@@ -51,6 +53,7 @@ const emptyPlan: RestorePlan = {
 };
 
 const earlierSessionsTimeoutMs = 30_000;
+const maxNamed = 20;
 
 /**
  * Copies schema and rows of one database as of one snapshot. For an online migration, the slot's stream starts at that
@@ -71,7 +74,7 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   try {
     if (!running) await refuseOccupiedDatabase(work, record.targetName);
     const earlier = running ?? (await findKeptRows(job));
-    return await (earlier ? resumeCopy(job, earlier) : startCopy(job));
+    return (earlier && (await resumeCopy(job, earlier))) ?? (await startCopy(job));
   } finally {
     await monitor.close();
   }
@@ -104,22 +107,45 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
   });
 }
 
-/** Resumes under the same snapshot, or without one if all rows are copied. */
-async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutoverPlan> {
+/**
+ * Resumes under the same snapshot, or without one if all rows are copied.
+ *
+ * @returns undefined if rows are missing that can only be copied under another snapshot
+ */
+async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutoverPlan | undefined> {
   const { work, database, tasks, sharing } = job;
   const { shared, snapshot, point, plan, skipped } = earlier;
   return underLocks(job, snapshot, async (source, target, signal) => {
+    // In the session that ends with the copy: after a later crash of the target, the copy is resumed once more.
+    const emptied = await tasks.withRows(await emptyUnloggedTables(target));
+    if (emptied.length > 0) {
+      await reportEmptied(job, emptied, snapshot !== undefined);
+      if (!snapshot) return undefined;
+      await tasks.repeat(emptied);
+    }
     const { sourceSearchPath } = shared;
     const restore = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
     skipTables(restore, skipped);
     const selection = await readSelection(source, work.spec);
     await tasks.resumeClaims();
-    await sharing.resume({ ...shared, snapshotId: snapshot?.id ?? shared.snapshotId }, earlier.state);
+    const rowsCopied = shared.rowsCopied && emptied.length === 0;
+    await sharing.resume({ ...shared, rowsCopied, snapshotId: snapshot?.id ?? shared.snapshotId }, earlier.state);
     const tables = snapshot
       ? await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "catalogue" })
       : [];
     return copyAndFinish({ ...job, ...point, snapshot, source, target, selection, plan, restore, signal }, tables);
   });
+}
+
+function reportEmptied(
+  { work, database }: CopyJob,
+  tables: readonly RelationName[],
+  isResumed: boolean,
+): Promise<void> {
+  const names = enumerate(tables.map(keyOf), maxNamed);
+  const next = isResumed ? "they are copied again" : "all rows are copied again, because their snapshot has ended";
+  const message = `the target has crashed, which emptied these unlogged tables: ${names}; ${next}`;
+  return work.journal.event(message, { database, level: "warning" });
 }
 
 async function copyAndFinish(context: CopyContext, tables: readonly TableToCopy[]): Promise<PostCutoverPlan> {
@@ -154,11 +180,11 @@ async function postponedTables({ tasks, mark }: CopyContext): Promise<Record<str
  *
  * @throws ConcurrentChangeError if the snapshot was released for an application
  */
-function underLocks(
+function underLocks<Result>(
   job: CopyJob,
   snapshot: Snapshot | undefined,
-  run: (source: Client, target: Client, signal: AbortSignal) => Promise<PostCutoverPlan>,
-): Promise<PostCutoverPlan> {
+  run: (source: Client, target: Client, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
   const { work, database } = job;
   if (!snapshot) return inSessions(job, snapshot, (source, target) => run(source, target, work.signal));
   return yieldToWaiters({ source: work.source, database, snapshot }, (yielded) =>
@@ -169,11 +195,11 @@ function underLocks(
 }
 
 /** Runs with a session in each database, and releases the snapshot afterwards. */
-async function inSessions(
+async function inSessions<Result>(
   job: CopyJob,
   snapshot: Snapshot | undefined,
-  run: (source: Client, target: Client) => Promise<PostCutoverPlan>,
-): Promise<PostCutoverPlan> {
+  run: (source: Client, target: Client) => Promise<Result>,
+): Promise<Result> {
   const { work, database } = job;
   try {
     return await withTwoSessions(

@@ -1,11 +1,14 @@
 import type { Client } from "pg";
 import { dropProgress } from "../../cdc/target/progress.js";
+import { emptyUnloggedTables } from "../../copy/empty-unlogged-tables.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { withSession } from "../../postgres/connection/with-session.js";
+import { qualify } from "../../postgres/identifiers.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
+import { CopyTasks } from "../../store/copy-tasks.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { compareSchemas, nameDropped, nameForeignOptions } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
@@ -29,6 +32,7 @@ export async function finishCutover(work: Work, database: string, state: StreamS
     const restored = { work, database, target, context };
     if (state.keptBack) await restoreFiring(restored, state.keptBack);
     await reportFindings(work, database, await restoreEntries(target, state.handover, context));
+    await reportEmptied(work, database, target);
     // Only now the source is opened: without it, the target gets its foreign keys, triggers and policies all the same.
     await compareWithSource({ work, database, target }, state, context.missing);
     await dropProgress(target, spec.migrationName);
@@ -48,6 +52,23 @@ async function restoreFiring(
   await reportFindings(work, database, await restoreEntries(target, firing, context));
   for (const validation of firingValidations)
     await reportFindings(work, database, await validateConstraint(target, validation, context));
+}
+
+/** Neither the stream nor the comparison at the cutover includes unlogged tables. */
+async function reportEmptied({ journal }: Work, database: string, target: Client): Promise<void> {
+  const emptied = await new CopyTasks(journal.lease, database).withRows(await emptyUnloggedTables(target));
+  await journal.findings(
+    emptied.map(({ schema, name }) => ({
+      database,
+      type: "SchemaValidation",
+      state: "Warning",
+      code: "PGM-509",
+      object: `${schema}.${name}`,
+      objectType: "Database",
+      message: `${qualify(schema, name)} is empty on the target: a crash of the target empties unlogged tables`,
+      remedy: "copy its rows from the source again, or let the application fill it",
+    })),
+  );
 }
 
 /** Reads the source for the last time. */
