@@ -653,7 +653,7 @@ describe("the dashboard's page", function () {
     await page.getByText("Read-only").waitFor();
     assert.equal(await page.getByRole("button", { name: /Cut over|Cancel/ }).count(), 0);
     const refused = await page.evaluate<number, string>(
-      async (path) => (await fetch(path, { method: "POST" })).status,
+      async (path) => (await fetch(path, { method: "POST", headers: { "content-type": "application/json" } })).status,
       `/api/migrations/${name}/cancel`,
     );
     assert.equal(refused, 403);

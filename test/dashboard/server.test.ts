@@ -99,7 +99,22 @@ describe("the dashboard's server", () => {
     assert.equal(await status(path, { cookie }, "POST"), 403, "without an origin");
     assert.equal(await status(path, { cookie, origin: "http://evil.example" }, "POST"), 403);
     assert.equal(await status(path, { cookie, origin: own, "sec-fetch-site": "cross-site" }, "POST"), 403);
-    assert.equal(await status(path, { cookie, origin: own }, "POST"), 404, "its own page may send requests");
+    const json = { "content-type": "application/json" };
+    assert.equal(await status(path, { cookie, origin: own, ...json }, "POST"), 404, "its own page may send requests");
+    assert.equal(await status(path, { cookie, origin: own }, "POST"), 403, "a form needs no permission of the server");
+    for (const origin of [
+      "http://127.0.0.1",
+      "https://127.0.0.1",
+      `http://127.0.0.1:${port + 1}`,
+      "http://migrations.example",
+    ])
+      assert.equal(await status(path, { cookie, origin, ...json }, "POST"), 403, `another port: ${origin}`);
+    for (const origin of [
+      `http://localhost:${port}`,
+      "https://migrations.example",
+      `http://migrations.example:${port}`,
+    ])
+      assert.equal(await status(path, { cookie, origin, ...json }, "POST"), 404, origin);
     assert.equal(await status("/api/migrations", { cookie, origin: "http://evil.example" }), 403);
     assert.equal(await status("/../server.js", { cookie }), 404);
     assert.equal(await status("/", bearer, "DELETE"), 405);

@@ -1,11 +1,14 @@
 import { timingSafeEqual, createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { isJson } from "./json-body.js";
 
 export interface AccessOptions {
   readonly token: string;
   readonly port: number;
   /** Accepted Host names. Any other Host means that another site's name was rebound to this address. */
   readonly hosts: readonly string[];
+  /** Those of proxies, whose pages have the proxy's port. */
+  readonly proxies: readonly string[];
 }
 
 export type AccessDecision =
@@ -46,6 +49,9 @@ export class Access {
     // Browsers send Origin with every POST: a request with neither Origin nor token does not come from our page.
     if (isChange && origin === undefined && !this.isToken(bearer))
       return refuse(403, "a POST request needs an Origin header or the token");
+    // Browsers let the pages of other sites send this type only with the server's permission, which it never gives.
+    if (isChange && !isJson(headers) && !this.isToken(bearer))
+      return refuse(403, "a POST request needs the content type application/json or the token");
     return allowed;
   }
 
@@ -63,12 +69,15 @@ export class Access {
   }
 
   #isOwnHost(host: string | undefined): boolean {
-    const { hosts, port } = this.options;
-    return hosts.some((name) => host === `${name}:${port}` || host === name);
+    const { hosts, proxies, port } = this.options;
+    return [...hosts, ...proxies].some((name) => host === `${name}:${port}` || host === name);
   }
 
+  /** Another port is another site, but a browser may send it the same cookies. It omits the default port. */
   #isOwnOrigin(origin: string): boolean {
-    return this.#isOwnHost(/^https?:\/\/(.+)$/.exec(origin)?.[1]);
+    const { hosts, proxies, port } = this.options;
+    const own = [...hosts, ...proxies].map((name) => `http://${name}${port === 80 ? "" : `:${port}`}`);
+    return [...own, ...proxies.map((name) => `https://${name}`)].includes(origin);
   }
 }
 

@@ -1,7 +1,11 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { InvalidInputError } from "../errors.js";
 
 const maxBytes = 64 * 1024;
+
+/** Whether a request has the content type of JSON. */
+export const isJson = (headers: IncomingHttpHeaders): boolean =>
+  /^application\/json\s*(;|$)/i.test(headers["content-type"] ?? "");
 
 /**
  * The JSON object in the body of a request. A body that is too large is read to its end, so that the client gets an answer,
@@ -10,9 +14,7 @@ const maxBytes = 64 * 1024;
  * @throws InvalidInputError if the body is not a JSON object, or too large
  */
 export async function readJsonBody(request: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
-  // Browsers send this type to other sites only with their permission.
-  if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
-    throw invalid("expected the content type application/json");
+  if (!isJson(request.headers)) throw invalid("expected the content type application/json");
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

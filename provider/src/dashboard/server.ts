@@ -44,9 +44,9 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   });
   const port = await listen(server, options);
   const host = options.address.includes(":") ? `[${options.address}]` : options.address;
-  const hosts = [host, "localhost", "127.0.0.1", "[::1]", ...options.allowedHosts];
+  const hosts = [host, "localhost", "127.0.0.1", "[::1]"];
   const feed = new Feed(records);
-  const access = new Access({ token: options.token, port, hosts });
+  const access = new Access({ token: options.token, port, hosts, proxies: options.allowedHosts });
   const { target, readOnly } = options;
   const settings = { target: `${target.host}:${target.port}`, readOnly };
   const site = new Site({ access, records, feed, assets, settings });
