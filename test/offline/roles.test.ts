@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { assertFinding, findingText, findingsOf } from "../support/findings";
 import { Lab } from "../support/lab";
+import { connect } from "../../provider/src/postgres/connection/connect";
+import { migrateRoles } from "../../provider/src/schema/database/roles";
 import { Resource } from "../support/resource";
 
 const roles = `
@@ -185,5 +187,89 @@ describe("roles", () => {
       { rolname: "id-app", rolcanlogin: true, made: "11111111-2222-3333-4444-555555555555 service f f" },
     ]);
     await resource.destroy();
+  });
+});
+
+describe("roles that exist on the target before the migration", () => {
+  for (const major of [14, 18] as const)
+    it(`on ${major} get neither members nor settings of the source, which are reported`, async () => {
+      const lab = await Lab.start({ source: { major: 14 }, target: { major } });
+      const open = (login: typeof lab.administrator) =>
+        connect({ ...login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+      const [source, target] = [await open(lab.source.login), await open(lab.administrator)];
+      try {
+        await lab.target.query("CREATE ROLE payroll LOGIN", lab.onTarget("postgres"));
+        await lab.source.query(`CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'm'; SET SESSION AUTHORIZATION mallory;
+          CREATE ROLE payroll; GRANT payroll TO mallory WITH ADMIN OPTION; ALTER ROLE payroll SET search_path = evil;
+          COMMENT ON ROLE payroll IS 'hers'; CREATE ROLE azure_pg_admin; GRANT azure_pg_admin TO mallory;
+          CREATE ROLE team; GRANT team TO mallory; GRANT team TO payroll`);
+        const findings = (await migrateRoles(source, target, [])).map(
+          ({ code, message, remedy }) => `${code} ${message}: ${remedy}`,
+        );
+        const admin = major >= 16 ? "ADMIN TRUE" : "ADMIN OPTION";
+        const expected = [
+          /PGM-703 role payroll: its comment was not migrated: the role existed on the target before/,
+          /603707 role mallory: it is not a member of azure_pg_admin as on the source: .* GRANT "azure_pg_admin" TO "mallory"/,
+          new RegExp(
+            `603705 role mallory: it is not a member of payroll .*: GRANT "payroll" TO "mallory" WITH ${admin}`,
+          ),
+          /PGM-703 role payroll: its setting search_path was left out: the role existed .*: ALTER ROLE "payroll" SET/,
+        ];
+        for (const one of expected)
+          assert(
+            findings.some((text) => one.test(text)),
+            `${one} in ${findings.join("\n")}`,
+          );
+        // Before 16 she could grant herself every role.
+        assert.equal(
+          findings.some((text) => /role mallory: it lacks CREATEROLE/.test(text)),
+          major < 16,
+        );
+        const query = (sql: string): Promise<Record<string, unknown>[]> => lab.target.query(sql);
+        const members = `SELECT roleid::regrole::text AS role, member::regrole::text FROM pg_auth_members
+                          WHERE member::regrole::text IN ('mallory', 'payroll') ORDER BY 1, 2`;
+        const ofTeam = ["mallory", "payroll"].map((member) => ({ role: "team", member }));
+        assert.deepEqual(await query(members), ofTeam);
+        assert.deepEqual(await query("SELECT rolconfig FROM pg_roles WHERE rolname = 'payroll'"), [
+          { rolconfig: null },
+        ]);
+        assert.deepEqual(await query("SELECT shobj_description('payroll'::regrole, 'pg_authid') AS comment"), [
+          { comment: null },
+        ]);
+        // A later attempt finds the roles and memberships that the first one created, and reports the same.
+        const again = (await migrateRoles(source, target, [])).map(
+          ({ code, message, remedy }) => `${code} ${message}: ${remedy}`,
+        );
+        assert.deepEqual(again, findings);
+      } finally {
+        await source.end();
+        await target.end();
+        await lab.stop();
+      }
+    });
+
+  it("are no remains of a failed attempt, which creates either all roles with their memberships or none", async () => {
+    const lab = await Lab.start({ source: { major: 14 } });
+    const open = (login: typeof lab.administrator) =>
+      connect({ ...login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+    const [source, target] = [await open(lab.source.login), await open(lab.administrator)];
+    try {
+      await lab.source.query("CREATE ROLE team; CREATE ROLE ada IN ROLE team");
+      await lab.source.query("CREATE ROLE zoe");
+      const query = target.query.bind(target) as (sql: string) => Promise<unknown>;
+      target.query = ((sql: string, ...rest: []) => {
+        if (/^GRANT "team"/.test(sql))
+          return lab.target
+            .query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE '%test'")
+            .then(() => query(sql, ...rest));
+        return query(sql, ...rest);
+      }) as unknown as typeof target.query;
+      await assert.rejects(migrateRoles(source, target, []), /the connection to the target was lost/);
+      assert.deepEqual(await lab.target.query("SELECT FROM pg_roles WHERE rolname IN ('team', 'ada', 'zoe')"), []);
+    } finally {
+      await source.end();
+      await target.end().catch(() => undefined);
+      await lab.stop();
+    }
   });
 });

@@ -201,14 +201,14 @@ export const azureCodes = {
     privilege: "CREATEROLE on the target",
   },
   "603705": {
-    meaning: "grants or memberships were not migrated",
+    meaning: "grants, or memberships in roles that existed on the target before, were not migrated",
     severity: "Warning",
     remedy: "grant on the target as on the source",
     privilege: "ownership of the object, or ADMIN OPTION on the role",
     omits: true,
   },
   "603707": {
-    meaning: "azure_pg_admin was not granted to a role that has it on the source",
+    meaning: "azure_pg_admin is not granted to a role that has it on the source",
     severity: "Warning",
     remedy: "GRANT azure_pg_admin TO <role> as the server's administrator",
     privilege: "ADMIN OPTION on azure_pg_admin",

@@ -9,7 +9,7 @@ export const roleCodes = {
     privilege: "CREATEROLE on the target",
   },
   "PGM-702": {
-    meaning: "a role lacks attributes (SUPERUSER, REPLICATION, BYPASSRLS) on the target",
+    meaning: "a role lacks attributes (SUPERUSER, REPLICATION, BYPASSRLS, CREATEROLE) on the target",
     severity: "Warning",
     remedy: "ALTER ROLE on the target, if it is needed and allowed",
     privilege: "superuser of the target, or the attribute itself",

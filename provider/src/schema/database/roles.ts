@@ -2,6 +2,7 @@ import type pg from "pg";
 import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
+import { inTransaction } from "../../postgres/transaction.js";
 import { refused } from "../sql/refused.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { settingValue } from "./setting-value.js";
@@ -9,11 +10,10 @@ import { settingValue } from "./setting-value.js";
 /** A role on one of the servers. */
 interface Role {
   readonly name: string;
-  /** Those of LOGIN, SUPERUSER, REPLICATION and BYPASSRLS that the role has. */
+  /** Those of LOGIN, SUPERUSER, REPLICATION, BYPASSRLS and CREATEROLE that the role has. */
   readonly attributes: readonly string[];
   readonly inherit: boolean;
   readonly createDatabase: boolean;
-  readonly createRole: boolean;
   readonly connectionLimit: number;
   readonly validUntil: string | null;
   readonly comment: string | null;
@@ -46,35 +46,55 @@ export const isMigratedRole = (name: string): boolean => !new RegExp(ofServices)
 
 /**
  * Migrates roles with memberships, settings and comments. An existing role keeps its attributes, password, settings and
- * comment, so that this can be repeated. Each run reports what a role lacks on the target. No role becomes a superuser.
+ * comment, and gets no new members: it need not be the source's role of that name. Each run reports what it lacks. No
+ * role becomes a superuser.
+ *
+ * All is done in one transaction. Otherwise the memberships would be missing after a failure, because the next attempt
+ * finds existing roles.
  *
  * @param source a session in any database of the source
- * @param target a session of a role with CREATEROLE
+ * @param target a session of a role with CREATEROLE, outside a transaction
+ * @param createdBefore roles that this migration has created just before
  */
-export async function migrateRoles(source: pg.Client, target: pg.Client): Promise<RestoreFinding[]> {
+export async function migrateRoles(
+  source: pg.Client,
+  target: pg.Client,
+  createdBefore: readonly string[],
+): Promise<RestoreFinding[]> {
   const version = await serverVersion(target);
   // From 16 on, the creator of a role becomes a member with SET and INHERIT only with this setting. Otherwise it could
   // not give objects to the role.
   if (version >= 160000) await target.query("SET createrole_self_grant = 'set, inherit'");
+  return inTransaction(target, async () => {
+    const own = new Set(createdBefore);
+    return [
+      ...(await createRoles(source, target, own)),
+      ...(await grantMemberships(source, target, own)),
+      ...(await applySettings(source, target, own)),
+    ];
+  });
+}
+
+/** @param own names of the roles that this migration created. Those created here are added */
+async function createRoles(source: pg.Client, target: pg.Client, own: Set<string>): Promise<RestoreFinding[]> {
+  const version = await serverVersion(target);
   const findings: RestoreFinding[] = [];
-  const targetRoles = await namesOfRoles(target);
+  const before = await namesOfRoles(target);
   const passwordsReadable = await mayReadPasswords(source);
   const roles = await readRoles(source, passwordsReadable);
-  for (const role of roles)
-    if (!targetRoles.has(role.name)) findings.push(...(await createRole(target, role, version, passwordsReadable)));
+  for (const role of roles) {
+    if (before.has(role.name)) continue;
+    own.add(role.name);
+    findings.push(...(await createRole(target, role, version, passwordsReadable)));
+  }
   const created = new Map((await readRoles(target, false)).map((role) => [role.name, role]));
   for (const role of roles) {
     const targetRole = created.get(role.name);
     if (!targetRole) continue;
     findings.push(...lostAttributes(role, targetRole, passwordsReadable));
     if (role.comment !== null && targetRole.comment === null)
-      findings.push(...(await commentOn(target, role.name, role.comment)));
+      findings.push(...(await commentOn(target, role.name, role.comment, own)));
   }
-  const names = await namesOfRoles(target);
-  for (const membership of await readMemberships(source))
-    if (names.has(membership.role) && names.has(membership.member))
-      findings.push(...(await grant(target, membership, version)));
-  findings.push(...(await applySettings(target, await readSettings(source), names)));
   return findings;
 }
 
@@ -88,7 +108,6 @@ async function createRole(
   const attributes = [
     role.inherit ? "INHERIT" : "NOINHERIT",
     role.createDatabase ? "CREATEDB" : "NOCREATEDB",
-    role.createRole ? "CREATEROLE" : "NOCREATEROLE",
     `CONNECTION LIMIT ${role.connectionLimit}`,
     ...(role.validUntil === null ? [] : [`VALID UNTIL ${quoteLiteral(role.validUntil)}`]),
   ].join(" ");
@@ -101,8 +120,9 @@ async function createRole(
     if (mine !== undefined)
       findings.push(finding("603704", role.name, `it was not granted to the migrating role: ${mine}`));
   }
-  // If the migrating role may not grant one of these, the role is reported without it.
-  for (const attribute of ["REPLICATION", "BYPASSRLS"])
+  // If the migrating role may not grant one of these, the role is reported without it. Before 16, a role with CREATEROLE
+  // may grant itself every role that is not a superuser, also those of other applications on the target.
+  for (const attribute of ["REPLICATION", "BYPASSRLS", ...(version >= 160000 ? ["CREATEROLE"] : [])])
     if (role.attributes.includes(attribute)) await refusalOf(target, `ALTER ROLE ${name} ${attribute}`);
   if (role.attributes.includes("LOGIN") && passwordsReadable) findings.push(...(await letLogIn(target, role)));
   return findings;
@@ -138,21 +158,53 @@ function lostAttributes({ name, attributes }: Role, targetRole: Role, passwordsR
           finding(
             "PGM-702",
             name,
-            `it lacks ${rights.join(", ")} on the target, which the migrating role may not grant`,
+            `it lacks ${rights.join(", ")} on the target, which was not granted`,
             `if it is needed and allowed: ${alter} ${rights.join(" ")}`,
           ),
         ]),
   ];
 }
 
-async function commentOn(target: pg.Client, name: string, comment: string): Promise<RestoreFinding[]> {
+const existedBefore = "the role existed on the target before, and may be another one";
+
+async function commentOn(
+  target: pg.Client,
+  name: string,
+  comment: string,
+  own: ReadonlySet<string>,
+): Promise<RestoreFinding[]> {
   const sql = `COMMENT ON ROLE ${quoteIdentifier(name)} IS ${quoteLiteral(comment)}`;
-  const refusal = await refusalOf(target, sql);
+  const refusal = own.has(name) ? await refusalOf(target, sql) : existedBefore;
   return refusal === undefined ? [] : [finding("PGM-703", name, `its comment was not migrated: ${refusal}`, sql)];
 }
 
-async function grant(target: pg.Client, membership: Membership, version: number): Promise<RestoreFinding[]> {
-  const { role, member, admin, inherit, set } = membership;
+/** Grants only roles of this migration. Roles of services and of other applications are never granted. */
+async function grantMemberships(
+  source: pg.Client,
+  target: pg.Client,
+  own: ReadonlySet<string>,
+): Promise<RestoreFinding[]> {
+  const version = await serverVersion(target);
+  const names = await namesOfRoles(target);
+  const there = await readMemberships(target);
+  const findings: RestoreFinding[] = [];
+  for (const membership of await readMemberships(source)) {
+    const { role, member } = membership;
+    if (!names.has(role) || !names.has(member) || there.some((one) => includesMembership(one, membership))) continue;
+    const sql = grantStatement(membership, version);
+    const why = own.has(role) ? await refusalOf(target, sql) : `${role} existed on the target before`;
+    if (why === undefined) continue;
+    findings.push(finding(membershipCode(role), member, `it is not a member of ${role} as on the source: ${why}`, sql));
+  }
+  return findings;
+}
+
+const includesMembership = (one: Membership, wanted: Membership): boolean =>
+  one.role === wanted.role &&
+  one.member === wanted.member &&
+  (["admin", "inherit", "set"] as const).every((option) => !wanted[option] || one[option] !== false);
+
+function grantStatement({ role, member, admin, inherit, set }: Membership, version: number): string {
   const option = (name: string, value: boolean): string => `${name} ${value ? "TRUE" : "FALSE"}`;
   const options = [
     ...(admin ? [version >= 160000 ? "ADMIN TRUE" : "ADMIN OPTION"] : []),
@@ -160,27 +212,24 @@ async function grant(target: pg.Client, membership: Membership, version: number)
     ...(version >= 160000 && set !== null ? [option("SET", set)] : []),
   ];
   const clause = options.length === 0 ? "" : ` WITH ${options.join(", ")}`;
-  const sql = `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${clause}`;
-  const refusal = await refusalOf(target, sql);
-  return refusal === undefined
-    ? []
-    : [finding(membershipCode(role), member, `it is not a member of ${role} on the target: ${refusal}`, sql)];
+  return `GRANT ${quoteIdentifier(role)} TO ${quoteIdentifier(member)}${clause}`;
 }
 
 const membershipCode = (role: string): FindingCode => (role === "azure_pg_admin" ? "603707" : "603705");
 
 async function applySettings(
+  source: pg.Client,
   target: pg.Client,
-  settings: readonly RoleSetting[],
-  roles: ReadonlySet<string>,
+  own: ReadonlySet<string>,
 ): Promise<RestoreFinding[]> {
-  const own = new Set((await readSettings(target)).map(({ role, name }) => JSON.stringify([role, name])));
+  const names = await namesOfRoles(target);
+  const there = new Set((await readSettings(target)).map(({ role, name }) => JSON.stringify([role, name])));
   const findings: RestoreFinding[] = [];
-  for (const { role, name, value } of settings) {
-    if (!roles.has(role) || own.has(JSON.stringify([role, name]))) continue;
+  for (const { role, name, value } of await readSettings(source)) {
+    if (!names.has(role) || there.has(JSON.stringify([role, name]))) continue;
     const setting = name.split(".").map(quoteIdentifier).join(".");
     const sql = `ALTER ROLE ${quoteIdentifier(role)} SET ${setting} TO ${settingValue(name, value)}`;
-    const refusal = await refusalOf(target, sql);
+    const refusal = own.has(role) ? await refusalOf(target, sql) : existedBefore;
     if (refusal !== undefined)
       findings.push(finding("PGM-703", role, `its setting ${name} was left out: ${refusal}`, sql));
   }
@@ -195,20 +244,21 @@ async function mayReadPasswords(source: pg.Client): Promise<boolean> {
 async function readRoles(client: pg.Client, withPasswords: boolean): Promise<Role[]> {
   const { rows } = await client.query<Role>(
     `SELECT r.rolname AS name, r.rolinherit AS inherit, r.rolcreatedb AS "createDatabase",
-            r.rolcreaterole AS "createRole", r.rolconnlimit AS "connectionLimit", r.rolvaliduntil::text AS "validUntil",
+            r.rolconnlimit AS "connectionLimit", r.rolvaliduntil::text AS "validUntil",
             shobj_description(r.oid, 'pg_authid') AS comment,
             array_remove(ARRAY[CASE WHEN r.rolcanlogin THEN 'LOGIN' END, CASE WHEN r.rolsuper THEN 'SUPERUSER' END,
                                CASE WHEN r.rolreplication THEN 'REPLICATION' END,
-                               CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END], NULL) AS attributes,
+                               CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
+                               CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END], NULL) AS attributes,
             ${withPasswords ? "r.rolpassword" : "NULL"} AS password
        FROM ${withPasswords ? "pg_authid" : "pg_roles"} r WHERE ${ofUsers("r")} ORDER BY r.rolname`,
   );
   return rows;
 }
 
-async function readMemberships(source: pg.Client): Promise<Membership[]> {
-  const hasOptions = (await serverVersion(source)) >= 160000;
-  const { rows } = await source.query<Membership>(
+async function readMemberships(client: pg.Client): Promise<Membership[]> {
+  const hasOptions = (await serverVersion(client)) >= 160000;
+  const { rows } = await client.query<Membership>(
     `SELECT r.rolname AS role, m.rolname AS member, bool_or(a.admin_option) AS admin,
             ${hasOptions ? "bool_or(a.inherit_option)" : "NULL"} AS inherit, ${hasOptions ? "bool_or(a.set_option)" : "NULL"} AS set
        FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
@@ -244,6 +294,14 @@ function finding(code: FindingCode, role: string, message: string, remedy?: stri
   };
 }
 
-/** The server's message for a refused statement. Never the statement, which may contain a password's hash. */
-const refusalOf = async (target: pg.Client, sql: string): Promise<string | undefined> =>
-  (await refused(target, sql, "the migration of roles"))?.message;
+/**
+ * The server's message for a refused statement, which does not end the transaction. Never the statement, which may
+ * contain a password's hash.
+ */
+async function refusalOf(target: pg.Client, sql: string): Promise<string | undefined> {
+  const during = "the migration of roles";
+  await refused(target, "SAVEPOINT refusal", during);
+  const error = await refused(target, sql, during);
+  await refused(target, `${error ? "ROLLBACK TO SAVEPOINT refusal; " : ""}RELEASE SAVEPOINT refusal`, during);
+  return error?.message;
+}
