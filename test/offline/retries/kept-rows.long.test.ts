@@ -48,8 +48,26 @@ describe("the rows of a failed attempt, later", () => {
     await scene.fail("23505");
     await scene.refuse("23505");
     await scene.onSource("DROP INDEX late");
-    await copiedAgain({}, /the schema changed on the source/);
+    await copiedAgain({}, /the schema, a setting, an owner or a privilege changed on the source/);
     await assertSame();
+  });
+
+  it("are copied again if a setting of the database changed", async () => {
+    await scene.fail("23505");
+    await scene.onSource(`ALTER DATABASE ${scene.database} SET work_mem = '7MB'`);
+    await copiedAgain({}, /the schema, a setting, an owner or a privilege changed on the source/);
+    const settings = `SELECT setconfig FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = '${scene.database}'`;
+    assert.deepEqual(await scene.onTarget(settings), [{ setconfig: ["work_mem=7MB"] }]);
+  });
+
+  it("are copied again if the privileges of a large object changed", async () => {
+    await scene.fail("23505");
+    await scene.onSource(
+      "DO $$ BEGIN EXECUTE 'GRANT SELECT ON LARGE OBJECT ' || (SELECT oid FROM pg_largeobject_metadata) || ' TO PUBLIC'; END $$",
+    );
+    await copiedAgain({}, /the schema, a setting, an owner or a privilege changed on the source/);
+    const granted = "SELECT FROM pg_largeobject_metadata, aclexplode(lomacl) WHERE grantee = 0";
+    assert.equal(((await scene.onTarget(granted)) as unknown[]).length, 1);
   });
 
   it("are copied again if their database was replaced on the target, which has to be confirmed", async () => {
@@ -117,13 +135,13 @@ describe("the rows of a failed attempt, later", () => {
       `UPDATE pgmigration.database SET shared_copy = shared_copy || '{"largeObjectsCopied": false}' WHERE name = $1`,
       { values: [scene.database] },
     );
-    await scene.onSource("SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
     await scene.resource.update({});
     assert.match(
       await scene.events(),
       /^the rows of 2 tables, .*, are copied again, because large objects were copied only in part$/m,
     );
-    assert.deepEqual(await scene.onTarget("SELECT FROM pg_largeobject_metadata"), []);
+    const bytes = "SELECT lo_get(oid) AS bytes FROM pg_largeobject_metadata";
+    assert.deepEqual(await scene.onTarget(bytes), await scene.onSource(bytes));
     await assertSame();
   });
 

@@ -102,7 +102,7 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
     // Wait for both steps, also if one fails: the next attempt must not run concurrently with either.
     const steps = await Promise.allSettled([restoreBeforeRows(context), queueTasks(context, tables, point.snapshot)]);
     for (const step of steps) if (step.status === "rejected") throw step.reason;
-    await offerCopy(context, point, schemaDigest(read));
+    await offerCopy(context, point, await schemaDigest(read, source));
     return copyAndFinish(context, tables);
   });
 }

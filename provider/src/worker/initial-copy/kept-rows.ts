@@ -73,12 +73,14 @@ async function keptRows(job: CopyJob, shared: SharedCopy): Promise<EarlierCopy |
     ({ id }, signal) => readSchemaEntries(work, database, id, signal),
     false,
   );
-  let found: EarlierCopy | string = "the schema changed on the source";
+  let found: EarlierCopy | string = "the schema, a setting, an owner or a privilege changed on the source";
   try {
     const incomplete = new Set(shared.rowsCopied ? [] : await tasks.incomplete());
     const kept = { shared, state, slot, taken, incomplete };
-    if (schemaDigest(taken.read) === state.schema)
-      found = await (slot ? followedRows(job, kept) : equalRows(job, kept));
+    const digest = await withSession(work.source, { database, purpose: purposeOf(work, "read") }, (session) =>
+      schemaDigest(taken.read, session),
+    );
+    if (digest === state.schema) found = await (slot ? followedRows(job, kept) : equalRows(job, kept));
     return found;
   } finally {
     if (typeof found === "string" || !found.snapshot) await taken.point.snapshot.release();

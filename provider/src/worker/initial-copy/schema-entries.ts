@@ -1,7 +1,11 @@
 import { createHash } from "node:crypto";
+import type { Client } from "pg";
+import { fenceSetting } from "../../cutover/fence.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import type { RelationName } from "../../postgres/identifiers.js";
+import { readDatabaseProperties } from "../../schema/database/database.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
+import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
 import { isOwnPublication } from "../../schema/plan/restore-plan.js";
 import { hiddenTables, readSelection, selectsAll } from "../../schema/plan/selection.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
@@ -32,11 +36,21 @@ async function tablesHiddenFromDump(work: Work, database: string): Promise<Relat
   );
 }
 
-/** Changes with every object of the schema, its owner and its privileges, and if an object is replaced by an equal one. */
-export function schemaDigest(entries: readonly Entry[]): string {
+/**
+ * Changes with every object of the schema, its owner and its privileges, and if an object is replaced by an equal one. Also
+ * with what a schema dump lacks: properties of the database, and owners and privileges of large objects.
+ *
+ * @param source a session in the database
+ */
+export async function schemaDigest(entries: readonly Entry[], source: Client): Promise<string> {
+  const { settings, connectionLimit: _limit, ...properties } = await readDatabaseProperties(source);
+  // The fence of a migration is not a property of the database.
+  const own = { ...properties, settings: settings.filter(({ name }) => name !== fenceSetting) };
   // pg_dump's numbers and order also depend on objects that it leaves out, such as the schemas of temporary tables.
-  const texts = entries
+  const texts = [...entries, ...(await largeObjectEntries(source))]
     .filter((entry) => !isOwnPublication(entry))
     .map(({ id: _id, dependencies: _dependencies, ...object }) => JSON.stringify(object));
-  return createHash("sha256").update(texts.sort().join("\n")).digest("hex");
+  return createHash("sha256")
+    .update([JSON.stringify(own), ...texts.sort()].join("\n"))
+    .digest("hex");
 }
