@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
+import { quoteLiteral } from "../identifiers.js";
 import { sqlStateOf } from "../sql-state.js";
 
 /** Default lock_timeout. */
@@ -28,12 +29,14 @@ export const isLockTimeout = (error: unknown): boolean =>
 export const lockRemedy =
   "end the session that holds the lock, e.g. one of SELECT pid, relation::regclass, mode FROM pg_locks WHERE granted AND mode ~ 'Exclusive', and try again";
 
+/** Attempts to lock one table, with pauses: half a minute. */
+const lockAttempts = 28;
+const pauseMs = 500;
 /**
- * lock_timeout of the attempts to lock one table, in seconds. They grow, because other sessions queue behind each
- * attempt; the pauses let these continue.
+ * lock_timeout of an attempt. Other sessions queue behind it, so that it is short. Every fifth one exceeds
+ * deadlock_timeout, because then the server ends an autovacuum that holds the lock.
  */
-const waitsSeconds = [1, 2, 4, 8, 15];
-const pauseMs = 300;
+const waitMs = (attempt: number): number => (attempt % 5 === 4 ? 1200 : 500);
 /** Maximum number of tables in one transaction. */
 const tablesPerTransaction = 200;
 
@@ -60,17 +63,17 @@ export async function alterTables(
 
 /** Alters one table like {@link alterTables}. */
 export async function alterTable(session: Client, table: string, statements: readonly string[]): Promise<void> {
-  for (const [attempt, seconds] of waitsSeconds.entries())
+  for (let attempt = 0; ; attempt++)
     try {
-      await inTransaction(session, `${seconds}s`, statements);
+      await inTransaction(session, `${waitMs(attempt)}ms`, statements);
       return;
     } catch (error) {
       if (!isLockTimeout(error)) throw error;
-      if (attempt === waitsSeconds.length - 1)
+      if (attempt === lockAttempts)
         throw new RefusedError(
           `another session holds a lock on ${table} (${statements.join("; ")}): ${messageOf(error)}`,
           {
-            remedy: lockRemedy,
+            remedy: `end the session that holds the lock, one of SELECT pid, mode FROM pg_locks WHERE granted AND relation = ${quoteLiteral(table)}::regclass, and try again`,
             cause: error,
           },
         );
