@@ -55,6 +55,23 @@ describe("a connection", () => {
   const refused = (server: EmbeddedServer, change: Partial<Endpoint>, expected: RegExp): Promise<void> =>
     assert.rejects(isEncrypted(server, change), expected);
 
+  for (const replication of [false, true])
+    it(`enters a read-only database whose login trigger writes, ${replication ? "also for replication" : "as an application cannot"}`, async () => {
+      await encrypted.query("DROP DATABASE IF EXISTS fenced");
+      await encrypted.query("CREATE DATABASE fenced");
+      const entering = `CREATE TABLE logins (at timestamptz);
+        CREATE FUNCTION record_login() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO logins VALUES (now()); END';
+        CREATE EVENT TRIGGER on_login ON login EXECUTE FUNCTION record_login(); ALTER EVENT TRIGGER on_login ENABLE ALWAYS;
+        ALTER DATABASE fenced SET default_transaction_read_only = on`;
+      await encrypted.query(entering, { database: "fenced" });
+      await assert.rejects(encrypted.query("SELECT", { database: "fenced" }), /read-only transaction/);
+      const endpoint = { ...encrypted.login, host: "localhost", sslMode: "Prefer" } as const;
+      const client = await connect(endpoint, { database: "fenced", purpose: "test", replication });
+      const { rows } = await client.query("SHOW transaction_read_only");
+      await client.end();
+      assert.deepEqual(rows, [{ transaction_read_only: "off" }]);
+    });
+
   it("reports the error that broke it while it was idle", async () => {
     const client = await connect({ ...plain.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
     const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");

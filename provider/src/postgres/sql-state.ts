@@ -9,6 +9,7 @@ export const sqlStates = {
   notNullViolation: "23502",
   uniqueViolation: "23505",
   checkViolation: "23514",
+  readOnlySqlTransaction: "25006",
   invalidAuthorizationSpecification: "28000",
   invalidPassword: "28P01",
   invalidCatalogName: "3D000",

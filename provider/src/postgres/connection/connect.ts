@@ -151,6 +151,7 @@ async function attempt(
   endpoint: Endpoint,
   options: ConnectOptions,
   ssl: false | ConnectionOptions,
+  startUp = options.replication ? walSenderOptions : undefined,
 ): Promise<pg.Client> {
   const client = new Session({
     host: endpoint.host,
@@ -164,7 +165,8 @@ async function attempt(
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     ssl,
-    ...(options.replication ? { replication: "database", options: startUpOptions() } : {}),
+    ...(options.replication ? { replication: "database" } : {}),
+    ...(startUp === undefined ? {} : { options: startUp }),
   });
   // The next statement reports the broken session. Without a listener Node would terminate the process.
   client.on("error", () => undefined);
@@ -173,6 +175,9 @@ async function attempt(
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
+    // Poolers refuse options, so that a session has none unless it needs them.
+    if (startUp !== loginTriggerOptions && isFailedLoginTrigger(error))
+      return attempt(endpoint, options, ssl, loginTriggerOptions);
     throw connectionFailure(error, endpoint, options);
   }
 }
@@ -263,10 +268,20 @@ const walSenderSettings = [
 ];
 
 /** Sent in the start-up message: these have priority over settings of role and database. */
-const startUpOptions = (): string =>
-  ["-c role=none", ...walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`)].join(
-    " ",
-  );
+const walSenderOptions = [
+  "-c role=none",
+  ...walSenderSettings.map((name) => `-c ${name}=${sessionSettings[name]!.replaceAll(" ", "")}`),
+].join(" ");
+
+/** A login event trigger may write while a fence is up, and may need the database's search_path. */
+const loginTriggerOptions = "-c default_transaction_read_only=off";
+
+/** Login event triggers fail in a read-only database, or because a name is not in the search_path. */
+function isFailedLoginTrigger(error: unknown): boolean {
+  const state = sqlStateOf(error);
+  const isMissingName = state.startsWith("42") && state !== sqlStates.insufficientPrivilege;
+  return state === sqlStates.readOnlySqlTransaction || isMissingName;
+}
 
 /** Codes of {@link connect} for TLS, pg_hba.conf, password, database and CONNECT, but not for a full server. */
 const loginRefusals: ReadonlySet<FindingCode | undefined> = new Set([
