@@ -330,6 +330,57 @@ describe("a table owner who replaces a table by a view", () => {
   });
 });
 
+/** Better matches for what a comparison would call without a schema. Each fails if it is called. */
+const betterMatches = `
+  CREATE FUNCTION planted() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'planted code is run as %', current_user; END $$;
+  CREATE FUNCTION hash_array_extended(bytea[], int) RETURNS int8 LANGUAGE sql AS 'SELECT planted()::int8';
+  CREATE FUNCTION mod(int8, int) RETURNS int8 LANGUAGE sql AS 'SELECT planted()::int8';
+  CREATE FUNCTION format(text, json) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+  CREATE FUNCTION array_dims(json[]) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+  CREATE FUNCTION unnest(json[]) RETURNS SETOF json LANGUAGE sql AS 'SELECT planted()::json';
+  CREATE FUNCTION range_send(int4range) RETURNS bytea LANGUAGE sql AS 'SELECT planted()::bytea';
+  CREATE FUNCTION pg_relation_filenode(oid) RETURNS oid LANGUAGE sql AS 'SELECT planted()::oid';
+  CREATE FUNCTION concatenation(int8, text) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+  CREATE OPERATOR || (LEFTARG = int8, RIGHTARG = text, PROCEDURE = concatenation);
+  CREATE FUNCTION same(oid, int) RETURNS bool LANGUAGE sql AS 'SELECT planted()::bool';
+  CREATE OPERATOR = (LEFTARG = oid, RIGHTARG = int, PROCEDURE = same)`;
+
+describe("a role that may only create objects in a schema of the search_path", () => {
+  it("gets no code executed by a comparison, whenever it creates functions and operators", async () => {
+    const server = await EmbeddedServer.start({ major: 14 });
+    try {
+      await server.query("CREATE ROLE mallory LOGIN");
+      const table = "CREATE TABLE t (id int PRIMARY KEY, j json, js json[], r int4range)";
+      const fill = `INSERT INTO t SELECT i, '{}', '{1,2}', '[1,5)' FROM generate_series(1, 1000) AS i`;
+      const databases = [
+        await freshDatabase(server, table, fill),
+        await freshDatabase(server, table, `${fill}; UPDATE t SET j = '[]' WHERE id = 7`),
+      ] as const;
+      const [source, target] = databases;
+      const session = await open(server, source);
+      const tables = (await listSizedTables(session)).map((each) => ({ table: each, condition: undefined }));
+      await session.end();
+      const plant = async (): Promise<void> => {
+        for (const database of databases)
+          await server.query(`SET SESSION AUTHORIZATION mallory; ${betterMatches}`, { database });
+      };
+      let planting: Promise<void> | undefined;
+      let rest: (planted: Promise<void>) => void = () => undefined;
+      const targetRests = new Promise<void>((resolve) => (rest = resolve));
+      const [compared] = await compareTables({
+        openSource: () => open(server, source),
+        openTarget: () => open(server, target),
+        ...{ tables, mode: "content", jobs: 1, searchPath: '"$user", public', targetRests },
+        // The source's rows are read, so the owners of all objects were checked before.
+        onProgress: () => rest((planting ??= plant())),
+      });
+      assert.deepEqual(compared!.firstDifferences, [{ key: "id = 7", kind: "different" }]);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
 describe("a role of the target that is hostile", () => {
   it("neither runs nor blocks the function that creates roles of Microsoft Entra", async () => {
     const server = await EmbeddedServer.start({ major: 14 });

@@ -11,17 +11,20 @@ const parametersOf = (tables: readonly TableName[]): [string[], string[]] => [
 
 /**
  * The tables, qualified and quoted, that were truncated, rewritten, renamed or replaced since the session's snapshot.
- * Catalogue tables are read as of the snapshot; catalogue functions return the current state.
+ * Catalogue tables are read as of the snapshot; catalogue functions return the current state. All names are qualified, because
+ * the search_path may be the application's.
  */
 export async function tablesReplacedSince(session: Client, tables: readonly TableName[]): Promise<string[]> {
-  const named = await currentRelation(session, "format('%I.%I', wanted.schema, wanted.name)");
+  const name = "pg_catalog.format('%I.%I', wanted.schema, wanted.name)";
+  const named = await currentRelation(session, name);
   const { rows } = await session.query<{ name: string }>(
-    `SELECT format('%I.%I', wanted.schema, wanted.name) AS name
-       FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
-       LEFT JOIN pg_namespace n ON n.nspname = wanted.schema
-       LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
-      WHERE c.oid IS DISTINCT FROM ${named}
-         OR nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)::oid`,
+    `SELECT ${name} AS name
+       FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS wanted (schema, name)
+       LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) wanted.schema
+       LEFT JOIN pg_catalog.pg_class c
+         ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) wanted.name
+      WHERE coalesce(c.oid, 0) OPERATOR(pg_catalog.<>) coalesce(${named}, 0)
+         OR c.relfilenode OPERATOR(pg_catalog.<>) coalesce(pg_catalog.pg_relation_filenode(c.oid), 0)`,
     parametersOf(tables),
   );
   return rows.map(({ name }) => name);

@@ -43,8 +43,8 @@ async function probe(client: Client): Promise<string | undefined> {
 export function hashOf(image: string, hash: RowHash): string {
   // Before 18 there is no function for the extended hash of one bytea, but there is one for arrays of any hashable
   // type.
-  if (hash === "extended") return `hash_array_extended(ARRAY[${image}], 0)`;
-  return `('x' || left(md5(${image}), 16))::bit(64)::int8`;
+  if (hash === "extended") return `pg_catalog.hash_array_extended(ARRAY[${image}], 0)`;
+  return `('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.md5(${image}), 16))::bit(64)::int8`;
 }
 
 /** Counts a table's own rows. With a row's hash (an expression over the alias `r`), also adds up the hashes. */
@@ -56,7 +56,7 @@ export async function checksum(
 ): Promise<Checksum> {
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.map((each) => `(${each})`).join(" AND ")}`;
   const { rows } = await client.query<{ rows: string; hash: string }>(
-    `SELECT count(*)::text AS rows, ${rowHash === undefined ? "'0'" : `coalesce(sum(${rowHash}), 0)::text`} AS hash
+    `SELECT pg_catalog.count(*)::text AS rows, ${rowHash === undefined ? "'0'" : `coalesce(pg_catalog.sum(${rowHash}), 0)::text`} AS hash
        FROM ONLY ${qualify(table.schema, table.name)} AS r ${where}`,
   );
   return { rows: Number(rows[0]!.rows), hash: BigInt(rows[0]!.hash) };

@@ -4,13 +4,14 @@ import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import { useSearchPath } from "../postgres/search-path.js";
 import { planParts } from "../copy/plan-parts.js";
+import { tablesReplacedSince } from "../copy/tables-altered-since.js";
 import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { ConcurrentChangeError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isLockTimeout, lockRemedy } from "../postgres/locks/lock-waits.js";
 import { lockRelations } from "../postgres/locks/lock-relations.js";
-import { qualify } from "../postgres/identifiers.js";
+import { type RelationName, qualify } from "../postgres/identifiers.js";
 import { isEverythingTrusted, isUnsafeToPlan, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
@@ -177,7 +178,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
           : await withBriefLocks(comparison, pair, async () => {
               const differences = async (): Promise<Difference[]> => {
                 if (how.reading.by === "query")
-                  await Promise.all(sides.map((side) => sessions.lockToQuery(side, pair[side], tableToCopy.table)));
+                  await Promise.all(sides.map((side) => sessions.lockToQuery(side, pair[side], tableToCopy)));
                 return differencesOf(pair, tableToCopy, how);
               };
               return reads.read(pair.source, oid, differences).catch((error: unknown) => {
@@ -186,7 +187,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
               });
             });
       if (!firstDifferences) return released(schema, name, comparison.mode);
-      const replaced = await isReplaced(pair, schema, name);
+      const replaced = await isReplaced(pair, { schema, name });
       return { ...result, equal: false, firstDifferences, ...(replaced ? { replaced } : {}) };
     };
     const compared: TableComparison[] = [];
@@ -265,12 +266,14 @@ class Sessions {
   }
 
   /**
-   * Locks a table, which a query may then read.
+   * Locks a table, which a query of the transaction may then read.
    *
    * @throws ConcurrentChangeError when it is no longer a table, or a query over it became unsafe, since the comparison started
    */
-  async lockToQuery(side: Side, session: Client, table: TableToCopy["table"]): Promise<void> {
+  async lockToQuery(side: Side, session: Client, { table, condition }: TableToCopy): Promise<void> {
     await lockRelations(session, [table], "table");
+    // An extension wrote the condition for an empty search_path, which pg_dump uses.
+    if (condition !== undefined) await session.query("SET LOCAL search_path = ''");
     if (!(await this.#queues[side].run(() => isUnsafeToPlan(this.catalogue(side), table)))) return;
     throw new ConcurrentChangeError(
       `${qualify(table.schema, table.name)} was not compared: an index or a statistics object that calls a function was created meanwhile`,
@@ -310,7 +313,10 @@ class Sessions {
     }
   }
 
-  /** Set after the row images were built, which have to qualify types with their schemas. */
+  /**
+   * Set after the row images were built, which have to qualify types with their schemas. Later statements in these sessions have
+   * to qualify functions and operators: another role could at any moment create a better match in a schema of the path.
+   */
   async useSearchPath(): Promise<void> {
     await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, this.#searchPath)));
   }
@@ -389,7 +395,7 @@ async function sumAll(
         const readOnce = async (): Promise<Checksum> => {
           if (reading.by === "copy")
             return mode === "counts" ? copiedCount(session, table) : copiedChecksum(session, table, reading.normalize);
-          await all.lockToQuery(side, session, table);
+          await all.lockToQuery(side, session, tables[index]!);
           return checksum(session, table, reading.rowHash, conditions);
         };
         const sum = await withBriefLocks(comparison, { [side]: session }, () =>
@@ -434,23 +440,13 @@ async function withBriefLocks<Result>(
 
 const readsBehindSavepoint = new WeakSet<Client>();
 
-/** Whether the table on either side has another file than in its snapshot. Always false without a snapshot. */
+/** Whether the table on either side was replaced since its snapshot. Always false without a snapshot. */
 async function isReplaced(
   { source, target }: { readonly source: Client; readonly target: Client },
-  schema: string,
-  table: string,
+  table: RelationName,
 ): Promise<boolean> {
-  const replaced = await Promise.all(
-    [source, target].map((session) =>
-      session.query(
-        // The function returns the current state, the column the state in the snapshot.
-        `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-          WHERE n.nspname = $1 AND c.relname = $2 AND nullif(c.relfilenode, 0) IS DISTINCT FROM pg_relation_filenode(c.oid)`,
-        [schema, table],
-      ),
-    ),
-  );
-  return replaced.some(({ rowCount }) => rowCount !== 0);
+  const replaced = await Promise.all([source, target].map((session) => tablesReplacedSince(session, [table])));
+  return replaced.flat().length > 0;
 }
 
 const differencesOf = (

@@ -31,6 +31,7 @@ const rowsPerBucket = 500;
 const maxBuckets = 1 << 16;
 /** Maximum length of a row without a key in a message. */
 const maxLabelCharacters = 200;
+const concatenate = " OPERATOR(pg_catalog.||) ";
 
 /**
  * Finds the first rows that differ. Rows are assigned to buckets by a hash of their key, and the buckets' checksums are
@@ -43,7 +44,7 @@ export async function firstDifferences(
 ): Promise<Difference[]> {
   const terms = rowTerms(table, how.images, how.rowHash, how.condition);
   const buckets = Math.min(maxBuckets, Math.max(1, Math.ceil(how.rows / rowsPerBucket)));
-  const bucket = `mod(${terms.identity}, ${buckets})`;
+  const bucket = `pg_catalog.mod(${terms.identity}, ${buckets})`;
   const [sourceSums, targetSums] = await Promise.all([
     bucketSums(sides.source, terms, bucket),
     bucketSums(sides.target, terms, bucket),
@@ -53,7 +54,7 @@ export async function firstDifferences(
     .slice(0, how.most);
   const found: Difference[] = [];
   for (const each of differing) {
-    const only = `${bucket} = ${BigInt(each)}`;
+    const only = `${bucket} OPERATOR(pg_catalog.=) ${BigInt(each)}`;
     const [source, target] = await Promise.all([
       rowGroups(sides.source, terms, only),
       rowGroups(sides.target, terms, only),
@@ -75,23 +76,33 @@ function rowTerms(table: Table, images: RowImages, rowHash: RowHash, condition: 
   const key = table.columns.filter((column) => table.primaryKey.includes(column.name));
   if (key.length === 0) {
     const columns = storedColumns(table).map(({ name }) => `r.${quoteIdentifier(name)}`);
-    return { from, identity: hash, hash, label: `left(ROW(${columns.join(", ")})::text, ${maxLabelCharacters})` };
+    return {
+      from,
+      identity: hash,
+      hash,
+      label: `pg_catalog.left(ROW(${columns.join(", ")})::text, ${maxLabelCharacters})`,
+    };
   }
-  const label = key.map(({ name }) => `${quoteLiteral(`${name} = `)} || ${textOf(`r.${quoteIdentifier(name)}`)}`);
-  return { from, identity: hashOf(images.image(table, "r", key), rowHash), hash, label: label.join(" || ', ' || ") };
+  const label = key.map(({ name }) => quoteLiteral(`${name} = `) + concatenate + textOf(`r.${quoteIdentifier(name)}`));
+  return {
+    from,
+    identity: hashOf(images.image(table, "r", key), rowHash),
+    hash,
+    label: label.join(`${concatenate}', '${concatenate}`),
+  };
 }
 
 /** Each bucket's number of rows and checksum, as one text. */
 async function bucketSums(client: Client, { from, hash }: RowTerms, bucket: string): Promise<Map<string, string>> {
   const { rows } = await client.query<{ bucket: string; sum: string }>(
-    `SELECT ${bucket}::text AS bucket, count(*) || ':' || sum(${hash}) AS sum ${from} GROUP BY ${bucket}`,
+    `SELECT ${bucket}::text AS bucket, pg_catalog.count(*)${concatenate}':'${concatenate}pg_catalog.sum(${hash}) AS sum ${from} GROUP BY ${bucket}`,
   );
   return new Map(rows.map(({ bucket, sum }) => [bucket, sum]));
 }
 
 async function rowGroups(client: Client, terms: RowTerms, only: string): Promise<Map<string, RowGroup>> {
   const { rows } = await client.query<RowGroup>(
-    `SELECT identity::text, min(label) AS label, sum(hash)::text AS hash, count(*)::int AS rows
+    `SELECT identity::text, pg_catalog.min(label) AS label, pg_catalog.sum(hash)::text AS hash, pg_catalog.count(*)::int AS rows
        FROM (SELECT ${terms.identity} AS identity, ${terms.hash} AS hash, ${terms.label} COLLATE "C" AS label
                ${terms.from} ${terms.from.includes(" WHERE (") ? "AND" : "WHERE"} ${only}) AS each
       GROUP BY identity`,

@@ -26,6 +26,8 @@ interface Type {
  * to the bit. `record_send` includes the OIDs of types, so that only values of built-in types are allowed. Values of
  * other types are first split into built-in values. Those that cannot be split are converted to text: reg* by name,
  * enums by label, xml, and base types of extensions.
+ *
+ * Every function is qualified, because the search_path may be the application's: other roles could add a better match.
  */
 export class RowImages {
   readonly #types: ReadonlyMap<number, Type>;
@@ -63,16 +65,16 @@ export class RowImages {
       case "array": {
         const element = `e${depth}`;
         const image = record([this.#value(type.inner!, `${element}.v`, depth + 1)]);
-        const elements = `ARRAY(SELECT ${image} FROM (SELECT unnest(${value}) AS v) AS ${element})`;
-        return `CASE WHEN ${isThere(value)} THEN ${record([`array_dims(${value})`, elements])} END`;
+        const elements = `ARRAY(SELECT ${image} FROM (SELECT pg_catalog.unnest(${value}) AS v) AS ${element})`;
+        return `CASE WHEN ${isThere(value)} THEN ${record([`pg_catalog.array_dims(${value})`, elements])} END`;
       }
       case "range":
         // The binary form of a range contains its bounds and no OID. Its text would depend on the version's format of
         // floats.
-        return this.#isPortable(this.#types.get(type.inner!)) ? `range_send(${value})` : textOf(value);
+        return this.#isPortable(this.#types.get(type.inner!)) ? `pg_catalog.range_send(${value})` : textOf(value);
       case "other":
         // An XML declaration of version 1.0 is stored but not printed, so that copies and dumps do not contain it.
-        return type.name === "xml" ? `textin(xml_out(${value}))` : textOf(value);
+        return type.name === "xml" ? `pg_catalog.textin(pg_catalog.xml_out(${value}))` : textOf(value);
     }
   }
 
@@ -89,13 +91,17 @@ export class RowImages {
   }
 }
 
-/** IS NULL is also true for a composite of NULLs, and a source of 9.5 has no num_nulls(). */
-const isThere = (value: string): string => `(${value}) IS DISTINCT FROM NULL`;
+/**
+ * IS NULL is also true for a composite of NULLs, and a source of 9.5 has no num_nulls(). Before 10, IS DISTINCT FROM finds its
+ * operator by the search_path. This function returns NULL only for NULL.
+ */
+const isThere = (value: string): string => `pg_catalog.pg_column_size(${value}) IS NOT NULL`;
 
 /** Uses the type's output function: a cast to text may be a function written by the type's owner. */
-export const textOf = (value: string): string => `CASE WHEN ${isThere(value)} THEN format('%s', ${value}) END`;
+export const textOf = (value: string): string =>
+  `CASE WHEN ${isThere(value)} THEN pg_catalog.format('%s', ${value}) END`;
 
-const record = (values: readonly string[]): string => `record_send(ROW(${values.join(", ")}))`;
+const record = (values: readonly string[]): string => `pg_catalog.record_send(ROW(${values.join(", ")}))`;
 
 const of = ({ schema, name }: Type): { schema: string; name: string; kind: string } => ({ schema, name, kind: "b" });
 
