@@ -1,5 +1,4 @@
 import type { Client } from "pg";
-import { isEverythingTrusted } from "./planner-functions.js";
 
 /**
  * The search_path that finds the objects that the application's sessions find. The server inlines functions of an index
@@ -10,15 +9,26 @@ import { isEverythingTrusted } from "./planner-functions.js";
  */
 export const searchPathFor = (path: string): string => (path === "" ? "" : `pg_catalog, ${path}`);
 
-/** Sets the search_path of {@link searchPathFor}. */
+/**
+ * Sets the search_path of {@link searchPathFor}. In later statements of the session, qualify functions and operators, unless their
+ * arguments have exactly the types of one in the catalogue. A role that may create objects in a schema of the path could at any
+ * moment add a better match, which would run with this role's privileges.
+ */
 export async function useSearchPath(session: Client, path: string): Promise<void> {
   await session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [searchPathFor(path)]);
 }
 
-/**
- * As {@link useSearchPath}, on the source. Not if other roles own objects there: one of their functions or operators could
- * replace PostgreSQL's own in a query, and would run with this role's privileges.
- */
-export async function useTrustedSearchPath(session: Client, path: string): Promise<void> {
-  if (await isEverythingTrusted(session)) await useSearchPath(session, path);
+/** Reads the catalogue with an empty search_path, in a session that otherwise has the application's. */
+export async function withoutSearchPath<Result>(session: Client, read: () => Promise<Result>): Promise<Result> {
+  const { rows } = await session.query<{ path: string }>(
+    `SELECT pg_catalog.current_setting('search_path') AS path, pg_catalog.set_config('search_path', '', false)`,
+  );
+  try {
+    return await read();
+  } finally {
+    // A failed transaction refuses this statement, and restores the path itself.
+    await session
+      .query("SELECT pg_catalog.set_config('search_path', $1, false)", [rows[0]!.path])
+      .catch(() => undefined);
+  }
 }

@@ -146,8 +146,8 @@ class CopyPool {
   async #copyTables(): Promise<void> {
     const { work, tasks } = this.options;
     await this.#inSessions("copy", async (sessions) => {
-      await this.#copier.prepare(sessions);
       const session = await targetSession(sessions.target);
+      await this.#copier.prepare(sessions.target);
       for (;;) {
         const notified = this.#notifier.next;
         this.#signal.throwIfAborted();

@@ -12,7 +12,7 @@ import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify, type RelationName } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { isUnsafeToPlan } from "../../postgres/planner-functions.js";
-import { useSearchPath, useTrustedSearchPath } from "../../postgres/search-path.js";
+import { useSearchPath } from "../../postgres/search-path.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import type { CompletedCopyTask, CopyTask } from "../../store/copy-tasks.js";
@@ -49,12 +49,10 @@ export class TableCopier {
   }
 
   /** Gives values the same meaning on both servers, and keeps triggers from changing rows. */
-  async prepare({ source, target }: TableSessions): Promise<void> {
+  async prepare(target: Client): Promise<void> {
     const { spec } = this.options.work;
     await passBytes(target);
-    const path = this.options.context.sourceSearchPath ?? "";
-    await useSearchPath(target, path);
-    await useTrustedSearchPath(source, path);
+    await useSearchPath(target, this.#searchPath);
     if (spec.dataOnly) await target.query("SET session_replication_role = replica");
   }
 
@@ -94,7 +92,6 @@ export class TableCopier {
     const purpose = `${work.spec.migrationName} copy`;
     const { locks } = this;
     await withSnapshotSession({ source: work.source, database, snapshotId: undefined, purpose }, async (source) => {
-      await this.prepare({ source, target });
       await locks.during(source, [table], (stop) =>
         this.#copyRows([task], { source, target }, AbortSignal.any([this.signal, stop])),
       );
@@ -123,7 +120,7 @@ export class TableCopier {
         { source, target, signal, onFailed: (position) => (failed = claimed[position]!), beforeCommit },
       );
     try {
-      for (const task of claimed) await this.#assertSafeToQuery((failed = task));
+      for (const task of claimed) await this.#prepareQuery((failed = task), source);
       const relayed =
         claimed.length > 1 ? await together() : [await this.#copyOne(failed, { source, target, signal }, beforeCommit)];
       await tasks.complete(completed(relayed));
@@ -136,9 +133,10 @@ export class TableCopier {
 
   /**
    * Refuses a query over a table for which the server would run functions of other roles with this role's privileges. Whole
-   * tables are read by COPY, which is safe.
+   * tables are read by COPY, which is safe. Only the query of a part needs a search_path on the source: the planner runs
+   * functions of indexes.
    */
-  async #assertSafeToQuery(task: CopyTask): Promise<void> {
+  async #prepareQuery(task: CopyTask, source: Client): Promise<void> {
     const { table, condition } = this.#tableOf(task);
     if (task.condition === undefined && condition === undefined) return;
     const { work, database } = this.options;
@@ -147,7 +145,8 @@ export class TableCopier {
       { database, purpose: `${work.spec.migrationName} catalogue` },
       (session) => isUnsafeToPlan(session, table),
     );
-    if (!isUnsafe) return;
+    // An extension wrote its condition for an empty search_path, which pg_dump uses.
+    if (!isUnsafe) return useSearchPath(source, condition === undefined ? this.#searchPath : "");
     const name = qualify(table.schema, table.name);
     throw new RefusedError(`${name} was not copied: a query on it would run a function of another role`, {
       remedy:
@@ -155,6 +154,10 @@ export class TableCopier {
           ? "run the migration again: the table is then copied as a whole"
           : `drop the indexes and statistics of ${name} that call functions, or exclude the table`,
     });
+  }
+
+  get #searchPath(): string {
+    return this.options.context.sourceSearchPath ?? "";
   }
 
   #lockTimeout({ schema, table }: CopyTask, cause: unknown): Promise<LockNotAvailableError> {
@@ -202,7 +205,7 @@ export class TableCopier {
 
 /** The transaction ID in the form of txid_status, which works from every database of the server. */
 async function currentTransaction(target: Client): Promise<string> {
-  const { rows } = await target.query<{ transaction: string }>("SELECT txid_current()::text AS transaction");
+  const { rows } = await target.query<{ transaction: string }>("SELECT pg_catalog.txid_current()::text AS transaction");
   return rows[0]!.transaction;
 }
 

@@ -16,7 +16,7 @@ import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js"
 import { qualify } from "../../postgres/identifiers.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import { serverVersion } from "../../postgres/server-version.js";
-import { useSearchPath, useTrustedSearchPath } from "../../postgres/search-path.js";
+import { useSearchPath } from "../../postgres/search-path.js";
 import { type SizedTable, type Table, listSizedTables, listTables } from "../../postgres/tables.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { queueReporter } from "../monitoring/queued-snapshot.js";
@@ -236,7 +236,7 @@ interface TablesToCopy {
  * @throws ConcurrentChangeError when none was copied
  */
 async function copyTables(
-  { work, database, target, sourceSearchPath }: NewObjects,
+  { work, database, target }: NewObjects,
   { newTables, tables, copies, last, snapshotId, signal }: TablesToCopy,
 ): Promise<ReadonlySet<string>> {
   const { source, spec } = work;
@@ -251,7 +251,6 @@ async function copyTables(
   // Each in a session of its own: an error ends the transaction that sees the snapshot.
   const copyOne = (table: SizedTable): Promise<void> =>
     withSnapshotSession(joining, async (session) => {
-      await useTrustedSearchPath(session, sourceSearchPath);
       const copy = copies.get(nameOfTable(table));
       if (!copy) throw alteredBeforeCopy(nameOfTable(table));
       const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
