@@ -15,6 +15,7 @@ import { recomputedColumns } from "../../provider/src/validation/objects/recompu
 import { Trials } from "../../provider/src/validation/objects/trial";
 import { compareTables } from "../../provider/src/verify/compare-tables";
 import { CommandLine } from "../cli/command";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf, freshDatabase, open } from "../copy/pairs";
 import { assertSameContent } from "../support/content";
 import { assertFinding } from "../support/findings";
@@ -330,12 +331,23 @@ describe("a table owner who replaces a table by a view", () => {
   });
 });
 
-/** Better matches for what a comparison would call without a schema. Each fails if it is called. */
+/** Better matches for what statements would call without a schema. Each fails if it is called. */
 const betterMatches = `
-  CREATE FUNCTION planted() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'planted code is run as %', current_user; END $$;
+  CREATE FUNCTION planted() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    RAISE LOG 'planted code is run as %', current_user; RAISE 'planted code is run';
+  END $$;
   CREATE FUNCTION hash_array_extended(bytea[], int) RETURNS int8 LANGUAGE sql AS 'SELECT planted()::int8';
   CREATE FUNCTION mod(int8, int) RETURNS int8 LANGUAGE sql AS 'SELECT planted()::int8';
   CREATE FUNCTION format(text, json) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+  CREATE FUNCTION format(text, text, text) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+  CREATE FUNCTION same(varchar, varchar) RETURNS bool LANGUAGE sql AS 'SELECT planted()::bool';
+  CREATE OPERATOR = (LEFTARG = varchar, RIGHTARG = varchar, PROCEDURE = same);
+  CREATE FUNCTION divided(float8, int) RETURNS float8 LANGUAGE sql AS 'SELECT planted()::float8';
+  CREATE OPERATOR / (LEFTARG = float8, RIGHTARG = int, PROCEDURE = divided);
+  CREATE FUNCTION make_interval(secs text) RETURNS interval LANGUAGE sql AS 'SELECT planted()::interval';
+  CREATE FUNCTION split_part(text, name, int) RETURNS text LANGUAGE sql AS 'SELECT planted()';
+  CREATE FUNCTION joined(json, json) RETURNS json LANGUAGE sql AS 'SELECT planted()::json';
+  CREATE AGGREGATE json_agg(json) (SFUNC = joined, STYPE = json);
   CREATE FUNCTION array_dims(json[]) RETURNS text LANGUAGE sql AS 'SELECT planted()';
   CREATE FUNCTION unnest(json[]) RETURNS SETOF json LANGUAGE sql AS 'SELECT planted()::json';
   CREATE FUNCTION range_send(int4range) RETURNS bytea LANGUAGE sql AS 'SELECT planted()::bytea';
@@ -377,6 +389,46 @@ describe("a role that may only create objects in a schema of the search_path", (
       assert.deepEqual(compared!.firstDifferences, [{ key: "id = 7", kind: "different" }]);
     } finally {
       await server.stop();
+    }
+  });
+
+  it("gets no code executed by an online migration, its rollback replication and its return", async () => {
+    const lab = await Lab.start({ source: { major: 14 }, target: { major: 17 } });
+    const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
+    const resource = new Resource();
+    // A failed copy is repeated, and may succeed then.
+    const assertNotRun = async (): Promise<void> => {
+      for (const server of [lab.source, lab.target])
+        assert.doesNotMatch(await server.log(), /planted code is run as (?!%)/);
+    };
+    try {
+      await lab.source.query("CREATE ROLE mallory LOGIN");
+      const database = await lab.database(`
+        CREATE TABLE keyed (id int PRIMARY KEY, v text); INSERT INTO keyed SELECT i, 'v' FROM generate_series(1, 1000) AS i;
+        CREATE TABLE keyless (v varchar(40), n int); INSERT INTO keyless SELECT 'v' || i, i FROM generate_series(1, 5000) AS i;
+        CREATE INDEX ON keyless (v); ALTER TABLE keyless REPLICA IDENTITY FULL; ANALYZE keyless`);
+      const options = { source: proxy.endpoint, rollback: "keep", keylessTables: "full", splitTablesLargerThan: 8192 };
+      const inputs = lab.onlineInputs([database], options);
+      const held = proxy.hold(`${String(inputs.migrationName)} copy`);
+      const created = resource.create(inputs);
+      created.catch(() => undefined);
+      await held.first;
+      await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${betterMatches}`, { database });
+      held.letGo();
+      await created;
+      await assertNotRun();
+      await resource.update({ triggerCutover: true });
+      assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
+      await lab.queryTarget(database, "DELETE FROM keyless WHERE n = 7; UPDATE keyless SET n = -8 WHERE n = 8");
+      await resource.update({ rollback: "return" });
+      assert.equal(resource.status.state, "Canceled");
+      await assertNotRun();
+      for (const rows of ["SELECT id, v FROM keyed ORDER BY id", "SELECT v, n FROM keyless ORDER BY n"])
+        assert.deepEqual(await lab.querySource(database, rows), await lab.queryTarget(database, rows));
+    } finally {
+      await resource.destroy();
+      await proxy.close();
+      await lab.stop();
     }
   });
 });

@@ -3,6 +3,7 @@ import { UnreachableError } from "../errors.js";
 import { abandon, whatBroke } from "../postgres/connection/session.js";
 import { omitAges } from "../postgres/locks/blocking-sessions.js";
 import type { Lsn } from "../postgres/lsn.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import type { ApplyBarrier } from "./apply-barrier.js";
 import { Applier } from "./apply/applier.js";
 import { BatchQueue } from "./apply/batch-queue.js";
@@ -70,6 +71,7 @@ export class ApplyConnection {
       // Without a limit: it decodes from the start of the source's oldest open transaction on.
       if (options.plugin === "test_decoding")
         await verifySlotHistory(sessions.source, begin.progress, rolesOf(options), context.stopped);
+      await useSearchPath(sessions.target, options.searchPath ?? "");
       return new ApplyConnection(begin, options, context);
     } catch (error) {
       await endSessions(sessions);

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import type { Lsn } from "../../postgres/lsn.js";
+import { withoutSearchPath } from "../../postgres/search-path.js";
 import type { BatchSegment } from "../batch/transaction-buffer.js";
 import { type ChangeCounts, countOf, emptyBatch, sumBatches, type TableCounts } from "../model/change-counts.js";
 import type { Change } from "../model/change.js";
@@ -191,7 +192,9 @@ export class Applier {
     // Reading the target's tables needs no open transaction. After failed staging, the target would refuse the queries.
     await this.commit();
     await this.#ahead.undo();
-    const misfit = await this.#builder.mapTables(segments);
+    const misfit = this.#builder.knowsTables(changesOf(segments))
+      ? undefined
+      : await withoutSearchPath(this.#target, () => this.#builder.mapTables(segments));
     const fitting = misfit ? segments.slice(0, misfit.index) : segments;
     // Apply the transactions from before the ALTER TABLE of the source first. Then the target's table can be altered.
     if (fitting.length > 0) await this.#applyFitting(fitting, undefined);

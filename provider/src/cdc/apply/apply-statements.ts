@@ -1,3 +1,4 @@
+import { builtInEquality as equals } from "../binding/equality.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { TableMapping } from "../binding/table-mapping.js";
 
@@ -60,29 +61,29 @@ export const deletionOfEqual = (binding: TableMapping, looked: boolean): Operati
   statement: (rows) => {
     const fields = looked ? binding.lookup!.fields : [];
     const wanted = fields.map((field) => `, ${rows.oldValue(field)} AS f${field}`).join("");
-    const isLooked = fields.map((field) => `x.${column(binding, field)} = wanted.f${field} AND `).join("");
-    return `WITH wanted AS (SELECT ${givenContent(binding, rows)} AS content, count(*) AS rows${wanted}
+    const isLooked = fields.map((field) => `x.${column(binding, field)} ${equals} wanted.f${field} AND `).join("");
+    return `WITH wanted AS (SELECT ${givenContent(binding, rows)} AS content, pg_catalog.count(*) AS rows${wanted}
                      ${listed("FROM", rows)} GROUP BY 1${fields.map((_, index) => `, ${index + 3}`).join("")}),
         found AS (SELECT x.tableoid AS "table", x.ctid AS place, wanted.rows,
-                         row_number() OVER (PARTITION BY wanted.content) AS nth
+                         pg_catalog.row_number() OVER (PARTITION BY wanted.content) AS nth
                     FROM wanted JOIN ${binding.only} AS x
-                      ON ${isLooked}${storedContent(binding)} = wanted.content)
+                      ON ${isLooked}${storedContent(binding)} ${equals} wanted.content)
    DELETE FROM ${binding.only} AS t USING found
-    WHERE found.nth <= found.rows AND t.tableoid = found."table" AND t.ctid = found.place`;
+    WHERE found.nth OPERATOR(pg_catalog.<=) found.rows AND t.tableoid ${equals} found."table" AND t.ctid ${equals} found.place`;
   },
 });
 
 /** An uncorrelated subquery: the planner evaluates it once, then reads the row by its ctid. */
 function oneRow(binding: TableMapping, looked: boolean, rows: Rows): string {
   const isLooked = (looked ? binding.lookup!.fields : []).map(
-    (field) => `x.${column(binding, field)} = ${rows.oldValue(field)} AND `,
+    (field) => `x.${column(binding, field)} ${equals} ${rows.oldValue(field)} AND `,
   );
   const tables = [`${binding.only} AS x`, ...(rows.from === undefined ? [] : [rows.from])].join(", ");
   return `that AS (SELECT x.tableoid AS "table", x.ctid AS place FROM ${tables}
-             WHERE ${isLooked.join("")}${storedContent(binding)} = ${givenContent(binding, rows)} LIMIT 1)`;
+             WHERE ${isLooked.join("")}${storedContent(binding)} ${equals} ${givenContent(binding, rows)} LIMIT 1)`;
 }
 
-const isThatRow = `t.tableoid = (SELECT "table" FROM that) AND t.ctid = (SELECT place FROM that)`;
+const isThatRow = `t.tableoid ${equals} (SELECT "table" FROM that) AND t.ctid ${equals} (SELECT place FROM that)`;
 
 /**
  * Rows without a key are compared as text. Every type has a text form, including types without an equality operator. The

@@ -1,3 +1,4 @@
+import { builtInEquality } from "../binding/equality.js";
 import type { TableMapping } from "../binding/table-mapping.js";
 import type { Rows } from "./apply-statements.js";
 
@@ -18,7 +19,7 @@ export const stagedRows = (binding: TableMapping): Rows => {
 function groupOf({ staged, staging, sorted }: TableMapping): string {
   if (staged === "asRecords")
     // unnest expands each record once. `(s.c).f` would expand it for every field.
-    return `(SELECT * FROM ${staging} WHERE g = $1) AS s, unnest(ARRAY[s.c]) AS n, unnest(ARRAY[s.o]) AS o`;
+    return `(SELECT * FROM ${staging} WHERE g ${builtInEquality} $1) AS s, pg_catalog.unnest(ARRAY[s.c]) AS n, pg_catalog.unnest(ARRAY[s.o]) AS o`;
   const order = sorted.map((field) => `o${field}`).join(", ");
-  return `(SELECT * FROM ${staging} WHERE g = $1${order && ` ORDER BY ${order}`}) AS s`;
+  return `(SELECT * FROM ${staging} WHERE g ${builtInEquality} $1${order && ` ORDER BY ${order}`}) AS s`;
 }

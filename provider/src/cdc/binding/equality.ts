@@ -3,14 +3,14 @@ import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Column } from "../../postgres/tables.js";
 
 /** The built-in operator, independent of the search_path and of operators that users created. */
-const builtIn = "OPERATOR(pg_catalog.=)";
+export const builtInEquality = "OPERATOR(pg_catalog.=)";
 
 /**
  * The equality operator that an index on each column supports. Under the empty search_path, a plain `=` on a type of an
  * extension (citext) would be the operator of a type to which it can be cast. No index on the column supports that.
  */
 export async function equalityOperators(target: Client, columns: readonly Column[]): Promise<string[]> {
-  if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => builtIn);
+  if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => builtInEquality);
   const { rows } = await target.query<{ place: string; schema: string | null; operator: string | null }>(
     `SELECT wanted.place, operators.schema, operators.operator
        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (schema, name, place)
@@ -30,6 +30,6 @@ export async function equalityOperators(target: Client, columns: readonly Column
     [columns.map(({ baseTypeSchema }) => baseTypeSchema), columns.map(({ baseType }) => baseType)],
   );
   return rows.map(({ schema, operator }) =>
-    schema === null || operator === null ? builtIn : `OPERATOR(${quoteIdentifier(schema)}.${operator})`,
+    schema === null || operator === null ? builtInEquality : `OPERATOR(${quoteIdentifier(schema)}.${operator})`,
   );
 }

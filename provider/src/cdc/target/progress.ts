@@ -219,7 +219,7 @@ export const advanceStatement = (step: ProgressStep): Statement => ({
                   deletes = known.deletes + excluded.deletes, truncates = known.truncates + excluded.truncates)
          UPDATE pgmigration.progress
             SET last_commit_end_lsn = $4, applied_through_lsn = $5,
-                commit_time = coalesce(to_timestamp($6::float8 / 1000), commit_time),
+                commit_time = coalesce(pg_catalog.to_timestamp($6::float8 OPERATOR(pg_catalog./) 1000), commit_time),
                 inserts = inserts + $7, updates = updates + $8, deletes = deletes + $9, truncates = truncates + $10
           WHERE migration = $1 AND generation = $2 AND applied_through_lsn = $3`,
   values: [

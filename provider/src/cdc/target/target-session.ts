@@ -3,7 +3,6 @@ import { RefusedError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { byteSettings } from "../../postgres/connection/pass-bytes.js";
-import { searchPathFor } from "../../postgres/search-path.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 
@@ -30,8 +29,6 @@ export const applyingPurpose = "apply changes";
 export interface TargetSessionOptions {
   /** The target has no triggers and no foreign keys yet, so session_replication_role need not be set. */
   readonly triggersDisabled?: boolean | undefined;
-  /** For functions of checks and generated columns that use names without a schema; see useSearchPath. */
-  readonly searchPath?: string | undefined;
   /** The server's name in messages; by default a migration's target. */
   readonly parts?: StreamRoles | undefined;
 }
@@ -44,7 +41,7 @@ export interface TargetSessionOptions {
 export async function openTargetSession(
   target: Endpoint,
   database: string,
-  { triggersDisabled = false, searchPath = "", parts: { subscriber } = migrationRoles }: TargetSessionOptions = {},
+  { triggersDisabled = false, parts: { subscriber } = migrationRoles }: TargetSessionOptions = {},
 ): Promise<Client> {
   const client = await connect(target, { database, purpose: applyingPurpose });
   try {
@@ -53,7 +50,7 @@ export async function openTargetSession(
       `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), current_setting('session_replication_role') AS role
          FROM (SELECT key, value FROM pg_catalog.json_each_text($1) UNION ALL ${byteSettings}) AS wanted
          JOIN pg_catalog.pg_settings AS known ON known.name = wanted.key`,
-      [JSON.stringify({ ...settings, search_path: searchPathFor(searchPath) })],
+      [JSON.stringify(settings)],
     );
     const { role } = rows[0]!;
     if (!triggersDisabled && role !== "replica")
