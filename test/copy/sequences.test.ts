@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { carrySequences } from "../../provider/src/copy/sequences";
 import { RefusedError } from "../../provider/src/errors";
+import { rememberVersion } from "../../provider/src/postgres/server-version";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "./pairs";
 
@@ -50,6 +51,29 @@ describe("sequences", () => {
       const values = ["8", "42", "77", "-7", "21", "9223372036854775807", "11", "3", "3"];
       assert.deepEqual(Object.values(rows[0]!), values);
       assert.deepEqual((await from.query(nextValues)).rows, rows);
+    });
+  });
+
+  it("of a server before 10 are locked and listed in groups, because its lock table is limited", async () => {
+    const [source, target] = [servers[0]!, servers[1]!];
+    const many = "DO $$ BEGIN FOR i IN 1 .. 1200 LOOP EXECUTE 'CREATE SEQUENCE s' || i; END LOOP; END $$";
+    const pair = [
+      [source, await freshDatabase(source, many)],
+      [target, await freshDatabase(target, many)],
+    ] as const;
+    await withSessions(...pair, async (from, into) => {
+      // These columns are in each sequence before 10, and in the catalogue later.
+      rememberVersion(from, 90624);
+      const locked: number[] = [];
+      const query = from.query.bind(from) as (...given: unknown[]) => Promise<unknown>;
+      const asBefore10 = (sql: unknown, ...values: unknown[]): Promise<unknown> => {
+        if (typeof sql !== "string") return query(sql, ...values);
+        if (sql.startsWith("PREPARE")) locked.push(sql.split("ONLY").length - 1);
+        return query(sql.replace(/increment_by|min_value|max_value/g, "1"), ...values);
+      };
+      Object.assign(from, { query: asBefore10 });
+      assert.equal((await carrySequences(from, into)).length, 1200);
+      assert.deepEqual(locked, [500, 500, 200, 500, 500, 200]);
     });
   });
 

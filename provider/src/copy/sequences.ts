@@ -31,7 +31,7 @@ interface SequenceShape extends SequenceName {
   readonly max: string;
 }
 
-/** Number of sequences whose values one statement reads: several hundred relations are planned in milliseconds. */
+/** Number of sequences that one statement locks and reads: several hundred relations are planned in milliseconds. */
 const sequencesPerStatement = 500;
 
 /**
@@ -70,34 +70,37 @@ export async function carrySequences(
 async function readSequences(source: Client, { margin = 0, only }: CarryOptions): Promise<SequenceState[]> {
   const shapes = await listSequences(source);
   const wanted = only ? shapes.filter(only) : shapes;
-  const states: SequenceState[] = [];
-  for (let first = 0; first < wanted.length; first += sequencesPerStatement) {
-    const some = wanted.slice(first, first + sequencesPerStatement);
-    const values = some.map(({ schema, name }, position) => {
-      const from = qualify(schema, name);
-      return `SELECT ${position} AS position, last_value::text AS last, is_called AS called FROM ${from}`;
-    });
-    const rows = await queryLocked<{ position: number; last: string; called: boolean }>(source, some, values);
-    for (const { position, last, called } of rows) {
-      const shape = some[position]!;
-      states.push({
-        schema: shape.schema,
-        name: shape.name,
-        called,
-        last: called ? advance(shape, last, margin) : last,
-      });
-    }
-  }
-  return states;
+  const rows = await queryLocked<{ position: number; last: string; called: boolean }>(
+    source,
+    wanted,
+    ({ schema, name }, position) =>
+      `SELECT ${position} AS position, last_value::text AS last, is_called AS called FROM ${qualify(schema, name)}`,
+  );
+  return rows.map(({ position, last, called }) => {
+    const shape = wanted[position]!;
+    return { schema: shape.schema, name: shape.name, called, last: called ? advance(shape, last, margin) : last };
+  });
 }
 
-/** Runs queries over sequences, and joins their results. Their owners cannot replace them by views meanwhile. */
-const queryLocked = <Row extends QueryResultRow>(
+/**
+ * Runs a query over each sequence, and joins their results. Their owners cannot replace them by views meanwhile. Few are
+ * locked at a time, because the server's lock table is limited.
+ */
+async function queryLocked<Row extends QueryResultRow>(
   source: Client,
   sequences: readonly SequenceName[],
-  queries: readonly string[],
-): Promise<Row[]> =>
-  whileLocked(source, sequences, "sequence", async () => (await source.query<Row>(queries.join(" UNION ALL "))).rows);
+  queryOf: (sequence: SequenceName, position: number) => string,
+): Promise<Row[]> {
+  const queries = sequences.map(queryOf);
+  const rows: Row[] = [];
+  for (let first = 0; first < sequences.length; first += sequencesPerStatement) {
+    const end = first + sequencesPerStatement;
+    const all = queries.slice(first, end).join(" UNION ALL ");
+    const read = async (): Promise<Row[]> => (await source.query<Row>(all)).rows;
+    rows.push(...(await whileLocked(source, sequences.slice(first, end), "sequence", read)));
+  }
+  return rows;
+}
 
 function advance({ increment, min, max }: SequenceShape, last: string, margin: number): string {
   const value = BigInt(last) + BigInt(increment) * BigInt(margin);
@@ -133,11 +136,11 @@ async function listOlder(source: Client): Promise<SequenceShape[]> {
     `SELECT n.nspname AS schema, c.relname AS name
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ${ofUsers} ORDER BY 1, 2`,
   );
-  const none = "SELECT NULL AS schema, NULL AS name, NULL AS increment, NULL AS min, NULL AS max WHERE false";
-  const each = rows.map(
+  return queryLocked(
+    source,
+    rows,
     ({ schema, name }) =>
-      `SELECT ${quoteLiteral(schema)}, ${quoteLiteral(name)}, increment_by::text, min_value::text, max_value::text
-         FROM ${qualify(schema, name)}`,
+      `SELECT ${quoteLiteral(schema)}::text AS schema, ${quoteLiteral(name)}::text AS name, increment_by::text AS increment,
+              min_value::text AS min, max_value::text AS max FROM ${qualify(schema, name)}`,
   );
-  return queryLocked(source, rows, [none, ...each]);
 }
