@@ -105,6 +105,21 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("has_schema_privilege('heir', 'public', 'CREATE')"), false);
     });
 
+    it("reports as 603708 that azure_pg_admin does not own the schema public", async () => {
+      await server.query("CREATE ROLE outsider LOGIN CREATEDB PASSWORD 'o'");
+      await server.query("CREATE DATABASE apart", { login: { user: "outsider", password: "o" } });
+      const login = { ...administrator, user: "outsider", password: "o", sslMode: "Disable" as const };
+      const session = await connect(login, { database: "apart", purpose: "test" });
+      try {
+        const owner = entry("SCHEMA OWNER", "public", "ALTER SCHEMA public OWNER TO azure_pg_admin;");
+        const [finding] = await restoreEntries(session, [owner], await readRestoreContext(session));
+        assert.equal(finding!.code, "603708");
+        assert.match(finding!.message, /outsider may not give objects to azure_pg_admin/);
+      } finally {
+        await session.end();
+      }
+    });
+
     it("skips privileges of missing roles, keeps the others, and grants as the owner if only the owner may", async () => {
       const findings = await restore([
         table("a"),

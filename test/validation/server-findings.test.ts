@@ -35,6 +35,28 @@ describe("the validation of both servers", () => {
     assert.match(finding.remedy!, /--name shared_preload_libraries --value pg_stat_statements, then restart/);
   });
 
+  it("reports another version of PostGIS as 603406", async () => {
+    // The servers of the tests do not have PostGIS. Their catalogues act as if they had.
+    const spatial = await lab.database(
+      "CREATE EXTENSION hstore; UPDATE pg_extension SET extname = 'postgis', extversion = '2.5.9' WHERE extname = 'hstore'",
+    );
+    await lab.target.query(
+      `SET allow_system_table_mods = on;
+       CREATE OR REPLACE VIEW pg_catalog.pg_available_extensions AS
+         SELECT e.name, e.default_version, x.extversion AS installed_version, e.comment
+           FROM pg_available_extensions() e LEFT JOIN pg_extension x ON x.extname = e.name
+         UNION ALL SELECT 'postgis', '3.5.0', NULL, NULL;
+       CREATE OR REPLACE VIEW pg_catalog.pg_available_extension_versions AS
+         SELECT e.name, e.version, x.extname IS NOT NULL AS installed, e.superuser, e.trusted, e.relocatable, e.schema,
+                e.requires, e.comment
+           FROM pg_available_extension_versions() e LEFT JOIN pg_extension x ON x.extname = e.name AND x.extversion = e.version
+         UNION ALL SELECT 'postgis', '3.5.0', false, true, false, true, NULL, NULL, NULL`,
+    );
+    const finding = byCode(await problemsOf(lab.inputs([spatial])), "603406");
+    assert.equal(finding?.state, "Warning");
+    assert.match(finding.message, /postgis 3\.5\.0 instead of 2\.5\.9$/);
+  });
+
   it("reports an extension in a system schema as 603407, unless a filter excludes it", async () => {
     const finding = byCode(await problemsOf(lab.inputs([database])), "603407");
     assert.match(finding!.message, /system schema.*: hstore$/);
