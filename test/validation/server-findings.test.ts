@@ -105,6 +105,28 @@ describe("the validation of both servers", () => {
     assert.equal(byCode(await problemsOf(inputs), "603103"), undefined);
   });
 
+  it("refuses a source that takes the migration for a synchronous standby, only online", async () => {
+    const setNames = (names: string): Promise<unknown> =>
+      lab.source
+        .query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`)
+        .then(() => lab.source.query("SELECT pg_reload_conf(), pg_sleep(0.2)"));
+    const online = lab.inputs([database], { migrationMode: "Online" });
+    // Without a standby, a commit of this test's own sessions would wait for it.
+    await lab.source.query("ALTER ROLE ALL SET synchronous_commit = local");
+    try {
+      await setNames("FIRST 1 (*)");
+      const finding = byCode(await problemsOf(online), "PGM-214");
+      assert.equal(finding?.state, "Failed");
+      assert.match(finding.message, /FIRST 1 \(\*\)/);
+      assert.equal(byCode(await problemsOf(lab.inputs([database])), "PGM-214"), undefined);
+      await setNames("standby1");
+      assert.equal(byCode(await problemsOf(online), "PGM-214"), undefined);
+    } finally {
+      await setNames("");
+      await lab.source.query("ALTER ROLE ALL RESET synchronous_commit");
+    }
+  });
+
   it("reports max_slot_wal_keep_size below the size of the databases, only online", async () => {
     const finding = byCode(await problemsOf(lab.onlineInputs([database])), "PGM-210");
     assert.match(finding!.message, /^max_slot_wal_keep_size is 2\.0 MB on the source, and \d+\.\d MB are copied/);

@@ -78,4 +78,9 @@ export const sourceCodes = {
     remedy: "exclude these schemas, unless your objects use them",
     omits: true,
   },
+  "PGM-214": {
+    meaning: "synchronous_standby_names matches the migration's connection, for which commits would then wait",
+    severity: "Warning or Failed",
+    remedy: "name the standbys in synchronous_standby_names instead of *",
+  },
 } as const satisfies Catalogue;

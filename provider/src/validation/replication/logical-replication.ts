@@ -9,6 +9,7 @@ import { idleSlotTimeout } from "./idle-slot-timeout.js";
 import { replicationConnections } from "./replication-connection.js";
 import type { Rule, ValidationContext } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
+import { synchronousStandby } from "./synchronous-standby.js";
 import { walSettings } from "./wal-settings.js";
 
 const type = "ServerParametersValidation";
@@ -25,6 +26,7 @@ export const logicalReplication: Rule = async (context) => {
     ...(await replicationPrivilege(first, context.spec.source.user, platform)),
     ...(await longTransactions(first)),
     ...(await idleSlotTimeout(first, "source", platform)),
+    ...(await synchronousStandby(first, "source")),
   ];
   // A general obstacle would only be reported again for each database.
   if (findings.every(({ state }) => state !== "Failed")) findings.push(...(await replicationConnections(context)));

@@ -11,6 +11,7 @@ import type { Rule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 import { serverFindings } from "./fence.js";
 import { idleSlotTimeout } from "./idle-slot-timeout.js";
+import { synchronousStandby } from "./synchronous-standby.js";
 import { replicaTriggerGaps } from "./replica-triggers.js";
 import type { RollbackGap } from "./rollback-gap.js";
 
@@ -42,6 +43,7 @@ export const rollbackReplication: Rule = async ({ spec, sources, target }) => {
   return [
     ...gaps.map((gap): Finding => ({ ...server, ...gap })),
     ...(await idleSlotTimeout(target, "target", await detectPlatform(target))),
+    ...(await synchronousStandby(target, "target")),
     ...ofDatabases,
   ];
 };
