@@ -127,6 +127,15 @@ describe("the validation of both servers", () => {
     }
   });
 
+  it("names no excluded table among those whose changes are not replicated in full", async () => {
+    const database = await lab.database(
+      "CREATE TABLE kept (v text); CREATE TABLE left_out (v text); CREATE UNLOGGED TABLE u (v text)",
+    );
+    const problems = await problemsOf({ ...lab.onlineInputs([database]), exclude: { tables: ["left_out", "u"] } });
+    assert.equal(byCode(problems, "PGM-205")?.object, "public.kept");
+    assert.equal(byCode(problems, "PGM-206"), undefined);
+  });
+
   it("reports max_slot_wal_keep_size below the size of the databases, only online", async () => {
     const finding = byCode(await problemsOf(lab.onlineInputs([database])), "PGM-210");
     assert.match(finding!.message, /^max_slot_wal_keep_size is 2\.0 MB on the source, and \d+\.\d MB are copied/);

@@ -4,6 +4,7 @@ import type { MigrationSpec } from "../../inputs/inputs.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import type { Finding, Problem } from "../../findings.js";
+import { isCutRelation, readSelection } from "../../schema/plan/selection.js";
 import type { ValidationContext } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
 
@@ -16,7 +17,8 @@ export async function followableTables(
   client: Client,
   { spec, sourceVersion }: Pick<ValidationContext, "spec" | "sourceVersion">,
 ): Promise<Finding[]> {
-  const tables = (await listTables(client)).filter((table) => !table.partitioned);
+  const selection = await readSelection(client, spec);
+  const tables = (await listTables(client)).filter((table) => !table.partitioned && !isCutRelation(selection, table));
   const telling = maxCapabilities(sourceVersion);
   const nameless = tables.filter(
     (table) => !table.unlogged && !hasReplicaIdentity(table, telling) && table.columns.length > 0,
