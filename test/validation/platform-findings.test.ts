@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import type { Finding } from "../../provider/src/findings";
+import { parseInputs } from "../../provider/src/inputs/check-inputs";
+import type { Filter } from "../../provider/src/inputs/filter";
+import { specOf } from "../../provider/src/inputs/inputs";
+import { forkPackages } from "../../provider/src/validation/objects/fork-packages";
 import { findingText, findingsOf } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -73,6 +77,37 @@ describe("the validation of sources with extensions of services", () => {
   it("refuses columns with built-in types of a fork", async () => {
     const [finding] = await findings(standIns.edb, "PGM-445");
     assert.match(finding!.message, /"odd ""name"\.orders\.note \(varchar2\)$/);
+  });
+
+  it("lists packages of EDB, unless their schema is excluded", async () => {
+    // The catalogue of PostgreSQL cannot get EDB's columns. The rule reads a table with them instead.
+    const database = await lab.database(
+      `CREATE SCHEMA "Sales"; CREATE SCHEMA billing; CREATE SCHEMA package_trigger; CREATE SCHEMA stand_in;
+       CREATE TABLE stand_in.pg_namespace AS
+         SELECT *, 0::oid AS nspparent, 0::oid AS nspobjecttype, false AS nspcompoundtrigger FROM pg_catalog.pg_namespace;
+       UPDATE stand_in.pg_namespace SET nspparent = '"Sales"'::regnamespace WHERE nspname IN ('billing', 'package_trigger');
+       UPDATE stand_in.pg_namespace SET nspcompoundtrigger = true WHERE nspname = 'package_trigger'`,
+    );
+    const client = await lab.source.connect(database);
+    try {
+      const listed = (exclude: Filter): Promise<Finding[]> => {
+        const spec = specOf(parseInputs(lab.inputs([database], { exclude })));
+        const versions = { sourceVersion: 140000, targetVersion: 170000, targetSuperuser: false };
+        return Promise.resolve(forkPackages({ ...versions, spec, sources: new Map([[database, client]]) }));
+      };
+      assert.deepEqual(await listed({}), [], "PostgreSQL itself has no packages");
+      const query = client.query.bind(client) as (sql: string, values?: unknown[]) => Promise<unknown>;
+      Object.assign(client, {
+        query: (sql: string, values?: unknown[]) =>
+          query(sql.replace("FROM pg_namespace p ", "FROM stand_in.pg_namespace p "), values),
+      });
+      const [finding] = await listed({});
+      assert.equal(finding?.code, "PGM-448");
+      assert.match(finding.message, /: "Sales"\.billing$/);
+      assert.deepEqual(await listed({ schemas: ["Sales"] }), []);
+    } finally {
+      await client.end();
+    }
   });
 
   it("names user mappings whose options the role may not read", async () => {

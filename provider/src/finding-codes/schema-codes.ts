@@ -270,4 +270,11 @@ export const schemaCodes = {
     remedy: "none needed",
     omits: true,
   },
+  "PGM-448": {
+    meaning: "packages of EDB Postgres Advanced Server, which PostgreSQL does not have",
+    severity: "Warning",
+    remedy: "create a schema with functions and procedures on the target in place of each package",
+    privilege: "CREATE on the database of the target",
+    omits: true,
+  },
 } as const satisfies Catalogue;

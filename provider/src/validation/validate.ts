@@ -31,6 +31,7 @@ import { systemObjects } from "./objects/system-objects.js";
 import { versions } from "./servers/versions.js";
 import { scheduledJobs } from "./extensions/scheduled-jobs.js";
 import { distributedTables } from "./extensions/distributed-tables.js";
+import { forkPackages } from "./objects/fork-packages.js";
 import { forkTypes } from "./objects/fork-types.js";
 import { userMappings } from "./objects/user-mappings.js";
 import { targetPrivileges } from "./servers/target-privileges.js";
@@ -63,6 +64,7 @@ const rules: readonly Rule[] = [
   collations,
   objects,
   forkTypes,
+  forkPackages,
   userMappings,
   systemObjects,
   regTypeReferences,
