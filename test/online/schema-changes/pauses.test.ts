@@ -11,6 +11,34 @@ describe("a followed database whose schema change cannot be applied", () => {
   });
   after(() => lab.stop());
 
+  it("a table that another role created on the target: it gets no rows, and is copied after its removal", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database]);
+    await lab.target.query("CREATE ROLE mallory");
+    await lab.target.query(
+      `GRANT ALL ON SCHEMA public TO mallory; SET ROLE mallory; CREATE TABLE events_12 (id int PRIMARY KEY);
+       GRANT ALL ON events_12 TO PUBLIC; CREATE FUNCTION harm() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN RAISE LOG 'harm as %', current_user; RETURN NEW; END $$;
+       CREATE TRIGGER harm BEFORE INSERT ON events_12 FOR EACH ROW EXECUTE FUNCTION harm();
+       ALTER TABLE events_12 ENABLE ALWAYS TRIGGER harm`,
+      { database },
+    );
+    await lab.querySource(database, "CREATE TABLE events_12 (id int PRIMARY KEY); INSERT INTO events_12 VALUES (1)");
+    const named = `SELECT FROM pgmigration.event WHERE database = $1 AND level = 'warning'
+                      AND message LIKE '%"public"."events_12" of mallory%drop or rename them on the target%'`;
+    await until(
+      "the table and its owner are named",
+      async () => (await lab.target.query(named, { values: [database] })).length > 0,
+    );
+    await lab.querySource(database, "INSERT INTO t VALUES (1)");
+    await until("the stream continues", async () => (await lab.queryTarget(database, "SELECT FROM t")).length === 1);
+    assert.doesNotMatch(await lab.target.log(), /harm as/);
+    await lab.target.query("DROP TABLE events_12; DROP FUNCTION harm()", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("a lock on the target: its holder is named, the stream continues, and the schema change is applied later", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)",

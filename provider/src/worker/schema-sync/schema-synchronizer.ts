@@ -25,6 +25,7 @@ import {
 import type { ManualDdlGate } from "./manual-ddl-gate.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import type { TableResync } from "./table-resync.js";
+import { refuseTakenNames } from "./taken-names.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
 /**
@@ -277,6 +278,7 @@ export class SchemaSynchronizer {
     const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     const followed = record.following.followed ?? (await this.#followedAtFirst(source, targetTables));
     if (!record.following.followed) await record.keep({ followed });
+    await refuseTakenNames({ source, target }, sourceTables, targetTables, followed);
     await this.#joins.updateJoining(sourceTables, targetTables);
     const outdated = await this.#joins.outdated(source);
     const { joining = {}, mark } = record.following;

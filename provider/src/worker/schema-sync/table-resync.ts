@@ -14,6 +14,7 @@ import type { NewObjects } from "./new-objects.js";
 import { type TransientSchemaChange, transientSchemaChange } from "./transient-schema-change.js";
 import { isTransientValueError } from "./transient-value-error.js";
 import { readSchemaBaseline, replacedSince, type SchemaBaseline } from "../schema-diff/schema-baseline.js";
+import { refuseTakenNames } from "./taken-names.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
@@ -181,8 +182,11 @@ export class TableResync {
     this.#record.formerNames.clear();
   }
 
-  async #pairs({ target }: NewObjects, tables: readonly Table[]): Promise<FollowedTables> {
-    return pairByName(this.#record.following.followed ?? {}, tables, await listTables(target));
+  async #pairs(objects: NewObjects, tables: readonly Table[]): Promise<FollowedTables> {
+    const { followed = {} } = this.#record.following;
+    const targetTables = await listTables(objects.target);
+    await refuseTakenNames(objects, tables, targetTables, followed);
+    return pairByName(followed, tables, targetTables);
   }
 
   /** The settings that the target has. Settings of older tables were not applied to it. */
