@@ -107,12 +107,12 @@ describe("roles", () => {
   it("get NOLOGIN if their passwords cannot be read", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
     await lab.source.query(
-      `CREATE ROLE late LOGIN PASSWORD 'late'; CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON t TO reader`,
+      `CREATE ROLE late LOGIN PASSWORD 'late'; CREATE ROLE entitled LOGIN PASSWORD 'entitled'; GRANT SELECT ON t TO entitled`,
       { database },
     );
     const resource = new Resource();
     const inputs = lab.inputs([database], { migrateRoles: true });
-    const source = { ...(inputs.source as object), user: "reader", password: "reader" };
+    const source = { ...(inputs.source as object), user: "entitled", password: "entitled" };
     await resource.create({ ...inputs, source });
     const rows = await lab.target.query("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'late'");
     assert.deepEqual(rows, [{ rolcanlogin: false }]);
