@@ -71,7 +71,7 @@ export class ApplyConnection {
       // Without a limit: it decodes from the start of the source's oldest open transaction on.
       if (options.plugin === "test_decoding")
         await verifySlotHistory(sessions.source, begin.progress, rolesOf(options), context.stopped);
-      await useSearchPath(sessions.target, options.searchPath ?? "");
+      if (options.searchPath) await useSearchPath(sessions.target, options.searchPath);
       return new ApplyConnection(begin, options, context);
     } catch (error) {
       await endSessions(sessions);

@@ -29,8 +29,10 @@ describe("a target with a long round trip time", () => {
     assert.equal(atBegin, 12, proxy.turns.join("\n"));
     await scene.onSource("INSERT INTO t VALUES (1, 'one')");
     await until("the row is applied", async () => (await scene.onTarget("TABLE t")).length === 1);
-    const [tables, change, commit] = proxy.turns.slice(atBegin);
+    const [emptyPath, tables, path, change, commit] = proxy.turns.slice(atBegin);
+    assert.match(emptyPath!, /search_path/);
     assert.match(tables!, /pg_class/);
+    assert.match(path!, /search_path/);
     assert.match(change!, /BEGIN.*COPY/s);
     assert.match(commit!, /COMMIT/);
     await scene.mustBecomeEqual(follower);
