@@ -42,7 +42,7 @@ describe("the dashboard's server", () => {
       address: "127.0.0.1",
       port: 0,
       token,
-      allowedHosts: ["migrations.example"],
+      allowedHosts: ["migrations.example", "mapped.example:9000"],
       readOnly: false,
     });
     port = Number(new URL(dashboard.url).port);
@@ -110,6 +110,7 @@ describe("the dashboard's server", () => {
     ])
       assert.equal(await status(path, { cookie, origin, ...json }, "POST"), 403, `another port: ${origin}`);
     for (const origin of [
+      "http://mapped.example:9000",
       `http://localhost:${port}`,
       "https://migrations.example",
       `http://migrations.example:${port}`,

@@ -77,7 +77,8 @@ export class Access {
   #isOwnOrigin(origin: string): boolean {
     const { hosts, proxies, port } = this.options;
     const own = [...hosts, ...proxies].map((name) => `http://${name}${port === 80 ? "" : `:${port}`}`);
-    return [...own, ...proxies.map((name) => `https://${name}`)].includes(origin);
+    const mapped = proxies.filter((name) => /:\d+$/.test(name)).map((name) => `http://${name}`);
+    return [...own, ...mapped, ...proxies.map((name) => `https://${name}`)].includes(origin);
   }
 }
 
