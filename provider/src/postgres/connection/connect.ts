@@ -176,8 +176,8 @@ async function attempt(
   } catch (error) {
     await client.end().catch(() => undefined);
     // Poolers refuse options, so that a session has none unless it needs them.
-    if (startUp !== loginTriggerOptions && isFailedLoginTrigger(error))
-      return attempt(endpoint, options, ssl, loginTriggerOptions);
+    const fallback = loginTriggerOptions(options);
+    if (startUp !== fallback && isFailedLoginTrigger(error)) return attempt(endpoint, options, ssl, fallback);
     throw connectionFailure(error, endpoint, options);
   }
 }
@@ -274,7 +274,8 @@ const walSenderOptions = [
 ].join(" ");
 
 /** A login event trigger may write while a fence is up, and may need the database's search_path. */
-const loginTriggerOptions = "-c default_transaction_read_only=off";
+const loginTriggerOptions = ({ replication }: ConnectOptions): string =>
+  `${replication ? "-c role=none " : ""}-c default_transaction_read_only=off`;
 
 /** Login event triggers fail in a read-only database, or because a name is not in the search_path. */
 function isFailedLoginTrigger(error: unknown): boolean {

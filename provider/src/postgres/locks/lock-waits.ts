@@ -32,11 +32,12 @@ export const lockRemedy =
 /** Attempts to lock one table, with pauses: half a minute. */
 const lockAttempts = 28;
 const pauseMs = 500;
-/**
- * lock_timeout of an attempt. Other sessions queue behind it, so that it is short. Every fifth one exceeds
- * deadlock_timeout, because then the server ends an autovacuum that holds the lock.
- */
-const waitMs = (attempt: number): number => (attempt % 5 === 4 ? 1200 : 500);
+const shortWait = "SET LOCAL lock_timeout = '500ms'";
+/** Exceeds deadlock_timeout, 1 s by default, because then the server ends an autovacuum that holds the lock. */
+const autovacuumWait = `SELECT pg_catalog.set_config('lock_timeout', (setting::int + 200)::text, true)
+  FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'`;
+/** Limits the wait of an attempt: other sessions queue behind it, so that most waits are short. */
+const limitWait = (attempt: number): string => (attempt % 5 === 4 ? autovacuumWait : shortWait);
 /** Maximum number of tables in one transaction. */
 const tablesPerTransaction = 200;
 
@@ -65,7 +66,7 @@ export async function alterTables(
 export async function alterTable(session: Client, table: string, statements: readonly string[]): Promise<void> {
   for (let attempt = 0; ; attempt++)
     try {
-      await inTransaction(session, `${waitMs(attempt)}ms`, statements);
+      await inTransaction(session, [limitWait(attempt), ...statements]);
       return;
     } catch (error) {
       if (!isLockTimeout(error)) throw error;
@@ -84,7 +85,7 @@ export async function alterTable(session: Client, table: string, statements: rea
 /** Returns false if any lock was held by another session. */
 async function alterAtOnce(session: Client, statements: readonly string[]): Promise<boolean> {
   try {
-    await inTransaction(session, "1ms", statements);
+    await inTransaction(session, ["SET LOCAL lock_timeout = '1ms'", ...statements]);
     return true;
   } catch (error) {
     if (!isLockTimeout(error)) throw error;
@@ -92,9 +93,9 @@ async function alterAtOnce(session: Client, statements: readonly string[]): Prom
   }
 }
 
-async function inTransaction(session: Client, lockTimeout: string, statements: readonly string[]): Promise<void> {
+async function inTransaction(session: Client, statements: readonly string[]): Promise<void> {
   try {
-    await session.query(["BEGIN", `SET LOCAL lock_timeout = '${lockTimeout}'`, ...statements, "COMMIT"].join("; "));
+    await session.query(["BEGIN", ...statements, "COMMIT"].join("; "));
   } catch (error) {
     // Keep the original error. A lost connection has been rolled back by the server.
     await session.query("ROLLBACK").catch(() => undefined);
