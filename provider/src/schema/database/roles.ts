@@ -84,8 +84,9 @@ async function createRoles(source: pg.Client, target: pg.Client, own: Set<string
   const roles = await readRoles(source, passwordsReadable);
   for (const role of roles) {
     if (before.has(role.name)) continue;
-    own.add(role.name);
-    findings.push(...(await createRole(target, role, version, passwordsReadable)));
+    const found = await createRole(target, role, version, passwordsReadable);
+    if (found.every(({ code }) => code !== "603701")) own.add(role.name);
+    findings.push(...found);
   }
   const created = new Map((await readRoles(target, false)).map((role) => [role.name, role]));
   for (const role of roles) {
@@ -165,7 +166,7 @@ function lostAttributes({ name, attributes }: Role, targetRole: Role, passwordsR
   ];
 }
 
-const existedBefore = "the role existed on the target before, and may be another one";
+const existedBefore = "the role existed on the target before this attempt, and may be another one";
 
 async function commentOn(
   target: pg.Client,
@@ -192,7 +193,7 @@ async function grantMemberships(
     const { role, member } = membership;
     if (!names.has(role) || !names.has(member) || there.some((one) => includesMembership(one, membership))) continue;
     const sql = grantStatement(membership, version);
-    const why = own.has(role) ? await refusalOf(target, sql) : `${role} existed on the target before`;
+    const why = own.has(role) ? await refusalOf(target, sql) : `${role} existed on the target before this attempt`;
     if (why === undefined) continue;
     findings.push(finding(membershipCode(role), member, `it is not a member of ${role} as on the source: ${why}`, sql));
   }
@@ -202,7 +203,10 @@ async function grantMemberships(
 const includesMembership = (one: Membership, wanted: Membership): boolean =>
   one.role === wanted.role &&
   one.member === wanted.member &&
-  (["admin", "inherit", "set"] as const).every((option) => !wanted[option] || one[option] !== false);
+  // Before 16, each membership allows SET ROLE.
+  (["admin", "inherit", "set"] as const).every(
+    (option) => !(wanted[option] ?? option === "set") || one[option] !== false,
+  );
 
 function grantStatement({ role, member, admin, inherit, set }: Membership, version: number): string {
   const option = (name: string, value: boolean): string => `${name} ${value ? "TRUE" : "FALSE"}`;
