@@ -50,7 +50,8 @@ export async function schemaDigest(entries: readonly Entry[], source: Client): P
   const texts = [...entries, ...(await largeObjectEntries(source))]
     .filter((entry) => !isOwnPublication(entry))
     .map(({ id: _id, dependencies: _dependencies, ...object }) => JSON.stringify(object));
-  return createHash("sha256")
-    .update([JSON.stringify(own), ...texts.sort()].join("\n"))
-    .digest("hex");
+  const digest = createHash("sha256").update(JSON.stringify(own));
+  // One at a time: the texts of millions of large objects exceed the longest string.
+  for (const text of texts.sort()) digest.update(`\n${text}`);
+  return digest.digest("hex");
 }

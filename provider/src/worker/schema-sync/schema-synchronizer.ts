@@ -278,7 +278,8 @@ export class SchemaSynchronizer {
     const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     const followed = record.following.followed ?? (await this.#followedAtFirst(source, targetTables));
     if (!record.following.followed) await record.keep({ followed });
-    await refuseTakenNames({ source, target }, sourceTables, targetTables, followed);
+    // With dataOnly the operator prepared the tables.
+    if (!record.work.spec.dataOnly) await refuseTakenNames({ source, target }, sourceTables, targetTables, followed);
     await this.#joins.updateJoining(sourceTables, targetTables);
     const outdated = await this.#joins.outdated(source);
     const { joining = {}, mark } = record.following;

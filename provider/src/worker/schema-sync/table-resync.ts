@@ -185,7 +185,7 @@ export class TableResync {
   async #pairs(objects: NewObjects, tables: readonly Table[]): Promise<FollowedTables> {
     const { followed = {} } = this.#record.following;
     const targetTables = await listTables(objects.target);
-    await refuseTakenNames(objects, tables, targetTables, followed);
+    if (!this.#record.work.spec.dataOnly) await refuseTakenNames(objects, tables, targetTables, followed);
     return pairByName(followed, tables, targetTables);
   }
 
