@@ -39,6 +39,60 @@ describe("a followed database whose schema change cannot be applied", () => {
     await resource.destroy();
   });
 
+  it("another role's tables under the names of new tables: all other schema changes are applied, and the cutover is refused", async () => {
+    const database = await lab.database(
+      `CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE parent (id int PRIMARY KEY) PARTITION BY RANGE (id);
+       CREATE TABLE parent_1 PARTITION OF parent FOR VALUES FROM (0) TO (10)`,
+    );
+    const resource = await lab.follow([database]);
+    await lab.target.query("CREATE ROLE intruder");
+    await lab.target.query(
+      `GRANT ALL ON SCHEMA public TO intruder; SET ROLE intruder; CREATE TABLE orders (id int PRIMARY KEY);
+       CREATE TABLE parent_2 (id int PRIMARY KEY); GRANT ALL ON orders, parent_2 TO PUBLIC`,
+      { database },
+    );
+    await lab.querySource(
+      database,
+      `CREATE TABLE orders (id int PRIMARY KEY, v text); CREATE INDEX orders_v ON orders (v);
+       CREATE VIEW all_orders AS SELECT * FROM orders; CREATE TABLE parent_2 PARTITION OF parent FOR VALUES FROM (10) TO (20)`,
+    );
+    const named = `SELECT FROM pgmigration.event WHERE database = $1 AND level = 'warning'
+                      AND message LIKE '%"orders" of intruder%"parent_2" of intruder%drop or rename them on the target%'`;
+    await until(
+      "the tables and their owner are named",
+      async () => (await lab.target.query(named, { values: [database] })).length > 0,
+    );
+    await lab.querySource(
+      database,
+      `ALTER TABLE t ADD COLUMN v text; CREATE TABLE further (id int PRIMARY KEY); CREATE INDEX t_v ON t (v);
+       INSERT INTO t VALUES (1, 'new column'); INSERT INTO further VALUES (1);
+       INSERT INTO orders VALUES (1, 'a'); INSERT INTO parent_2 VALUES (10)`,
+    );
+    const applied = `SELECT FROM t, further WHERE t.v = 'new column' AND to_regclass('t_v') IS NOT NULL`;
+    await until("the other schema changes are applied", async () => {
+      const { state, error } = await resource.refresh();
+      assert.notEqual(state, "Failed", error);
+      return (await lab.queryTarget(database, "SELECT FROM pg_class WHERE relname = 'further'")).length === 1;
+    });
+    await until("their rows are there", async () => (await lab.queryTarget(database, applied)).length === 1);
+    const refusal = await Resource.failure(resource.update({ triggerCutover: true }));
+    assert.match(refusal, /"orders" of intruder/);
+    await resource.update({ triggerCutover: false });
+    const untouched = await lab.target.query(
+      `SELECT (SELECT count(*)::int FROM orders) AS orders, (SELECT count(*)::int FROM parent_2) AS "parent_2",
+              (SELECT count(*)::int FROM pg_class WHERE relname IN ('orders_v', 'all_orders')) AS restored,
+              (SELECT count(*)::int FROM pg_inherits WHERE inhrelid = 'parent_2'::regclass) AS attached,
+              (SELECT rolname FROM pg_roles r JOIN pg_class c ON c.relowner = r.oid WHERE c.relname = 'orders') AS owner`,
+      { database },
+    );
+    assert.deepEqual(untouched, [{ orders: 0, parent_2: 0, restored: 0, attached: 0, owner: "intruder" }]);
+    await lab.target.query("DROP TABLE orders, parent_2", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    assert.equal((await lab.queryTarget(database, "SELECT FROM all_orders")).length, 1);
+    await resource.destroy();
+  });
+
   it("a lock on the target: its holder is named, the stream continues, and the schema change is applied later", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)",

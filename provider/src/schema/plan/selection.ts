@@ -40,7 +40,14 @@ export interface LostObject {
   readonly vital: boolean;
 }
 
-const everything: Selection = { cut: new Set(), cutRelations: new Set(), cutSequences: new Set(), lost: [], left: [] };
+/** The selection that excludes nothing. */
+export const everything: Selection = {
+  cut: new Set(),
+  cutRelations: new Set(),
+  cutSequences: new Set(),
+  lost: [],
+  left: [],
+};
 
 /** The OID of pg_class, the same on every server. */
 const relations = 1259;
@@ -49,9 +56,17 @@ const relations = 1259;
 export const selectsAll = ({ include, exclude }: Filters): boolean =>
   [include, exclude].every((filter) => Object.keys(filter).length === 0);
 
-/** Finds all objects that depend on excluded objects, from the source's pg_depend. */
-export async function readSelection(source: Client, filters: Filters): Promise<Selection> {
-  if (selectsAll(filters)) return everything;
+/**
+ * Finds all objects that depend on excluded objects, from the source's pg_depend.
+ *
+ * @param oids of relations to exclude besides those of the filters
+ */
+export async function readSelection(
+  source: Client,
+  filters: Filters,
+  oids: readonly number[] = [],
+): Promise<Selection> {
+  if (selectsAll(filters) && oids.length === 0) return everything;
   const { include, exclude } = filters;
   const { rows } = await source.query<{
     key: string;
@@ -61,7 +76,7 @@ export async function readSelection(source: Client, filters: Filters): Promise<S
     what: string | null;
     kind: string | null;
     relation: [schema: string, name: string] | null;
-  }>(selectionQuery(await serverVersion(source)), parameters(include, exclude));
+  }>(selectionQuery(await serverVersion(source)), [...parameters(include, exclude), oids]);
   return {
     cut: new Set(rows.map(({ key }) => key)),
     cutRelations: new Set(rows.flatMap(({ relation }) => (relation ? [relationKey(...relation)] : []))),
@@ -122,7 +137,7 @@ function parameters(include: Filter, exclude: Filter): string[][] {
 const isNamed = (name: string, first: number): string =>
   `(NOT ${name} ~ ANY ($${first}::text[]) OR ${name} ~ ANY ($${first + 1}::text[]))`;
 
-/** $1 to $6: patterns for schemas, tables and extensions, each to include and to exclude. */
+/** $1 to $6: patterns for schemas, tables and extensions, each to include and to exclude. $7: OIDs of relations. */
 function selectionQuery(version: number): string {
   const isPartition = version >= 100000 ? "c.relispartition" : "false";
   return `
@@ -144,6 +159,7 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
 ), named (classid, objid) AS (
   SELECT 'pg_namespace'::regclass::oid, oid FROM named_schema
   UNION ALL SELECT 'pg_class'::regclass, oid FROM named_relation
+  UNION ALL SELECT 'pg_class'::regclass, unnest($7::oid[])
   UNION ALL SELECT 'pg_extension'::regclass, e.oid FROM pg_extension e
              WHERE e.extname <> 'plpgsql' AND ${isNamed("e.extname", 5)}
 ), edge (classid, objid, to_classid, to_objid) AS (

@@ -1,6 +1,16 @@
 import { targetDatabase } from "../../inputs/target-database.js";
+import type { Table } from "../../postgres/tables.js";
+import { everything, isCutRelation, type Selection } from "../../schema/plan/selection.js";
 import type { StreamState } from "./stream-state.js";
 import type { Work } from "../context/work.js";
+
+/** Tables of the source that are not copied yet, because other roles have taken their names on the target. */
+export interface LeftOut {
+  /** Their OIDs on the source, by the names that the stream uses. */
+  readonly tables: ReadonlyMap<string, number>;
+  /** Excludes them, and the objects that depend on them. */
+  readonly selection: Selection;
+}
 
 /** The recorded state of one database's stream, and its events. */
 export class StreamRecord {
@@ -8,6 +18,7 @@ export class StreamRecord {
   readonly database: string;
   /** Former names, qualified and quoted, of tables that were renamed or dropped. The stream still contains them. */
   readonly formerNames = new Set<string>();
+  leftOut: LeftOut = { tables: new Map(), selection: everything };
   #following: StreamState;
 
   constructor(work: Work, database: string, following: StreamState) {
@@ -26,7 +37,13 @@ export class StreamRecord {
 
   /** Tables whose changes are skipped until they are copied, by the names in the stream. */
   get skipped(): readonly string[] {
-    return [...Object.keys(this.#following.joining ?? {}), ...this.formerNames];
+    return [...Object.keys(this.#following.joining ?? {}), ...this.formerNames, ...this.leftOut.tables.keys()];
+  }
+
+  /** The tables that are not left out. A followed table may depend on one that is. */
+  withoutLeftOut(tables: readonly Table[]): Table[] {
+    const { followed = {} } = this.#following;
+    return tables.filter((table) => String(table.oid) in followed || !isCutRelation(this.leftOut.selection, table));
   }
 
   async keep(changes: Partial<StreamState>): Promise<void> {

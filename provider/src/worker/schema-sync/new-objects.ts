@@ -31,6 +31,8 @@ export interface NewObjects {
   readonly plugin: OutputPlugin;
   /** Whether foreign keys, triggers and rules are created at cutover. */
   readonly deferTriggersAndForeignKeys: boolean;
+  /** Objects of the source that are not created now, because other roles have taken the names of their tables. */
+  readonly leftOut: () => Selection;
 }
 
 export interface RestoreMissing {
@@ -60,7 +62,7 @@ const prerequisites: ReadonlySet<string> = new Set([
  * @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one.
  */
 export async function restorePrerequisites(
-  { work, database, source, target, sourceSearchPath }: NewObjects,
+  { work, database, source, target, sourceSearchPath, leftOut }: NewObjects,
   renamedTypes: ReadonlySet<string>,
 ): Promise<RefusedError | undefined> {
   const { signal } = work;
@@ -71,7 +73,7 @@ export async function restorePrerequisites(
     (await dumpSchema(work.target, targetDatabase(work.spec, database), { signal })).text,
   );
   const known = new Set(onTarget.map(nameOf));
-  const { before } = planRestore(selectEntries(onSource, selection));
+  const { before } = planRestore(selectEntries(selectEntries(onSource, selection), leftOut()));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
     (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
   const owners = await sequenceOwners(source);
@@ -166,9 +168,9 @@ export async function restoreMissing(
   return { plan: { ...plan, handover }, missing };
 }
 
-/** Dumps both sides. Entries of the source that the filter excludes are omitted. */
+/** Dumps both sides. Entries of the source that the filter excludes, or that are left out now, are omitted. */
 async function readBoth(
-  { work, database, source }: NewObjects,
+  { work, database, source, leftOut }: NewObjects,
   { snapshot, onDumped, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "onDumped" | "signal">,
 ): Promise<{
   readonly selection: Selection;
@@ -179,10 +181,8 @@ async function readBoth(
     withoutTemporaryReplicaIdentities(parseTocEntries((await dump).text));
   const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
-  const onSource = selectEntries(
-    await read(dumpSchema(work.source, database, { snapshot, without, signal })),
-    selection,
-  );
+  const dumped = await read(dumpSchema(work.source, database, { snapshot, without, signal }));
+  const onSource = selectEntries(selectEntries(dumped, selection), leftOut());
   await onDumped?.();
   const onTarget = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
   return { selection, onSource, onTarget };

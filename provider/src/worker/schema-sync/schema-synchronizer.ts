@@ -25,7 +25,8 @@ import {
 import type { ManualDdlGate } from "./manual-ddl-gate.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import type { TableResync } from "./table-resync.js";
-import { refuseTakenNames } from "./taken-names.js";
+import { LeftOutTables } from "./left-out-tables.js";
+import type { NamesTaken } from "./taken-names.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
 /**
@@ -48,6 +49,7 @@ export class SchemaSynchronizer {
   readonly #joins: TableResync;
   readonly #pause: ManualDdlGate;
   readonly #missing: MissingObjects;
+  readonly #leftOut: LeftOutTables;
   /** Fingerprint of the source's schema that was applied last. */
   #fingerprint: string | undefined;
 
@@ -57,6 +59,12 @@ export class SchemaSynchronizer {
     this.#joins = joins;
     this.#pause = pause;
     this.#missing = new MissingObjects(record, followers);
+    this.#leftOut = new LeftOutTables(record, joins);
+  }
+
+  /** Why the last comparison left out tables, and what to do about it. All other changes were applied. */
+  get refusal(): NamesTaken | undefined {
+    return this.#leftOut.refusal;
   }
 
   /** Returns the fingerprint of the source's schema if it differs from the one that was applied last. */
@@ -115,9 +123,11 @@ export class SchemaSynchronizer {
 
   /** Applies changes of objects other than tables, such as functions and views. @throws RefusedError naming missing objects */
   async complete(): Promise<void> {
-    const hasBrought = await withSyncSessions(this.#record, lockTimeoutSeconds, (objects) =>
-      this.#missing.complete(objects),
-    );
+    const hasBrought = await withSyncSessions(this.#record, lockTimeoutSeconds, async (objects) => {
+      await this.#readTables(objects);
+      if (this.refusal) throw this.refusal;
+      return this.#missing.complete(objects);
+    });
     // A table that was created meanwhile now exists on the target, and has to be copied.
     if (hasBrought) await this.syncAll();
   }
@@ -125,23 +135,26 @@ export class SchemaSynchronizer {
   /**
    * @param patience whether to wait until the operator has run statements, or to refuse
    * @param table the table whose changes the target refuses; the stream may contain earlier changes of other tables
+   * @throws NamesTaken if no table may be left out, which is with "once"
    */
   sync(patience: "once" | "untilResolved", table?: string): Promise<SyncResult> {
     const lockSeconds = patience === "once" ? lockTimeoutSeconds : retriedLockSeconds;
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#driftOfReleased(objects);
+      if (patience === "once" && this.refusal) throw this.refusal;
+      const skipsMore = await this.#leftOut.skipIn(this.#followers);
       await this.#leaveOutBereft(drift);
       // New columns may need them.
       if (drift.additions.length + drift.manualChanges.length > 0 && !drift.awaitsSchema)
         await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
-      if (drift.manualChanges.length === 0) return this.#settle(objects, drift, seen);
+      if (drift.manualChanges.length === 0) return this.#settle(objects, drift, seen, skipsMore);
       const { mark } = this.#record.following;
       const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
       if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift, side);
       const readAgain = () => this.#drift(objects);
       const left = await this.#pause.untilResolved(objects.source, drift, { side, stuckAt: table, readAgain });
-      const isPutRight = left !== drift;
+      const isPutRight = skipsMore || left !== drift;
       if (left.manualChanges.length === 0) return this.#settle(objects, left, seen, isPutRight);
       // Other tables keep their former definitions until the stream needs the new ones.
       const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
@@ -183,7 +196,8 @@ export class SchemaSynchronizer {
     // A column that was replaced has lost its indexes and constraints. The next comparison restores them,
     // and copies the tables that were postponed.
     const isJoining = Object.keys(this.#record.following.joining ?? {}).length > 0;
-    this.#fingerprint = deferred === "some" || isJoining ? undefined : seen.fingerprint;
+    const isIncomplete = deferred === "some" || isJoining || this.refusal !== undefined;
+    this.#fingerprint = isIncomplete ? undefined : seen.fingerprint;
     return isChanged || isPutRight ? "changed" : "same";
   }
 
@@ -271,23 +285,26 @@ export class SchemaSynchronizer {
     return this.#drift(objects);
   }
 
-  async #drift({ source, target }: NewObjects): Promise<SchemaDrift> {
-    const record = this.#record;
-    const sourceTables = await tablesInScope(source, record.work.spec);
+  /** Also updates which tables are left out. @returns the source's tables in scope, and the target's tables */
+  async #readTables({ source, target }: NewObjects): Promise<readonly [readonly Table[], readonly Table[]]> {
+    const { work, following } = this.#record;
+    const inScope = await tablesInScope(source, work.spec);
     const targetTables = await listTables(target);
+    if (!following.followed) await this.#record.keep({ followed: await this.#followedAtFirst(source, targetTables) });
+    await this.#leftOut.update({ source, target }, inScope, targetTables);
+    return [inScope, targetTables];
+  }
+
+  async #drift(objects: NewObjects): Promise<SchemaDrift> {
+    const { source, target } = objects;
+    const record = this.#record;
+    const [inScope, targetTables] = await this.#readTables(objects);
     const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
-    const followed = record.following.followed ?? (await this.#followedAtFirst(source, targetTables));
-    if (!record.following.followed) await record.keep({ followed });
-    // With dataOnly the operator prepared the tables.
-    if (!record.work.spec.dataOnly) await refuseTakenNames({ source, target }, sourceTables, targetTables, followed);
-    await this.#joins.updateJoining(sourceTables, targetTables);
+    const sourceTables = record.withoutLeftOut(inScope);
+    await this.#joins.updateJoining(inScope, targetTables);
     const outdated = await this.#joins.outdated(source);
-    const { joining = {}, mark } = record.following;
-    const shapes = {
-      ...{ source, target, sourceTables, targetTables, mark, outdated },
-      followed: record.following.followed ?? followed,
-    };
-    const drift = await readDrift(shapes);
+    const { joining = {}, mark, followed = {} } = record.following;
+    const drift = await readDrift({ source, target, sourceTables, targetTables, followed, mark, outdated });
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
       return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));

@@ -11,10 +11,11 @@ import type { StreamRecord } from "../followers/stream-record.js";
  * @throws LockNotAvailableError when another session of the target keeps a lock; running it again loses nothing
  */
 export async function withSyncSessions<Result>(
-  { work, database, targetName, following }: StreamRecord,
+  record: StreamRecord,
   lockSeconds: number,
   run: (objects: NewObjects) => Promise<Result>,
 ): Promise<Result> {
+  const { work, database, targetName, following } = record;
   const purpose = `${work.spec.migrationName} carry schema`;
   const opening = [
     connect(work.source, { database, purpose }),
@@ -27,7 +28,10 @@ export async function withSyncSessions<Result>(
     await target.query(`SET lock_timeout = '${lockSeconds}s'`);
     const ask = (): Promise<Client> => connect(work.target, { database: targetName, purpose: "look at locks" });
     return await nameLockHolders(target, { where: "the target", ask }, () =>
-      run({ work, database, source, target, sourceSearchPath, plugin, deferTriggersAndForeignKeys }),
+      run({
+        ...{ work, database, source, target, sourceSearchPath, plugin, deferTriggersAndForeignKeys },
+        leftOut: () => record.leftOut.selection,
+      }),
     );
   } finally {
     const opened = await Promise.allSettled(opening);

@@ -1,4 +1,5 @@
 import { connect } from "../../postgres/connection/connect.js";
+import { ConcurrentChangeError } from "../../errors.js";
 import type { Client } from "pg";
 import { ShapeDiffers } from "../../cdc/binding/table-mapping.js";
 import { type BlockingSession, describeBlockers, endingStatement } from "../../postgres/locks/blocking-sessions.js";
@@ -14,7 +15,7 @@ import type { NewObjects } from "./new-objects.js";
 import { type TransientSchemaChange, transientSchemaChange } from "./transient-schema-change.js";
 import { isTransientValueError } from "./transient-value-error.js";
 import { readSchemaBaseline, replacedSince, type SchemaBaseline } from "../schema-diff/schema-baseline.js";
-import { refuseTakenNames } from "./taken-names.js";
+import { readTakenNames } from "./taken-names.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
@@ -130,7 +131,7 @@ export class TableResync {
     try {
       for (let tables = newTables; !(await this.#isJoined(objects, tables));) {
         const { joining = {} } = this.#record.following;
-        const present = await tablesInScope(objects.source, this.#record.work.spec);
+        const present = await this.#tablesInScope(objects);
         tables = present.filter((table) => nameOfTable(table) in joining);
       }
     } finally {
@@ -157,7 +158,7 @@ export class TableResync {
     await record.keep({ joining: { ...record.following.joining, ...joiningOf(newTables) } });
     await this.#followers.current.stop();
     const skip = new Set(record.skipped);
-    const tables = await tablesInScope(objects.source, record.work.spec);
+    const tables = await this.#tablesInScope(objects);
     const bridge = () => this.#followers.bridge(skip);
     const onCreated = async (): Promise<void> => record.keep({ followed: await this.#pairs(objects, tables) });
     const onWaiting = transactionReporter(record);
@@ -182,10 +183,21 @@ export class TableResync {
     this.#record.formerNames.clear();
   }
 
+  async #tablesInScope({ source }: NewObjects): Promise<Table[]> {
+    return this.#record.withoutLeftOut(await tablesInScope(source, this.#record.work.spec));
+  }
+
+  /** @throws ConcurrentChangeError when another role took a name since the schemas were compared */
   async #pairs(objects: NewObjects, tables: readonly Table[]): Promise<FollowedTables> {
     const { followed = {} } = this.#record.following;
     const targetTables = await listTables(objects.target);
-    if (!this.#record.work.spec.dataOnly) await refuseTakenNames(objects, tables, targetTables, followed);
+    // With dataOnly the operator prepared the tables.
+    const taken = this.#record.work.spec.dataOnly ? [] : await readTakenNames(objects, tables, targetTables, followed);
+    if (taken.length > 0)
+      throw new ConcurrentChangeError(
+        `other roles created ${taken.map(({ table }) => table).join(", ")} on the target before they were copied`,
+        { remedy: "none needed: the schema is compared again" },
+      );
     return pairByName(followed, tables, targetTables);
   }
 

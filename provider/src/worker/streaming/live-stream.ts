@@ -16,6 +16,7 @@ import { StreamRecord } from "../followers/stream-record.js";
 import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
 import { TableResync } from "../schema-sync/table-resync.js";
 import { SerialQueue } from "../../async/serial-queue.js";
+import { NamesTaken } from "../schema-sync/taken-names.js";
 import { SchemaCheckBackoff } from "../schema-sync/schema-check-backoff.js";
 import type { Work } from "../context/work.js";
 
@@ -28,6 +29,13 @@ const maxSyncAttempts = 10;
 const maxSyncAttemptsBeforeCutover = 3;
 
 const heldUpText = (error: unknown): string => `schema changes of the source are not applied yet: ${messageOf(error)}`;
+
+function schemaCheckText(error: unknown): string {
+  if (error instanceof RetryableError) return heldUpText(error);
+  return error instanceof NamesTaken
+    ? messageOf(error)
+    : `the source's schema could not be compared: ${messageOf(error)}`;
+}
 
 /**
  * The stream of one database, with its successive followers. Additions to the source's schema are applied to the target. Other
@@ -287,6 +295,7 @@ export class LiveStream {
       changed = await this.#changedSchema();
       if (changed !== undefined && this.#schemaCheckBackoff.shouldSkip(changed)) return;
       if (changed !== undefined) await this.#carrier.sync("untilResolved");
+      if (this.#carrier.refusal) throw this.#carrier.refusal;
       this.#schemaCheckBackoff.forget();
     } catch (error) {
       if (this.#isStopped()) return;
@@ -295,10 +304,7 @@ export class LiveStream {
         return;
       }
       // The stream continues. A change that needs the new schema stops it with a message.
-      const text =
-        error instanceof RetryableError
-          ? heldUpText(error)
-          : `the source's schema could not be compared: ${messageOf(error)}`;
+      const text = schemaCheckText(error);
       if (this.#schemaCheckBackoff.note(changed ?? "", text)) await this.#record.say(text, "warning").catch(this.#fail);
     }
   }
