@@ -4,6 +4,7 @@ import { Snapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
 import { yieldToWaiters } from "../../provider/src/copy/yield-to-waiters";
 import { ConcurrentChangeError } from "../../provider/src/errors";
 import { EmbeddedServer } from "../support/servers/embedded-server";
+import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
 
 /** An application that waits longer than this for the snapshot fails the test. */
@@ -40,6 +41,21 @@ describe("yieldToWaiters", () => {
       throw new Error("the copy was stopped");
     });
     await Promise.all([assert.rejects(run, isYield), server.query("TRUNCATE t", { database, login: impatiently })]);
+  });
+
+  it("keeps the snapshot while an application waits for less time than it may", async () => {
+    const locked = await lockedSnapshot();
+    const waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+    let truncated: Promise<unknown> = Promise.resolve();
+    const wasAborted = await yieldToWaiters({ ...locked, patienceMs: 60_000 }, async (signal) => {
+      truncated = server.query("TRUNCATE t", { database, login: impatiently });
+      await until("it waits", async () => (await server.query(waiting, { values: [database] })).length > 0);
+      await delay(1500);
+      return signal.aborted;
+    });
+    assert.equal(wasAborted, false);
+    await locked.snapshot.release();
+    await truncated;
   });
 
   it("releases the snapshot when the copy waits behind an application that waits for the snapshot", async () => {

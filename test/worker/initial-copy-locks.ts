@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
@@ -73,7 +74,8 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
         { values: [resource.inputs.migrationName, pattern] },
       );
 
-    const restarts = () => eventsLike("public.% of % was released%starts again with another snapshot");
+    const restarts = () => eventsLike("public.% of % was released%starts again with another snapshot%");
+    const alterations = () => eventsLike("% was altered, renamed or dropped while the schema was read%");
     const postponed = () => eventsLike('"public"."slow" is copied later%');
 
     const isWaiting = async (): Promise<boolean> => {
@@ -105,7 +107,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       return (await lab.source.query<{ name: string }>(blocked, { values: [database] })).map(({ name }) => name);
     }
 
-    it(`${mode}: a TRUNCATE while the schema is read does not wait until it is read`, async () => {
+    async function applyWhileSchemaIsRead(change: () => Promise<unknown>): Promise<void> {
       const inputs = inputsOf({ migrationOption: "Migrate" });
       const held = proxy.hold("pg-migration dump");
       await resource.create(inputs);
@@ -114,9 +116,14 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
         const locks = "SELECT FROM pg_locks WHERE relation = 't'::regclass AND mode = 'AccessShareLock' AND granted";
         return (await lab.source.query(locks, { database })).length > 0;
       });
-      await replaceRows(50);
+      await change();
       held.letGo();
+    }
+
+    it(`${mode}: a TRUNCATE while the schema is read does not wait until it is read`, async () => {
+      await applyWhileSchemaIsRead(() => replaceRows(50));
       await assertMigrated();
+      assert.equal((await restarts()).length > 0, mode === "Offline", "a stream carries the TRUNCATE");
     });
 
     if (mode === "Offline") {
@@ -145,6 +152,37 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
 
       return;
     }
+
+    for (const statement of [
+      "ALTER TABLE t ADD COLUMN note text DEFAULT 'none'",
+      "ALTER TABLE t RENAME id TO number",
+      "ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD CONSTRAINT t_pkey PRIMARY KEY (id)",
+      "ALTER TABLE t RENAME TO renamed; CREATE TABLE t (id int PRIMARY KEY, other int)",
+      "DROP TABLE t",
+    ])
+      it(`Online: ${statement}: the schema is read again`, async () => {
+        await applyWhileSchemaIsRead(() => apply(statement));
+        await assertMigrated();
+        assert.ok((await alterations()).length > 0);
+      });
+
+    it("Online: the schema is read although a table is truncated all the time, because sessions then wait longer", async () => {
+      // pg_dump reads each function by a query of its own, while it holds its locks.
+      await apply(`DO $$ BEGIN FOR i IN 1 .. 8000 LOOP
+        EXECUTE format('CREATE FUNCTION function_%s() RETURNS int LANGUAGE sql AS ''SELECT 1''', i); END LOOP; END $$`);
+      let isMigrating = true;
+      const truncated = (async () => {
+        while (isMigrating) {
+          await replaceRows(50);
+          await sleep(600);
+        }
+      })();
+      await resource.create(inputsOf({ waitFor: undefined }));
+      isMigrating = false;
+      await truncated;
+      await assertMigrated();
+      assert.ok((await eventsLike("%sessions wait 0.6 s for its locks")).length > 0);
+    });
 
     it("Online: while one table is read, every other one is free", async () => {
       await createSlowTable();

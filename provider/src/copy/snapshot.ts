@@ -134,6 +134,10 @@ export class Snapshot {
     return this.#hasLocks && !this.#released;
   }
 
+  get isReleased(): boolean {
+    return this.#released;
+  }
+
   /** Releases the snapshot. Sessions that have imported it keep it until their transaction ends. */
   async release(): Promise<void> {
     if (this.#released) return;

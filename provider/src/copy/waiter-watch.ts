@@ -2,28 +2,29 @@ import { PeriodicTask } from "../async/periodic-task.js";
 import { connect } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { ReopenedSession } from "../postgres/connection/reopened-session.js";
-import { type LockWaiter, lockWaiters } from "../postgres/locks/lock-waiters.js";
+import { type LockHolders, type LockWaiter, lockWaiters } from "../postgres/locks/lock-waiters.js";
 
 const lookEveryMs = 200;
 /** A look at many thousands of locks costs the source much. */
 const busyShare = 1 / 10;
-/** How long an application waits for locks of the migration before they are released. */
-const patienceMs = 300;
+export const defaultPatienceMs = 300;
 
 export interface WaiterWatchOptions {
   readonly source: Endpoint;
   readonly database: string;
-  /** The process IDs of the sessions with locks. Nothing is read while there are none. */
-  readonly holders: () => readonly number[];
+  /** The sessions with the locks. Nothing is read while there are none. */
+  readonly holders: () => LockHolders;
+  /** How long an application waits for locks of the migration before they are released; 300 by default. */
+  readonly patienceMs?: number | undefined;
   /** Releases the lock. It is called again for as long as the session waits. */
   readonly onWaiter: (waiter: LockWaiter) => Promise<void> | void;
 }
 
 /**
- * Finds the sessions of applications that wait for locks of a migration: 0.3 s after they began to wait, or at
+ * Finds the sessions of applications that wait for locks of a migration: `patienceMs` after they began to wait, or at
  * once if a session of a migration waits behind them. Without the latter, the two would wait for each other.
  *
- * @example const watch = new WaiterWatch({ source, database: "crm", holders: () => [pid], onWaiter: () => snapshot.release() });
+ * @example const watch = new WaiterWatch({ source, database: "crm", holders: () => ({ pids: [pid] }), onWaiter: () => snapshot.release() });
  */
 export class WaiterWatch {
   readonly #options: WaiterWatchOptions;
@@ -47,10 +48,10 @@ export class WaiterWatch {
   }
 
   async #look(): Promise<void> {
-    const { holders, onWaiter } = this.#options;
-    const pids = holders();
-    if (pids.length === 0) return;
-    const waiters = await this.#observer.use((observer) => lockWaiters(observer, pids));
+    const { holders, onWaiter, patienceMs = defaultPatienceMs } = this.#options;
+    const sessions = holders();
+    if (sessions.pids.length === 0 && sessions.name === undefined) return;
+    const waiters = await this.#observer.use((observer) => lockWaiters(observer, sessions));
     const now = Date.now();
     this.#seenAt = new Map(waiters.map((waiter) => [keyOf(waiter), this.#seenAt.get(keyOf(waiter)) ?? now]));
     for (const waiter of waiters) {

@@ -2,7 +2,7 @@ import { ConcurrentChangeError } from "../errors.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { type RelationName, qualify } from "../postgres/identifiers.js";
 import { describeSession } from "../postgres/locks/blocking-sessions.js";
-import type { LockWaiter } from "../postgres/locks/lock-waiters.js";
+import type { LockHolders, LockWaiter } from "../postgres/locks/lock-waiters.js";
 import { enumerate } from "../units/enumerate.js";
 import type { Snapshot } from "./snapshot.js";
 import { WaiterWatch } from "./waiter-watch.js";
@@ -11,28 +11,35 @@ export interface LockedSnapshot {
   readonly source: Endpoint;
   readonly database: string;
   readonly snapshot: Snapshot;
+  /** How long an application waits; see {@link WaiterWatch}. */
+  readonly patienceMs?: number | undefined;
+  /** The application_name of other sessions with locks, which end with `run`. */
+  readonly reader?: string | undefined;
+  /** Only the locks of the snapshot are released. The caller finds out what applications then changed. */
+  readonly keepsSnapshot?: boolean | undefined;
 }
 
 /**
- * Runs with a snapshot that has tables locked, and releases the snapshot if an application waits for one of these tables.
- * See {@link WaiterWatch}.
+ * Runs with a snapshot that has tables locked, and releases the snapshot, or its locks, if an application waits for one of
+ * these tables. See {@link WaiterWatch}.
  *
  * @param run has to stop when its signal aborts; it may also release the snapshot itself
  * @throws ConcurrentChangeError naming the session that waited
  * @example await yieldToWaiters(locked, (signal) => copyTable({ source, target, table, format, signal }));
  */
 export async function yieldToWaiters<Result>(
-  { source, database, snapshot }: LockedSnapshot,
+  { source, database, snapshot, patienceMs, reader: name, keepsSnapshot = false }: LockedSnapshot,
   run: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const yielded = new AbortController();
   // Another session may have got the process ID of a released snapshot.
-  const holders = (): readonly number[] => (snapshot.hasLocks ? [snapshot.processId] : []);
+  const holders = (): LockHolders => ({ pids: snapshot.hasLocks ? [snapshot.processId] : [], name });
   const onWaiter = (waiter: LockWaiter): Promise<void> => {
+    if (keepsSnapshot && waiter.holder === snapshot.processId) return snapshot.unlockTables();
     yielded.abort(waitedFor(waiter, database));
     return snapshot.release();
   };
-  const watch = new WaiterWatch({ source, database, holders, onWaiter });
+  const watch = new WaiterWatch({ source, database, holders, patienceMs, onWaiter });
   try {
     return await run(yielded.signal);
   } catch (error) {

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { WaiterWatch } from "../copy/waiter-watch.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
-import type { LockWaiter } from "../postgres/locks/lock-waiters.js";
+import type { LockHolders, LockWaiter } from "../postgres/locks/lock-waiters.js";
 import { watchOf } from "../postgres/connection/session-watch.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
@@ -24,7 +24,7 @@ export class YieldingReads {
   /** @param place the source; undefined if no application works with it */
   constructor(place: { readonly source: Endpoint; readonly database: string } | undefined) {
     if (!place) return;
-    const holders = (): readonly number[] => [...this.#reads.keys()];
+    const holders = (): LockHolders => ({ pids: [...this.#reads.keys()] });
     this.#watch = new WaiterWatch({ ...place, holders, onWaiter: (waiter) => this.#stop(waiter) });
   }
 

@@ -32,7 +32,8 @@ export function tagSessions(worker: string | undefined): void {
   bearer = worker === undefined ? "" : ownerSeparator + worker;
 }
 
-const applicationName = (purpose: string): string =>
+/** The application_name of the sessions that this process opens for a purpose. */
+export const applicationName = (purpose: string): string =>
   (applicationNamePrefix + purpose).slice(0, applicationNameBytes - bearer.length) + bearer;
 
 /**

@@ -15,30 +15,39 @@ export interface LockWaiter {
   readonly session: BlockingSession;
 }
 
+/** The sessions with the locks. */
+export interface LockHolders {
+  readonly pids: readonly number[];
+  /** The application_name of further sessions. */
+  readonly name?: string | undefined;
+}
+
 /**
  * The sessions that wait for tables on which sessions of a migration have ACCESS SHARE locks. `pg_blocking_pids` would
  * name the same sessions, but does not exist before 9.6.
  *
- * @param holders the process IDs of the sessions with the locks
+ * @param observer a session in the database of the tables
  */
-export async function lockWaiters(observer: Client, holders: readonly number[]): Promise<LockWaiter[]> {
+export async function lockWaiters(observer: Client, { pids, name }: LockHolders): Promise<LockWaiter[]> {
   const { rows } = await observer.query<Omit<LockWaiter, "session"> & Record<keyof BlockingSession, never>>(
     `WITH locks AS (
-       SELECT l.pid, l.database, l.relation, l.granted, l.mode, coalesce(a.application_name, '') LIKE $2 AS ours
+       SELECT l.pid, l.database, l.relation, l.granted, l.mode, coalesce(a.application_name, '') LIKE $2 AS ours,
+              l.pid = ANY ($1::int[]) OR coalesce(a.application_name = $3, false) AS "isHolder"
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+         JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = current_database()
         WHERE l.locktype = 'relation')
      SELECT waiter.relation::regclass::text AS "table", waiter.relation AS oid, held.pid AS holder, waiter.pid, ${sessionColumns},
             EXISTS (SELECT FROM locks behind
-                     WHERE behind.database = waiter.database AND behind.relation = waiter.relation
+                     WHERE behind.relation = waiter.relation
                        AND behind.ours AND NOT behind.granted) AS "isAheadOfMigration"
        FROM locks held
-       JOIN locks waiter ON waiter.database = held.database AND waiter.relation = held.relation
+       JOIN locks waiter ON waiter.relation = held.relation
         AND NOT waiter.granted AND NOT waiter.ours AND waiter.mode = 'AccessExclusiveLock'
        JOIN pg_catalog.pg_stat_activity activity ON activity.pid = waiter.pid
        LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON false
-      WHERE held.pid = ANY ($1::int[]) AND held.granted
+      WHERE held."isHolder" AND held.granted
       ORDER BY waiter.pid`,
-    [holders, `${applicationNamePrefix}%`],
+    [pids, `${applicationNamePrefix}%`, name ?? null],
   );
   return rows.map(({ table, oid, holder, isAheadOfMigration, ...session }) => ({
     table,

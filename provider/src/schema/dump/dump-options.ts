@@ -1,6 +1,9 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { RelationName } from "../../postgres/identifiers.js";
 
+/** What the sessions of pg_dump are for; part of their application_name. */
+export const dumpPurpose = "dump";
+
 export interface DumpOptions {
   /** An exported snapshot (pg_export_snapshot) for reading the catalogue. */
   readonly snapshot?: string | undefined;

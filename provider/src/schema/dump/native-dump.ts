@@ -6,10 +6,11 @@ import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
 import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError, messageOf } from "../../errors.js";
+import { applicationName } from "../../postgres/connection/connect.js";
 import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
 import { passwordOf } from "../../postgres/authentication/password.js";
 import { dumpFailure } from "./dump-failure.js";
-import { type DumpOptions, dumpArguments } from "./dump-options.js";
+import { type DumpOptions, dumpArguments, dumpPurpose } from "./dump-options.js";
 
 export interface NativeTool {
   readonly path: string;
@@ -130,7 +131,7 @@ function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
     HOME: devNull,
     APPDATA: devNull,
     LC_ALL: "C",
-    PGAPPNAME: "pg-migration dump",
+    PGAPPNAME: applicationName(dumpPurpose),
     PGCONNECT_TIMEOUT: "15",
     PGDATABASE: database,
     PGHOST: source.host,

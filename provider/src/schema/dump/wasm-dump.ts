@@ -12,7 +12,7 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { checkHeader } from "../../postgres/connection/message-guard.js";
 import { watchOf } from "../../postgres/connection/session-watch.js";
 import { dumpFailure } from "./dump-failure.js";
-import { type DumpOptions, dumpArguments } from "./dump-options.js";
+import { type DumpOptions, dumpArguments, dumpPurpose } from "./dump-options.js";
 import { turn, type WasmDumpResult, type WasmDumpTask } from "./wasm-dump-task.js";
 
 /** The newest major version that the embedded pg_dump supports. */
@@ -27,7 +27,7 @@ const headerBytes = 5;
  * waits until the main thread, which owns the socket, passes on the server's response.
  */
 export async function dumpInWasm(source: Endpoint, database: string, options: DumpOptions): Promise<string> {
-  const client = await connect(source, { database, purpose: "dump" });
+  const client = await connect(source, { database, purpose: dumpPurpose });
   const { port1, port2 } = new MessageChannel();
   const turns = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   let worker: Worker | undefined;

@@ -37,7 +37,14 @@ import { createDatabase, prepareExistingTables } from "./prepare-target.js";
 import { readSchemaEntries, schemaDigest } from "./schema-entries.js";
 import { refuseOccupiedDatabase } from "./refuse-occupied-database.js";
 import { restoreBeforeRows } from "./restore-before-rows.js";
-import { snapshotLsn, takeSnapshot, type CopyPoint } from "./take-snapshot.js";
+import {
+  lockedSnapshotOf,
+  orAltered,
+  requireSameDefinitions,
+  snapshotLsn,
+  takeSnapshot,
+  type CopyPoint,
+} from "./take-snapshot.js";
 
 const emptyPlan: RestorePlan = {
   before: [],
@@ -97,10 +104,12 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
     spec.dataOnly ? Promise.resolve([]) : readSchemaEntries(work, database, id, signal),
   );
   await journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
-  return underLocks(job, point.snapshot, async (source, target, signal) => {
-    const context = await planCopy(job, { point, source, target, tables, entries: read, signal });
+  return underLocks(job, point, async (source, target, signal) => {
+    const plan = (): Promise<CopyContext> => planCopy(job, { point, source, target, tables, entries: read, signal });
+    const context = await orAltered(work, database, point, plan);
+    const queue = (): Promise<void> => queueTasks(context, tables, point);
     // Wait for both steps, also if one fails: the next attempt must not run concurrently with either.
-    const steps = await Promise.allSettled([restoreBeforeRows(context), queueTasks(context, tables, point.snapshot)]);
+    const steps = await Promise.allSettled([restoreBeforeRows(context), orAltered(work, database, point, queue)]);
     for (const step of steps) if (step.status === "rejected") throw step.reason;
     await offerCopy(context, point, await schemaDigest(read, source));
     return copyAndFinish(context, tables);
@@ -115,7 +124,7 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
 async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutoverPlan | undefined> {
   const { work, database, tasks, sharing } = job;
   const { shared, snapshot, point, plan, skipped } = earlier;
-  return underLocks(job, snapshot, async (source, target, signal) => {
+  return underLocks(job, { snapshot, slot: point.slot }, async (source, target, signal) => {
     // In the session that ends with the copy: after a later crash of the target, the copy is resumed once more.
     const emptied = await tasks.withRows(await emptyUnloggedTables(target));
     if (emptied.length > 0) {
@@ -182,12 +191,12 @@ async function postponedTables({ tasks, mark }: CopyContext): Promise<Record<str
  */
 function underLocks<Result>(
   job: CopyJob,
-  snapshot: Snapshot | undefined,
+  { snapshot, slot }: Pick<CopyContext, "snapshot" | "slot">,
   run: (source: Client, target: Client, signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const { work, database } = job;
   if (!snapshot) return inSessions(job, snapshot, (source, target) => run(source, target, work.signal));
-  return yieldToWaiters({ source: work.source, database, snapshot }, (yielded) =>
+  return yieldToWaiters(lockedSnapshotOf(work, database, { snapshot, slot }), (yielded) =>
     inSessions(job, snapshot, (source, target) =>
       run(source, target, AbortSignal.any([work.signal, snapshot.lost, yielded])),
     ),
@@ -272,14 +281,16 @@ async function planCopy(job: CopyJob, input: CopyInput): Promise<CopyContext> {
 }
 
 async function queueTasks(
-  { work, tasks, source, target, plan, slot }: CopyContext,
+  { work, database, tasks, source, target, plan }: CopyContext,
   tables: readonly TableToCopy[],
-  snapshot: Snapshot,
+  point: CopyPoint,
 ): Promise<void> {
   if (work.spec.dataOnly) await prepareExistingTables(work, target, tables);
   await tasks.replace(await planCopyTasks(source, tables, plan.builds, work.spec.splitTablesLargerThan));
-  // Online, a table that is altered before it is read is copied later, when it joins the stream.
-  if (slot) await snapshot.unlockTables();
+  if (!point.slot) return;
+  await requireSameDefinitions(work, database, point);
+  // From here on, a table that is altered before it is read is copied later, when it joins the stream.
+  await point.snapshot.unlockTables();
 }
 
 /** From here on other workers may share the copy, and a successor may resume it. */

@@ -23,7 +23,7 @@ export class TableLocks {
     this.#watch = new WaiterWatch({
       source,
       database,
-      holders: () => [...this.#readers.keys()],
+      holders: () => ({ pids: [...this.#readers.keys()] }),
       onWaiter: (waiter) => this.#readers.get(waiter.holder)?.abort(waitedFor(waiter, database)),
     });
   }

@@ -9,16 +9,21 @@ import { createPublications } from "../../cdc/source/publication.js";
 import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
+import { readTableVersions, type TableVersions } from "../../copy/tables-altered-since.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
-import { CanceledError, messageOf } from "../../errors.js";
+import { defaultPatienceMs } from "../../copy/waiter-watch.js";
+import { type LockedSnapshot, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { CanceledError, ConcurrentChangeError, messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
+import { applicationName } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { formatLsn } from "../../postgres/lsn.js";
 import { isMissingRelation } from "../../postgres/sql-state.js";
 import { readClock } from "../../postgres/writes/unreported-writes.js";
 import { readTableWrites, type WritesByTable } from "../../postgres/writes/table-writes.js";
 import type { Table } from "../../postgres/tables.js";
+import { dumpPurpose } from "../../schema/dump/dump-options.js";
+import { enumerate } from "../../units/enumerate.js";
 import { selectedTablesIn } from "../context/selected-tables.js";
 import { type SchemaBaseline, readSchemaBaseline } from "../schema-diff/schema-baseline.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
@@ -54,8 +59,8 @@ export interface LockedCopyPoint<Read> {
 
 /**
  * Exports the snapshot to copy. For an online migration, the slot's stream starts at it. Locks the tables against TRUNCATE
- * and rewrites, which snapshots do not protect from. Releases them if an application waits for one. The caller releases the
- * snapshot.
+ * and rewrites, which snapshots do not protect from. If an application waits for one, a stream's snapshot releases its locks;
+ * see {@link requireSameDefinitions}. Another snapshot is released itself. The caller releases the snapshot.
  *
  * @param read runs while the tables are listed and locked. If locking takes a new snapshot, its signal aborts and it runs
  *   again.
@@ -79,7 +84,8 @@ export async function takeSnapshot<Read>(
       return tables.map(({ table }) => table);
     });
     taken = point.snapshot;
-    return { point, tables, read: await whileLocked(work, database, taken, (yielded) => reading!.until(yielded)) };
+    const result = whileLocked(work, database, point, (yielded) => reading!.until(yielded));
+    return { point, tables, read: await orAltered(work, database, point, () => result) };
   } catch (error) {
     await reading?.close();
     await taken?.release();
@@ -140,7 +146,7 @@ const lockedWithStream: TakeLocked = async (work, database, tablesOf) => {
   );
   try {
     // Only now, because a TRUNCATE before the locks would have invalidated the snapshot.
-    const mark = await whileLocked(work, database, point.snapshot, () => baselineOf(work, database, point.snapshot.id));
+    const mark = await whileLocked(work, database, point, () => baselineOf(work, database, point.snapshot.id));
     return { ...point, mark };
   } catch (error) {
     await point.snapshot.release();
@@ -184,14 +190,75 @@ export async function snapshotLsn(
 function whileLocked<Result>(
   work: Work,
   database: string,
-  snapshot: Snapshot,
+  point: CopyPoint,
   read: (yielded: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
-  return yieldToWaiters({ source: work.source, database, snapshot }, async (yielded) => {
+  const reader = point.slot ? { reader: applicationName(dumpPurpose), patienceMs: patienceMs(work) } : {};
+  return yieldToWaiters({ ...lockedSnapshotOf(work, database, point), ...reader }, async (yielded) => {
     const result = await read(yielded);
     yielded.throwIfAborted();
     return result;
   });
+}
+
+/** A stream carries what applications then do to a table. Without a stream, the snapshot would not show its rows. */
+export const lockedSnapshotOf = (
+  { source }: Work,
+  database: string,
+  { snapshot, slot }: Pick<CopyPoint, "snapshot" | "slot">,
+): LockedSnapshot => ({ source, database, snapshot, keepsSnapshot: slot !== undefined });
+
+/**
+ * Call it after the schema was read, and before its tables are unlocked. TRUNCATE may have emptied a table since the locks
+ * were released for an application: the table is then copied when it joins the stream. Definitions must be the same, because
+ * pg_dump reads them in part as of the snapshot, and in part as they are.
+ *
+ * @throws ConcurrentChangeError if a table was altered, renamed or dropped
+ */
+export async function requireSameDefinitions(
+  { source, spec }: Work,
+  database: string,
+  { snapshot }: Pick<CopyPoint, "snapshot">,
+): Promise<void> {
+  if (snapshot.hasLocks || snapshot.isReleased) return;
+  const read = (snapshotId: string | undefined): Promise<TableVersions> =>
+    withSnapshotSession({ source, database, snapshotId, purpose: `${spec.migrationName} versions` }, readTableVersions);
+  const [then, now] = [await read(snapshot.id), await read(undefined)];
+  const altered = [...then].filter(([oid, { version }]) => now.get(oid)?.version !== version);
+  if (altered.length === 0) return;
+  const names = enumerate(altered.map(([, { name }]) => name));
+  throw takenFromCopy(`${names} of ${database} was altered, renamed or dropped while the schema was read`);
+}
+
+/** Reports an alteration instead of the error that it caused. */
+export async function orAltered<Result>(
+  work: Work,
+  database: string,
+  point: Pick<CopyPoint, "snapshot">,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    await requireSameDefinitions(work, database, point).catch((change: unknown) => {
+      throw change instanceof ConcurrentChangeError ? change : error;
+    });
+    throw error;
+  }
+}
+
+const releasesBeforePatience = 5;
+const maxPatienceMs = 5000;
+
+/**
+ * How long an application waits for locks before rows are copied. Online, it doubles after several starts. Otherwise a large
+ * schema could never be read beside applications that truncate tables all the time. Offline, the locks are held while all rows
+ * are copied, so more patience would not help.
+ */
+export function patienceMs({ spec, releases }: Work): number {
+  const count = spec.migrationMode === "Online" ? (releases?.count ?? 0) : 0;
+  const doublings = Math.max(0, count - releasesBeforePatience + 1);
+  return Math.min(defaultPatienceMs * 2 ** doublings, maxPatienceMs);
 }
 
 /** Reports the sessions that hold conflicting locks. */

@@ -7,6 +7,7 @@ import { LocalCopyHelpers } from "./local-copy-helpers.js";
 import { retry } from "../context/retry.js";
 import type { RunContext } from "../context/run-context.js";
 import type { Work } from "../context/work.js";
+import { patienceMs } from "../initial-copy/take-snapshot.js";
 
 const databasesAtOnce = 4;
 /** How often a copy starts again after it released its locks for applications. Then what they do has to stop. */
@@ -64,9 +65,10 @@ export class CopyScheduler {
   }
 }
 
-async function reportRelease({ journal }: Work, database: string, error: ConcurrentChangeError): Promise<void> {
+async function reportRelease(work: Work, database: string, error: ConcurrentChangeError): Promise<void> {
   const [what] = error.message.split("\n");
-  await journal.event(`${what}; the copy starts again with another snapshot`, { database, level: "warning" });
+  const next = `the copy starts again with another snapshot, and lets sessions wait ${patienceMs(work) / 1000} s for its locks`;
+  await work.journal.event(`${what}; ${next}`, { database, level: "warning" });
 }
 
 export const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";
