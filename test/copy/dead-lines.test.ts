@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
+import { CopyRate } from "../../provider/src/copy/copy-rate";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -64,6 +65,26 @@ describe("a dead connection", () => {
         await Promise.all([obstacle.end(), source.end(), target.end()]);
       }
     });
+
+  it("is not assumed if a limited rate delays the parts of a long row", async () => {
+    const [source, target] = await Promise.all([far(), far()]);
+    try {
+      let looks = 0;
+      proxy.mend(() => looks++);
+      let limit: number | undefined = 65_536;
+      const pair = {
+        copyOut: "COPY (SELECT repeat('x', 10000000)) TO STDOUT",
+        copyIn: "COPY public.copied FROM STDIN",
+      };
+      const copied = relayCopy({ source, target, what: "t", ...pair, rate: new CopyRate(() => limit) });
+      copied.catch(() => undefined);
+      await Promise.race([copied, until("both sessions were checked five times", () => looks >= 10)]);
+      limit = undefined;
+      assert.equal((await copied).rows, 1);
+    } finally {
+      await Promise.all([source.end(), target.end()]);
+    }
+  });
 
   it("is not assumed if the other end of a COPY is only slow", async () => {
     const obstacle = await server.connect(database);

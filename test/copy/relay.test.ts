@@ -6,11 +6,13 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type pg from "pg";
 import { CanceledError, EngineError, RefusedError, UnreachableError } from "../../provider/src/errors";
+import { CopyRate } from "../../provider/src/copy/copy-rate";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { endpointOf, freshDatabase, open } from "./pairs";
+import { ManualClock } from "./manual-clock";
 
 /** A proxy on a loopback port that forwards the server's bytes in chunks of the given lengths. */
 async function rechunkingProxy(port: number, lengths: () => number): Promise<{ port: number; close: () => void }> {
@@ -85,9 +87,15 @@ describe("a relayed copy", () => {
   });
   afterEach(() => Promise.all([source.end(), target.end()]));
 
+  interface RelayOptions {
+    readonly signal?: AbortSignal;
+    readonly onProgress?: (bytes: number) => void;
+    readonly format?: string;
+    readonly rate?: CopyRate;
+  }
   const rowsQuery = (rows: number | string, value = "repeat('x', (i % 300)::int)"): string =>
     `COPY (SELECT i, ${value} FROM (SELECT generate_series(1, ${rows})::int8 AS i) AS each) TO STDOUT`;
-  const relay = (copyOut: string, options: { signal?: AbortSignal; onProgress?: () => void; format?: string } = {}) =>
+  const relay = (copyOut: string, options: RelayOptions = {}) =>
     relayCopy({
       ...options,
       what: "public.t",
@@ -255,6 +263,42 @@ describe("a relayed copy", () => {
     assert.equal(await stored(), 0);
     const lost = new UnreachableError("the snapshot is lost");
     await assert.rejects(relay(rowsQuery(1), { signal: AbortSignal.abort(lost) }), lost);
+  });
+
+  it("reads no more than its rate allows, and stores every row", async () => {
+    const bytesPerSecond = 1_000_000;
+    const clock = new ManualClock();
+    let bytes = 0;
+    let isOver = false;
+    const rate = new CopyRate(() => bytesPerSecond, clock);
+    const copied = relay(rowsQuery(20_000), { rate, onProgress: (all) => (bytes = all) }).finally(
+      () => (isOver = true),
+    );
+    for (let seconds = 0.1; !isOver; seconds += 0.1) {
+      // Whatever has arrived by now was read before this step.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      assert(bytes <= bytesPerSecond * seconds + 2 * 65_536, `${bytes} bytes in ${seconds} s`);
+      clock.advance(100);
+    }
+    const done = await copied;
+    assert.equal(done.rows, 20_000);
+    assert(done.bytes > 2 * bytesPerSecond);
+    assert.equal(await stored(), 20_000);
+    await bothAnswer();
+  });
+
+  it("stops on a signal while its rate delays it, and leaves both sessions usable", async () => {
+    const rate = new CopyRate(() => 65_536, new ManualClock());
+    for (const isFirst of [true, false]) {
+      const abort = new AbortController();
+      let bytes = 0;
+      const copied = relay(rowsQuery(200_000), { rate, signal: abort.signal, onProgress: (all) => (bytes = all) });
+      setTimeout(() => abort.abort(), 300);
+      await assert.rejects(copied, CanceledError);
+      assert.equal(bytes > 0, isFirst, "the second copy waits until the bytes of the first one are allowed");
+      await bothAnswer();
+      assert.equal(await stored(), 0);
+    }
   });
 
   for (const side of ["source", "target"] as const) {

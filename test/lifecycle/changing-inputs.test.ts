@@ -40,6 +40,7 @@ describe("inputs that change", () => {
     { dbsToMigrate: ["another"] },
     { tableJobs: 8 },
     { indexJobs: 8 },
+    { maxCopyRate: "50MB" },
     { workers: 2 },
     { verification: "counts" },
     { overwriteDbsInTarget: true },

@@ -150,6 +150,10 @@ describe("inputs with Azure's names", () => {
     [{ source: "postgres://old.example.com" }, /^source: give an object with keys of its own$/m],
     [{ source: { ...friendly.source, port: 99999 } }, /^source\.port: give a port from 1 to 65535$/],
     [{ tableJobs: "lots" }, /^tableJobs: give a number from 1 to 64$/],
+    ...["0MB", "5x", "-5MB", -5, 50].map((maxCopyRate): [Record<string, unknown>, RegExp] => [
+      { maxCopyRate },
+      /^maxCopyRate: invalid rate: give bytes per second, at least 64kB, or a text such as "50MB"$/,
+    ]),
     [{ workers: 1.5 }, /^workers: give a number from 1 to 16$/],
     [{ reconnectFor: 0 }, /^reconnectFor: give seconds, or a text/],
   ];

@@ -3,6 +3,7 @@ import { RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
 import { type SizedTable, type Table, storedColumns } from "../postgres/tables.js";
+import type { CopyRate } from "./copy-rate.js";
 import type { CopyFormat } from "./format.js";
 import { type Relayed, relayCopies, relayCopy } from "./relay.js";
 import { isSmall } from "./tables-to-copy.js";
@@ -27,6 +28,8 @@ export interface TableCopy {
   readonly part?: string | undefined;
   readonly onProgress?: ((bytes: number, rows: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Limits reading from the source, together with other copies. */
+  readonly rate?: CopyRate | undefined;
   /** Runs in the target's transaction before its COMMIT, to record there that this copy is complete. */
   readonly beforeCommit?: ((relayed: readonly Relayed[]) => Promise<void>) | undefined;
 }
@@ -53,6 +56,7 @@ export async function copyTable(copy: TableCopy): Promise<Relayed> {
       copyIn: copyIn(copy, frozen),
       onProgress: copy.onProgress,
       signal: copy.signal,
+      rate: copy.rate,
     });
     await copy.beforeCommit?.([relayed]);
     await run(copy, "COMMIT");
@@ -102,7 +106,7 @@ async function isReferenced({ target, table }: Pick<TableCopy, "target" | "table
 /** The rows of one table that are being copied. */
 export type TableRows = Pick<TableCopy, "table" | "format" | "condition">;
 
-export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "signal" | "beforeCommit"> {
+export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "signal" | "rate" | "beforeCommit"> {
   /** Called with the position of the failed table before its error is thrown. */
   readonly onFailed?: ((position: number) => void) | undefined;
 }
@@ -115,7 +119,7 @@ export interface SmallTablesCopy extends Pick<TableCopy, "source" | "target" | "
  */
 export async function copySmallTables(
   tables: readonly TableRows[],
-  { source, target, signal, onFailed, beforeCommit }: SmallTablesCopy,
+  { source, target, signal, rate, onFailed, beforeCommit }: SmallTablesCopy,
 ): Promise<Relayed[]> {
   await target.query("BEGIN");
   try {
@@ -129,6 +133,7 @@ export async function copySmallTables(
         copyIn: copyIn(rows, false),
       })),
       signal,
+      rate,
       onFailed,
     });
     await beforeCommit?.(relayed);

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
+import type { CopyRate } from "./copy-rate.js";
 
 export interface LargeObjectsCopied {
   readonly objects: number;
@@ -11,6 +12,8 @@ export interface LargeObjectsCopy {
   /** Called after each batch. */
   readonly onProgress?: ((objects: number, bytes: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Limits reading from the source, together with other copies. */
+  readonly rate?: CopyRate | undefined;
 }
 
 /** Number of objects copied together, and bytes of each per read: a batch uses at most 16 MB. */
@@ -27,23 +30,25 @@ const objectsPerPage = 10_000;
  * @param target a session outside a transaction
  * @throws RefusedError when the source's role may not read one, or the target's may not replace one
  * @throws UnreachableError when a connection breaks
- * @throws the signal's reason when it aborts, between two batches
+ * @throws the signal's reason when it aborts, between two reads
  */
 export async function copyLargeObjects(
   source: Client,
   target: Client,
-  { onProgress, signal }: LargeObjectsCopy = {},
+  options: LargeObjectsCopy = {},
 ): Promise<LargeObjectsCopied> {
+  const { onProgress, signal } = options;
   const total = { objects: 0, bytes: 0 };
   for await (const batch of batches(source)) {
     signal?.throwIfAborted();
     try {
       await target.query("BEGIN");
-      total.bytes += await copyBatch(source, target, batch);
+      total.bytes += await copyBatch(source, target, batch, options);
       await target.query("COMMIT");
     } catch (error) {
       // Keep the first error. After a lost connection the server rolls back by itself.
       await target.query("ROLLBACK").catch(() => undefined);
+      signal?.throwIfAborted();
       throw failure(error, batch);
     }
     total.objects += batch.length;
@@ -69,7 +74,12 @@ async function* batches(source: Client): AsyncGenerator<number[]> {
 }
 
 /** Creates the objects and writes them in chunks. Returns their size in bytes. */
-async function copyBatch(source: Client, target: Client, oids: readonly number[]): Promise<number> {
+async function copyBatch(
+  source: Client,
+  target: Client,
+  oids: readonly number[],
+  { signal, rate }: LargeObjectsCopy,
+): Promise<number> {
   await target.query("SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid = ANY ($1::oid[])", [oids]);
   await target.query("SELECT lo_create(oid) FROM unnest($1::oid[]) AS oid", [oids]);
   let bytes = 0;
@@ -85,7 +95,10 @@ async function copyBatch(source: Client, target: Client, oids: readonly number[]
       filled.map(({ data }) => data),
       offset,
     ]);
-    bytes += filled.reduce((sum, { data }) => sum + data.length, 0);
+    const read = filled.reduce((sum, { data }) => sum + data.length, 0);
+    bytes += read;
+    await rate?.pace(read, signal);
+    signal?.throwIfAborted();
     unfinished = rows.filter(({ data }) => data.length === chunkBytes).map(({ oid }) => oid);
   }
   return bytes;

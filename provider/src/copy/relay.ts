@@ -3,6 +3,7 @@ import { EngineError, RefusedError, UnreachableError, messageOf } from "../error
 import { watchOf } from "../postgres/connection/session-watch.js";
 import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
+import type { CopyRate } from "./copy-rate.js";
 import { CopyStatement, type CopyDone, type CopyOutcome } from "./copy-statement.js";
 
 /** One COPY from one server to the other. */
@@ -23,6 +24,8 @@ interface Ends {
   /** Called after each chunk with the total bytes, CopyData headers included, and rows. */
   readonly onProgress?: ((bytes: number, rows: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Limits reading from the source, together with other copies. */
+  readonly rate?: CopyRate | undefined;
 }
 
 export type Relay = Ends & CopyPair;
@@ -48,8 +51,8 @@ type End =
 const maxWaitingBytes = 1 << 20;
 
 /** Copies the output of one server's COPY TO into another server's COPY FROM. See {@link relayCopies}. */
-export async function relayCopy({ source, target, onProgress, signal, ...copy }: Relay): Promise<Relayed> {
-  const [relayed] = await relayCopies({ source, target, onProgress, signal, copies: [copy] });
+export async function relayCopy({ source, target, onProgress, signal, rate, ...copy }: Relay): Promise<Relayed> {
+  const [relayed] = await relayCopies({ source, target, onProgress, signal, rate, copies: [copy] });
   return relayed!;
 }
 
@@ -73,6 +76,7 @@ export async function relayCopies({
   onProgress,
   onFailed,
   signal,
+  rate,
 }: Relays): Promise<Relayed[]> {
   const all = [copies[0], ...copies.slice(1).slice(-1)].map((copy) => copy!.what).join(" to ");
   const failure = (side: "source" | "target", failed: Failed): Error => {
@@ -80,16 +84,19 @@ export async function relayCopies({
     onFailed?.(position);
     return failureOf(copies[position]!.what, side, failed);
   };
+  // A copy that read its last chunk before the limit allowed it has ended. The next one waits instead.
+  await rate?.pace(0, signal);
   if (signal?.aborted) throw cancellation(`copying ${all}`, signal);
   const into = CopyStatement.from(
     target,
     copies.flatMap(({ before, copyIn }) => (before === undefined ? [copyIn] : [before, copyIn])).join("; "),
   );
-  let isFinished = false;
-  watchTarget(target, into, () => isFinished);
+  const sending: Sending = { isFinished: false, messages: () => 0 };
+  watchTarget(target, into, sending);
   if (!(await into.begun)) throw failure("target", asFailed(await into.outcome));
 
-  const flow = new Flow(into, copies.length, onProgress);
+  const flow = new Flow(into, copies.length, { onProgress, rate });
+  sending.messages = () => flow.messagesPassed;
   const out = CopyStatement.to(source, copies.map(({ copyOut }) => copyOut).join("; "), flow.reader);
   watchSource(source, out);
   flow.readFrom(out);
@@ -98,7 +105,7 @@ export async function relayCopies({
   try {
     const sent = await untilSent(transfer);
     into.finish();
-    isFinished = true;
+    sending.isFinished = true;
     const stored = await untilStored(transfer);
     return accounts(copies, flow.received, sent, stored);
   } finally {
@@ -143,7 +150,7 @@ async function untilStored({ into, aborted, failure }: Transfer): Promise<readon
   return last.outcome.copies;
 }
 
-/** Passes bytes from the source to the target, and pauses the source while too many wait. */
+/** Passes bytes from the source to the target. Pauses the source while too many wait, or when its rate is exceeded. */
 class Flow {
   readonly reader: (toParser: (bytes: Buffer) => void) => (chunk: Buffer) => void;
   /** CopyData messages and bytes read in each copy. */
@@ -151,20 +158,25 @@ class Flow {
   readonly #frames: CopyFrames;
   readonly #target: CopyStatement;
   readonly #copies: number;
+  readonly #rate: CopyRate | undefined;
   #bytes = 0;
   #bytesBefore = 0;
   #messagesBefore = 0;
   #source: CopyStatement | undefined;
   #stopped = false;
+  #isTargetFull = false;
+  /** Chunks that the rate does not allow yet. */
+  #early = 0;
   #toParser: (bytes: Buffer) => void = () => undefined;
 
-  constructor(target: CopyStatement, copies: number, onProgress: Ends["onProgress"]) {
+  constructor(target: CopyStatement, copies: number, { onProgress, rate }: Pick<Ends, "onProgress" | "rate">) {
     this.#target = target;
     this.#copies = copies;
+    this.#rate = rate;
     this.#frames = new CopyFrames({
       copyData: (bytes) => {
         this.#bytes += bytes.length;
-        if (!this.#stopped && target.write(bytes) > maxWaitingBytes) this.#source?.pause();
+        if (!this.#stopped) this.#pass(bytes);
         onProgress?.(this.#bytes, this.#frames.count);
       },
       other: (bytes) => this.#toParser(bytes),
@@ -173,18 +185,43 @@ class Flow {
       this.#toParser = toParser;
       return (chunk) => this.#frames.push(chunk);
     };
-    target.onDrain(() => this.#source?.resume());
+    target.onDrain(() => {
+      this.#isTargetFull = false;
+      this.#resume();
+    });
   }
 
   readFrom(source: CopyStatement): void {
     this.#source = source;
     source.onCopied(() => this.#nextCopy());
+    // The connection then belongs to other statements.
+    void source.outcome.then(() => (this.#source = undefined));
+  }
+
+  /** Number of CopyData messages that were passed completely. */
+  get messagesPassed(): number {
+    return this.#frames.count - (this.#frames.lackingBytes > 0 ? 1 : 0);
   }
 
   /** Bytes that still arrive are read and discarded. The target gets no more, but its current message is completed. */
   stop(): void {
     this.#stopped = true;
     this.#target.pad(this.#frames.lackingBytes);
+  }
+
+  #pass(bytes: Buffer): void {
+    if (this.#target.write(bytes) > maxWaitingBytes) this.#isTargetFull = true;
+    if (this.#rate?.count(bytes.length, this.#onAllowed)) this.#early++;
+    if (this.#isTargetFull || this.#early > 0) this.#source?.pause();
+  }
+
+  readonly #onAllowed = (): void => {
+    this.#early--;
+    this.#resume();
+  };
+
+  #resume(): void {
+    if (!this.#isTargetFull && this.#early === 0) this.#source?.resume();
   }
 
   /** The last copy is ended by the caller, after the source's statement succeeded. */
@@ -226,8 +263,19 @@ function accounts(
 const watchSource = (source: Client, out: CopyStatement): void =>
   void watchOf(source)?.during(out.outcome, () => !out.isPaused);
 
-const watchTarget = (target: Client, into: CopyStatement, isFinished: () => boolean): void =>
-  void watchOf(target)?.during(into.outcome, () => !into.hasBegun || into.isSending || isFinished());
+const watchTarget = (target: Client, into: CopyStatement, sending: Sending): void =>
+  void watchOf(target)?.during(
+    into.outcome,
+    () => !into.hasBegun || into.isSending || sending.isFinished,
+    () => sending.messages(),
+  );
+
+/** What the target has been sent. */
+interface Sending {
+  isFinished: boolean;
+  /** Number of complete CopyData messages. */
+  messages: () => number;
+}
 
 async function endOf(side: "source" | "target", statement: CopyStatement): Promise<Exclude<End, { of: "signal" }>> {
   return { of: side, outcome: await statement.outcome };

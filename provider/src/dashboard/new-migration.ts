@@ -20,7 +20,8 @@ const acceptedInputs: readonly string[] = [
   ...["migrationName", "migrationMode", "migrationOption", "source", "sourceType", "dbsToMigrate", "databaseNames"],
   ...["overwriteDbsInTarget", "setupLogicalReplicationOnSourceDbIfNeeded", "startDataMigration", "migrateRoles"],
   ...["include", "exclude", "schemaOnly", "dataOnly", "keylessTables", "verification", "verifyBeforeCutover"],
-  ...["fence", "offlineWrites", "rollback", "maxRetainedWal", "onMaxRetainedWal", "tableJobs", "indexJobs", "tags"],
+  ...["fence", "offlineWrites", "rollback", "maxRetainedWal", "onMaxRetainedWal", "tableJobs", "indexJobs"],
+  ...["maxCopyRate", "tags"],
 ];
 
 const acceptedOfSource: readonly string[] = ["host", "port", "user", "password", "sslMode", "sslRootCert"];

@@ -57,12 +57,18 @@ const databaseList = z
   .refine(withoutDuplicates, duplicates);
 
 /** Bytes, or a text such as `10GB`. */
-const byteSize = z.union([z.number(), z.string()]).transform((size, context) => {
-  const bytes = parseByteSize(size);
-  if (bytes !== undefined && bytes >= 1) return bytes;
-  context.addIssue({ code: "custom", message: 'invalid size: give bytes, or a text such as "10GB"' });
-  return z.NEVER;
-});
+const bytesFrom = (least: number, message: string): z.ZodType<number, number | string> =>
+  z.union([z.number(), z.string()]).transform((size, context) => {
+    const bytes = parseByteSize(size);
+    if (bytes !== undefined && bytes >= least) return bytes;
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  });
+
+const byteSize = bytesFrom(1, 'invalid size: give bytes, or a text such as "10GB"');
+
+/** A single read from a socket has 64 kB. A lower limit is mostly a number that was meant as megabytes. */
+const copyRate = bytesFrom(65_536, 'invalid rate: give bytes per second, at least 64kB, or a text such as "50MB"');
 
 const durationForm = "give seconds, or a text such as 90s, 30m, 2h or 7d";
 
@@ -187,6 +193,8 @@ export const inputsSchema = z.strictObject({
   indexJobs: wholeNumber("a number", 1, 64).optional(),
   /** Number of workers that share the copy, each with its own jobs. */
   workers: wholeNumber("a number", 1, maxWorkers).default(1),
+  /** Bytes per second that the copy reads from the source, over all tables and workers. Undefined: no limit. */
+  maxCopyRate: copyRate.optional(),
   /** Larger tables are copied in parts. */
   splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
   include: filterSchema.default({}),

@@ -205,6 +205,12 @@ export interface PgMigrationArgs {
    */
   readonly workers?: pulumi.Input<number> | undefined;
   /**
+   * Largest number of bytes per second that the copy of rows reads from the source, over all tables and workers: bytes, or a
+   * text such as "50MB", at least 64kB. A change applies to a running copy within a second. Comparisons are not limited.
+   * Default: no limit.
+   */
+  readonly maxCopyRate?: pulumi.Input<number | string> | undefined;
+  /**
    * Online, for tables without a primary key or replica identity: replicates only inserts (default), or sets REPLICA
    * IDENTITY FULL on them. It is reset at every end of the migration.
    */

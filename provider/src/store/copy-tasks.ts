@@ -292,6 +292,16 @@ export class CopyTasks {
     return this.#count("u.state = 'completed' AND u.claimed_by = $4", [this.right.worker]);
   }
 
+  /** The number of other workers that copy tables of any database of the migration now. */
+  async othersCopying(): Promise<number> {
+    const [row] = await this.right.query<{ workers: number }>(
+      `SELECT count(DISTINCT u.claimed_by)::float8 AS workers FROM pgmigration.copy_task u
+        WHERE u.migration = $1 AND u.kind = 'table' AND u.state = 'loading' AND u.claimed_by <> $3 AND ${holdsLease}`,
+      [this.right.worker],
+    );
+    return row?.workers ?? 0;
+  }
+
   /** The error of a task that failed in another worker, and its SQLSTATE. */
   async failureOfOthers(): Promise<{ readonly message: string; readonly code: string } | undefined> {
     const [row] = await this.right.query<{ message: string; code: string }>(

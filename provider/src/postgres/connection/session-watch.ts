@@ -27,6 +27,7 @@ export interface WatchOptions {
 interface Sight {
   heardBytes: number;
   sentBytes: number;
+  sentMessages: number | undefined;
   /** Identifies the wait for the client, if the session waits for it. */
   waiting: string | undefined;
   blockedLooks: number;
@@ -54,12 +55,17 @@ export class SessionWatch {
    *
    * @param isDue whether the server has to send the next message. False in a COPY while the client sends; by default
    * true.
+   * @param sentMessages number of messages sent completely in a COPY, if known: the server counts only complete rows.
    */
-  async during<Result>(work: Promise<Result>, isDue: () => boolean = () => true): Promise<Result> {
-    const sight: Sight = { ...this.#bytes(), waiting: undefined, blockedLooks: 0 };
+  async during<Result>(
+    work: Promise<Result>,
+    isDue: () => boolean = () => true,
+    sentMessages: () => number | undefined = () => undefined,
+  ): Promise<Result> {
+    const sight: Sight = { ...this.#bytes(), sentMessages: 0, waiting: undefined, blockedLooks: 0 };
     let looking: Promise<void> | undefined;
     const timer = setInterval(() => {
-      looking ??= this.#look(sight, isDue).finally(() => (looking = undefined));
+      looking ??= this.#look(sight, isDue, sentMessages).finally(() => (looking = undefined));
     }, this.#options.patienceMs);
     try {
       return await work;
@@ -73,17 +79,20 @@ export class SessionWatch {
     return { heardBytes: stream.bytesRead, sentBytes: stream.bytesWritten - stream.writableLength };
   }
 
-  async #look(sight: Sight, isDue: () => boolean): Promise<void> {
+  async #look(sight: Sight, isDue: () => boolean, sentMessages: () => number | undefined): Promise<void> {
     const bytes = this.#bytes();
+    const messages = sentMessages();
     const wait = bytes.heardBytes === sight.heardBytes ? await this.#wait(sight.blockedLooks + 1) : {};
     // Two equal checks are required: a message that was on its way during the first check has arrived by the second.
     const isSame = wait.client !== undefined && wait.client === sight.waiting;
-    // Sent bytes may take time to arrive. A COPY whose counters did not change since then has received nothing.
-    const isStill = bytes.sentBytes === sight.sentBytes ? isDue() : wait.isCounted;
+    const isRowSent = messages === undefined || messages !== sight.sentMessages;
+    // Sent rows may take time to arrive. A COPY whose counters did not change since then has received nothing.
+    const isStill = bytes.sentBytes === sight.sentBytes ? isDue() : wait.isCounted && isRowSent;
     const stillSilent = this.#bytes().heardBytes === bytes.heardBytes;
     if (isSame && stillSilent && (isStill || wait.client === sessionEnded)) this.#abandon(wait.client ?? sessionEnded);
     sight.heardBytes = bytes.heardBytes;
     sight.sentBytes = bytes.sentBytes;
+    sight.sentMessages = messages;
     sight.waiting = isDue() || wait.isCounted || wait.client === sessionEnded ? wait.client : undefined;
     sight.blockedLooks = wait.lock ? sight.blockedLooks + 1 : 0;
   }

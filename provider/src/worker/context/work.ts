@@ -1,3 +1,4 @@
+import type { CopyRate } from "../../copy/copy-rate.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal } from "../../store/journal.js";
@@ -19,6 +20,7 @@ export interface Work {
   /** Shared by all databases of the migration. */
   readonly tableSlots: Semaphore;
   readonly indexSlots: Semaphore;
+  readonly copyRate: CopyRate;
   /** Counts how often the copy of the database released its locks for applications. */
   readonly releases?: { count: number };
 }

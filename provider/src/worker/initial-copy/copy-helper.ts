@@ -1,3 +1,4 @@
+import { CopyRate } from "../../copy/copy-rate.js";
 import { type Snapshot } from "../../copy/snapshot.js";
 import { engineVersion } from "../../engine-version.js";
 import { CanceledError, TakenOverError, UnreachableError, messageOf } from "../../errors.js";
@@ -98,6 +99,7 @@ export class CopyHelper {
   #defaultJobs: Parallelism | undefined;
   readonly #tableSlots = new Semaphore(() => this.#spec?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
   readonly #indexSlots = new Semaphore(() => this.#spec?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
+  readonly #copyRate = new CopyRate(() => this.#spec?.maxCopyRate);
 
   constructor(job: WorkerJob, write: Log) {
     this.#job = job;
@@ -231,8 +233,11 @@ export class CopyHelper {
   }
 
   #workOf(membership: Membership, signal: AbortSignal): Work {
+    const spec = (): MigrationSpec => this.#spec!;
     return {
-      spec: this.#spec!,
+      get spec() {
+        return spec();
+      },
       source: this.#job.source,
       target: this.#job.target,
       journal: new Journal(membership),
@@ -240,6 +245,7 @@ export class CopyHelper {
       signal,
       tableSlots: this.#tableSlots,
       indexSlots: this.#indexSlots,
+      copyRate: this.#copyRate,
     };
   }
 }

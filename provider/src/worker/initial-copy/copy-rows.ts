@@ -65,7 +65,7 @@ async function copyAllLargeObjects(context: CopyContext, signal: AbortSignal): P
     () => connectToTarget(context, purpose),
     async (source, target) => {
       if (!sharing.areLargeObjectsCopied) {
-        const { objects } = await copyLargeObjects(source, target, { signal });
+        const { objects } = await copyLargeObjects(source, target, { signal, rate: work.copyRate });
         if (objects === 0) return;
         await compareLargeObjectsOf(work, database, source, target);
         await sharing.update({ largeObjectsCopied: true });

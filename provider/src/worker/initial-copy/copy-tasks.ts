@@ -73,6 +73,8 @@ class CopyPool {
     const own = await tasks.completedHere();
     [this.#copied, this.#built] = [own.tables, own.indexes];
     this.#byOthers = await tasks.completedByOthers();
+    // Helpers that start together do not see each other's claims yet.
+    await this.#shareRate(work.spec.workers);
     if (this.#openTables > 0) await this.#inSessions("catalogue", (sessions) => this.#copier.readCatalogues(sessions));
     const wake = (): void => this.#notifier.notify();
     this.#signal.addEventListener("abort", wake);
@@ -89,6 +91,14 @@ class CopyPool {
     await watch;
     this.#signal.removeEventListener("abort", wake);
     this.#signal.throwIfAborted();
+    await this.#shareRate();
+  }
+
+  /** Divides the limit among the processes that copy now. */
+  async #shareRate(least = 1): Promise<void> {
+    const { work, tasks } = this.options;
+    const others = work.spec.maxCopyRate === undefined ? 0 : await tasks.othersCopying();
+    work.copyRate.processes = Math.max(least, 1 + others);
   }
 
   #runners(jobs: number, runner: () => Promise<void>): Promise<void>[] {
@@ -129,6 +139,7 @@ class CopyPool {
       if (this.#over.signal.aborted || this.#signal.aborted) return;
       if (this.lead) await this.#takeBack(this.lead, check % checksPerRecovery === 0);
       this.#byOthers = await tasks.completedByOthers();
+      await this.#shareRate();
       const failure = await tasks.failureOfOthers();
       if (failure !== undefined) throw new RefusedError(failure.message, { cause: failure });
       this.#notifier.notify();

@@ -108,7 +108,7 @@ export class TableCopier {
   }
 
   async #copyRows(claimed: readonly CopyTask[], { source, target }: TableSessions, signal: AbortSignal): Promise<void> {
-    const { tasks } = this.options;
+    const { tasks, work } = this.options;
     let failed = claimed[0]!;
     const completed = (relayed: readonly Relayed[]): CompletedCopyTask[] =>
       claimed.map(({ id }, position) => ({ id, ...relayed[position]! }));
@@ -117,7 +117,11 @@ export class TableCopier {
     const together = (): Promise<Relayed[]> =>
       copySmallTables(
         claimed.map((task) => this.#rowsOf(task)),
-        { source, target, signal, onFailed: (position) => (failed = claimed[position]!), beforeCommit },
+        {
+          ...{ source, target, signal, beforeCommit },
+          rate: work.copyRate,
+          onFailed: (position) => (failed = claimed[position]!),
+        },
       );
     try {
       for (const task of claimed) await this.#prepareQuery((failed = task), source);
@@ -177,6 +181,7 @@ export class TableCopier {
       ...this.#rowsOf(task),
       part: task.condition,
       signal,
+      rate: this.options.work.copyRate,
       beforeCommit,
       onProgress: (bytes, rows) => {
         if (Date.now() - reportedAt < progressEveryMs) return;

@@ -44,7 +44,7 @@ export class DatabaseSteps {
   /** The context of one database's steps. Its `spec` is always the current one. */
   workOn(database: string): Work {
     const { requests, source, target, journal, owner, signal } = this.#context;
-    const { tableSlots, indexSlots } = this.#jobs;
+    const { tableSlots, indexSlots, copyRate } = this.#jobs;
     return {
       get spec() {
         return requests.spec;
@@ -55,6 +55,7 @@ export class DatabaseSteps {
       owner,
       tableSlots,
       indexSlots,
+      copyRate,
       releases: { count: 0 },
       generation: owner.generation,
       signal: AbortSignal.any([signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),

@@ -1,12 +1,14 @@
 import { defaultJobs, defaultParallelism } from "../context/default-parallelism.js";
 import { Semaphore } from "../../async/semaphore.js";
+import { CopyRate } from "../../copy/copy-rate.js";
 import { retry } from "../context/retry.js";
 import type { RunContext } from "../context/run-context.js";
 
-/** Limits of concurrent table copies and index builds, from the spec or from the servers' settings. */
+/** Limits of concurrent table copies and index builds, from the spec or from the servers' settings, and of bytes per second. */
 export class PlannedParallelism {
   readonly tableSlots: Semaphore;
   readonly indexSlots: Semaphore;
+  readonly copyRate: CopyRate;
   readonly #context: RunContext;
   #default = defaultParallelism;
 
@@ -14,6 +16,7 @@ export class PlannedParallelism {
     this.#context = context;
     this.tableSlots = new Semaphore(() => context.spec.tableJobs ?? this.#default.tableJobs);
     this.indexSlots = new Semaphore(() => context.spec.indexJobs ?? this.#default.indexJobs);
+    this.copyRate = new CopyRate(() => context.spec.maxCopyRate);
   }
 
   /** Reads the servers' settings, if the spec does not set both limits. */

@@ -255,7 +255,8 @@ async function copyTables(
       if (!copy) throw alteredBeforeCopy(nameOfTable(table));
       const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
       await locks.during(session, [table], async (stop) => {
-        await copyTable({ source: session, target, table, format, signal: AbortSignal.any([signal, stop]) });
+        const ended = AbortSignal.any([signal, stop]);
+        await copyTable({ source: session, target, table, format, signal: ended, rate: work.copyRate });
       });
     });
   const copyUnlessPostponed = async (table: SizedTable): Promise<void> => {
