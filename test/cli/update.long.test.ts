@@ -142,6 +142,28 @@ describe("pg-migration update", () => {
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
   });
 
+  it("--max-copy-rate sets and removes the limit of the copy", async () => {
+    const resource = await create([database], { startDataMigration: false });
+    const recorded = async (): Promise<unknown> => {
+      const rows = await lab.target.query(
+        "SELECT spec -> 'maxCopyRate' AS rate FROM pgmigration.migration WHERE name = $1",
+        {
+          values: [resource.inputs.migrationName],
+        },
+      );
+      return rows[0]!.rate;
+    };
+    await updated(resource, "--max-copy-rate", "50MB");
+    assert.equal(await recorded(), 50 * 1024 ** 2);
+    const wrong = await update(resource, "--max-copy-rate", "5x");
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /--max-copy-rate: invalid rate: give bytes per second, at least 64kB/);
+    assert.equal(await recorded(), 50 * 1024 ** 2);
+    await updated(resource, "--max-copy-rate", "none");
+    assert.equal(await recorded(), null);
+    assert.equal((await updated(resource, "--start", "--wait")).state, "Succeeded");
+  });
+
   it("--start ends the wait for the start", async () => {
     const resource = await create([database], { startDataMigration: false });
     assert.equal(subStateOf(resource.status), "WaitingForDataMigrationScheduling");

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
+import { InvalidInputError } from "../../errors.js";
 import { isPattern } from "../../inputs/database-patterns.js";
-import type { MigrationSpec } from "../../inputs/inputs.js";
+import { inputsSchema, type MigrationSpec } from "../../inputs/inputs.js";
 import type { MigrationChange } from "../../resource/changes/migration-change.js";
 import { choice } from "./choice.js";
 import { addDatabasesOption, selectedDatabases } from "./migration-inputs.js";
@@ -19,6 +20,7 @@ export interface ChangeFlags extends SourceFlags {
   readonly start?: boolean;
   readonly windowStart?: string;
   readonly windowEnd?: string;
+  readonly maxCopyRate?: string;
 }
 
 export function addChangeOptions(command: Command): Command {
@@ -40,7 +42,9 @@ export function addChangeOptions(command: Command): Command {
     .option("--overwrite", "replace existing databases on the target")
     .option("--start", "start to copy")
     .option("--window-start <time>", "start of the migration window, in UTC")
-    .option("--window-end <time>", "end of the migration window, in UTC");
+    .option("--window-end <time>", "end of the migration window, in UTC")
+    .optionsGroup("While rows are copied:")
+    .option("--max-copy-rate <rate>", "bytes per second to read, such as 50MB; or none");
   return addDatabasesOption(command);
 }
 
@@ -57,8 +61,17 @@ export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): P
     ...(flags.start && { startDataMigration: true }),
     ...(windowStart && { migrationWindowStartTimeInUtc: windowStart }),
     ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
+    ...(flags.maxCopyRate !== undefined && { maxCopyRate: copyRateOf(flags.maxCopyRate) }),
     ...(flags.databases && (await databasesChange(flags.databases, flags, source))),
   };
+}
+
+/** Bytes per second. @throws InvalidInputError */
+function copyRateOf(text: string): number | undefined {
+  if (text === "none") return undefined;
+  const { data, error } = inputsSchema.shape.maxCopyRate.safeParse(text);
+  if (!error) return data;
+  throw new InvalidInputError(error.issues.map(({ message }) => ({ property: "maxCopyRate", reason: message })));
 }
 
 async function databasesChange(

@@ -12,6 +12,7 @@ const terms: readonly (readonly [RegExp, string])[] = [
   [/\b(?:set )?startDataMigration(?: to true|: true)?/g, "--start"],
   [/\bmigrationWindowStartTimeInUtc\b/g, "--window-start"],
   [/\bmigrationWindowEndTimeInUtc\b/g, "--window-end"],
+  [/\bmaxCopyRate\b/g, "--max-copy-rate"],
   [/\bdbsToTriggerCutoverOn\b/g, "--cutover"],
   [/\bdbsToCancelMigrationOn\b/g, "--cancel"],
   [/\b(?:set )?verifyNow\b/g, "--verify-now"],
