@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { CopyRate } from "../../provider/src/copy/copy-rate";
 import { copyLargeObjects } from "../../provider/src/copy/large-objects";
 import { RefusedError } from "../../provider/src/errors";
 import { largeObjectEntries } from "../../provider/src/schema/plan/large-object-entries";
@@ -8,6 +9,7 @@ import { compareLargeObjects } from "../../provider/src/verify/compare-large-obj
 import { administrator, startAzureLikeServer } from "../support/servers/azure-like";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { connect } from "../../provider/src/postgres/connection/connect";
+import { ManualClock } from "./manual-clock";
 import { freshDatabase, open } from "./pairs";
 
 describe("large objects", () => {
@@ -78,6 +80,36 @@ describe("large objects", () => {
         "missing oid=9",
         "unexpected oid=10",
       ]);
+    } finally {
+      await Promise.all([from.end(), into.end()]);
+    }
+  });
+
+  it("are read no faster than their rate allows, and a wait for it can be canceled", async () => {
+    // The two halves of the object are two reads.
+    const database = await freshDatabase(source, "SELECT lo_from_bytea(7, decode(repeat('ab', 500000), 'hex'))");
+    const targetDatabase = await freshDatabase(azure.server);
+    const from = await open(source, database);
+    const into = await target(targetDatabase);
+    try {
+      const abort = new AbortController();
+      const reason = new Error("canceled");
+      const stopped = new CopyRate(() => 100_000, new ManualClock());
+      const canceled = copyLargeObjects(from, into, { rate: stopped, signal: abort.signal });
+      setTimeout(() => abort.abort(reason), 300);
+      await assert.rejects(canceled, reason);
+      assert.equal((await into.query("SELECT FROM pg_largeobject_metadata")).rowCount, 0);
+      const clock = new ManualClock();
+      const copied = copyLargeObjects(from, into, { rate: new CopyRate(() => 100_000, clock) });
+      let isOver = false;
+      void copied.finally(() => (isOver = true));
+      let seconds = 0;
+      for (; !isOver; seconds++) {
+        clock.advance(1000);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      assert.deepEqual(await copied, { objects: 1, bytes: 500_000 });
+      assert(seconds >= 5, `${seconds} s`);
     } finally {
       await Promise.all([from.end(), into.end()]);
     }
