@@ -2,13 +2,12 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { constraints, domainConstraints, type RuleDetails } from "../../schema/catalogue/kinds/constraints.js";
 import { indexes } from "../../schema/catalogue/kinds/indexes.js";
-import { types } from "../../schema/catalogue/kinds/types.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import { renamePartitionIndexes } from "./partition-indexes.js";
 import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
 import type { ManualChange } from "./manual-change.js";
-import type { TypeDrift, TypeName } from "./type-drift.js";
+import type { TypeDrift } from "./type-drift.js";
 
 /** A constraint of a table or a domain, or an index without a constraint. Plain JSON. */
 export interface Rule {
@@ -57,8 +56,8 @@ export interface RuleSides {
   readonly schemaOnTarget: (schema: string) => string;
   /** Whether both sides have a table, qualified and quoted as on the target. */
   readonly hasTable: (table: string) => boolean;
-  /** As in {@link TypeDrift.nowCalled}. The statements for domains use these names. */
-  readonly nowCalled: TypeDrift["nowCalled"];
+  /** The statements for domains use the names of {@link TypeDrift.nowCalled}. */
+  readonly types: Pick<TypeDrift, "nowCalled" | "domains">;
   /** The source's rules when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Rules | undefined;
 }
@@ -86,7 +85,7 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
     additions: [...partitions, ...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
     manualChanges: [...ended.manualChanges, ...keys.manualChanges],
     deferred: [
-      ...(await lackingRules(sides, rules, renamed, kept)).map(addStatement),
+      ...lackingRules(sides, rules, renamed, kept).map(addStatement),
       ...new Set([...keys.deferred, ...unusedPlaceholders(rules, kept)]),
     ],
   };
@@ -108,7 +107,7 @@ async function readBoth({
   target,
   schemaOnTarget,
   hasTable,
-  nowCalled,
+  types: { nowCalled },
   before,
 }: RuleSides): Promise<BothRules> {
   const asCalledNow = <Some extends Rule>(rule: Some): Some => {
@@ -196,15 +195,14 @@ async function replaceKeys(
 }
 
 /** Checks and constraints of domains that the target lacks. */
-async function lackingRules(
-  { target, hasTable, nowCalled }: RuleSides,
+function lackingRules(
+  { hasTable, types }: RuleSides,
   { onSource }: BothRules,
   renamed: ReadonlyMap<FoundRule, FoundRule>,
   kept: ReadonlySet<string>,
-): Promise<FoundRule[]> {
-  const domains = new Set((await listDomains(target)).map((domain) => nameOf(nowCalled.get(nameOf(domain)) ?? domain)));
+): FoundRule[] {
   const existsOnTarget = ({ kind, schema, of }: Rule): boolean =>
-    kind === "domain" ? domains.has(qualify(schema, of)) : kind === "check" && hasTable(qualify(schema, of));
+    kind === "domain" ? types.domains.has(qualify(schema, of)) : kind === "check" && hasTable(qualify(schema, of));
   const isRenamed = new Set<Rule>(renamed.values());
   return onSource.filter(
     (rule) => !rule.inherited && existsOnTarget(rule) && !kept.has(keyOf(rule)) && !isRenamed.has(rule),
@@ -224,8 +222,6 @@ function unusedPlaceholders({ onSource, onTarget }: BothRules, kept: ReadonlySet
 
 /** Whether the worker may drop the rule: applied changes have the same effect without it. */
 const binds = ({ kind }: Rule): boolean => kind === "domain" || kind === "foreign key" || kind === "index";
-
-const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
 /** An index has the name of the constraint that it will belong to. */
 const keyOf = ({ kind, schema, of, name }: Rule): string => JSON.stringify([kind === "domain", schema, of, name]);
@@ -272,6 +268,3 @@ async function listRules(client: Client): Promise<FoundRule[]> {
         ],
   );
 }
-
-const listDomains = async (client: Client): Promise<TypeName[]> =>
-  (await readSchema(client, [types], "details")).filter(({ kind }) => kind === "domain");

@@ -51,7 +51,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   };
   const types = await readTypeDrift({ ...sides, before: given?.types });
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
-  const rules = await readRuleDrift({ ...sides, nowCalled: types.nowCalled, before: given?.rules });
+  const rules = await readRuleDrift({ ...sides, types, before: given?.rules });
   const typed = typedTableDrift(pairs, types.typeOnTarget);
   const places = await readColumnOrdinals(source);
   const columns = await readColumnDrift(shapes, tables, { types, inheritance, places });

@@ -38,6 +38,8 @@ export interface TypeDrift {
   readonly typeOnTarget: (type: string) => string;
   /** The present names of renamed types, by their former qualified names. The target has these after the additions. */
   readonly nowCalled: ReadonlyMap<string, TypeName>;
+  /** Qualified names of the target's domains after the additions. */
+  readonly domains: ReadonlySet<string>;
 }
 
 export interface TypeName {
@@ -106,7 +108,10 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
       former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
     ),
   );
-  const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled };
+  const domains = new Set(
+    [...onTarget].flatMap(([name, type]) => (type.isDomain ? [nameOf(nowCalled.get(name) ?? type)] : [])),
+  );
+  const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled, domains };
   return { additions, manualChanges, deferred, ...names };
 }
 
