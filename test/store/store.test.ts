@@ -313,6 +313,23 @@ describe("the store", () => {
     await store.close();
   });
 
+  it("counts each other process that copies once, also if it shares the copies of several databases", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, spec("counted"));
+    const lease = await Lease.acquire(address(), "counted");
+    const member = await Membership.join(address(), "counted");
+    await new CopyTasks(lease, "app").replace([tableUnit, tableUnit, tableUnit, tableUnit]);
+    await lab.target.query(
+      `UPDATE pgmigration.copy_task SET state = 'loading', claimed_by = ($1::text[])[id + 1] WHERE migration = 'counted'`,
+      { values: [[lease.worker, member.worker, "far:7:a", "far:7:b"]] },
+    );
+    for (const right of [lease, member]) assert.equal(await new CopyTasks(right, "app").othersCopying(), 1);
+    await member.leave();
+    await lease.release();
+    await deleteMigration(store, "counted");
+    await store.close();
+  });
+
   it("gives no task to a helper of another copy", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("shared"));

@@ -78,6 +78,8 @@ export interface Returned {
 const tasksPerClaim = 100;
 
 const ours = "u.migration = $1 AND u.database = $3";
+/** SQL expression: host and process ID of a worker. A helper of several databases has several names, which end differently. */
+const processOf = (worker: string): string => `substring(${worker} FROM '^(.*):')`;
 /** SQL condition: the tasks of tables with a task that is not complete. */
 const incomplete = `${ours} AND u.kind = 'table' AND EXISTS (
           SELECT FROM pgmigration.copy_task t
@@ -292,14 +294,15 @@ export class CopyTasks {
     return this.#count("u.state = 'completed' AND u.claimed_by = $4", [this.right.worker]);
   }
 
-  /** The number of other workers that copy tables of any database of the migration now. */
+  /** The number of other processes that copy tables of any database of the migration now. */
   async othersCopying(): Promise<number> {
-    const [row] = await this.right.query<{ workers: number }>(
-      `SELECT count(DISTINCT u.claimed_by)::float8 AS workers FROM pgmigration.copy_task u
-        WHERE u.migration = $1 AND u.kind = 'table' AND u.state = 'loading' AND u.claimed_by <> $3 AND ${holdsLease}`,
+    const [row] = await this.right.query<{ processes: number }>(
+      `SELECT count(DISTINCT ${processOf("u.claimed_by")})::float8 AS processes FROM pgmigration.copy_task u
+        WHERE u.migration = $1 AND u.kind = 'table' AND u.state = 'loading'
+          AND ${processOf("u.claimed_by")} <> ${processOf("$3::text")} AND ${holdsLease}`,
       [this.right.worker],
     );
-    return row?.workers ?? 0;
+    return row?.processes ?? 0;
   }
 
   /** The error of a task that failed in another worker, and its SQLSTATE. */
