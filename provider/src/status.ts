@@ -118,6 +118,8 @@ export interface DatabaseDetails {
   readonly retainedWalBytes?: number;
   /** Limit for retained WAL, from `maxRetainedWal` or the source's `max_slot_wal_keep_size`; absent without a limit. */
   readonly retainedWalLimitBytes?: number;
+  /** A slot that no worker reads: its name, the WAL that the source retains for it, and what ends that. */
+  readonly keptSlot?: string;
   /** Compared tables whose rows were only counted, because of `verification` or `cutoverVerificationBudget`. */
   readonly tablesCounted: number;
   /** Present while tables are compared. */

@@ -44,6 +44,10 @@ describe("pg-migration, az's commands", () => {
     assert.match(table.stdout, /^lost +WaitingForUserAction \(no worker\)/m);
     const stale = await command.run(["show", "--name", "lost", "-o", "table"]);
     assert.match(stale.stdout, new RegExp(`^${database}: behind: unknown since \\d{4}-`, "m"));
+    assert.match(
+      stale.stdout,
+      /no worker reads the slot \S+, which retains .*WAL on the source until pg-migration update resumes the migration/,
+    );
     await command.json(["update", "--name", "lost"]);
     await until("another worker replicates", async () => {
       const { currentStatus } = await command.json<Shown>(["show", "--name", "lost"]);

@@ -107,6 +107,29 @@ describe("a migration", () => {
     await assertRepaired(/starts again/);
   });
 
+  it("without a worker: refresh names the slot with the WAL that it retains, also of an unreachable source", async () => {
+    const kept = () => resource.status.currentSubStateDetails.dbDetails[database]?.keptSlot ?? "";
+    assert.equal(kept(), "");
+    const [slot] = await ownSlot();
+    await killWorker();
+    await lab.source.query("INSERT INTO t SELECT generate_series(1000, 100000)", { database });
+    const details = (await resource.refresh()).currentSubStateDetails.dbDetails[database];
+    const inMegabytes = new RegExp(
+      `no worker reads the slot ${slot!.name}, which retains \\d+\\.\\d MB of WAL on the source until pulumi up resumes the migration or pulumi destroy removes the slot`,
+    );
+    assert.match(details?.keptSlot ?? "", inMegabytes);
+    assert.ok(details!.retainedWalBytes! > 5 * 2 ** 20);
+    await lab.source.query(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`);
+    try {
+      await resource.refresh();
+      assert.match(kept(), /retains (at least \S+ \S+ of )?WAL on the source until pulumi up/);
+    } finally {
+      await lab.source.query(`ALTER DATABASE ${database} ALLOW_CONNECTIONS true`);
+    }
+    await resource.update({});
+    assert.equal(kept(), "");
+  });
+
   it("without its slot: refresh names it, and an update copies the database again", async () => {
     const [slot] = await ownSlot();
     await until("the slot is dropped", async () => {

@@ -11,7 +11,7 @@ export function databaseFacts(one: DatabaseDetails): string[] {
   return [
     ...workFacts(one),
     ...lagFacts(one),
-    ...(hasStream ? walFact(one) : []),
+    ...(one.keptSlot === undefined ? (hasStream ? walFact(one) : []) : [one.keptSlot]),
     ...verificationFact(one.verification),
     ...rollbackFact(one.rollbackReplication),
   ];

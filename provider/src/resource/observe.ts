@@ -1,11 +1,12 @@
 import { withTimeout } from "../async/with-timeout.js";
 import type { Inputs } from "../inputs/inputs.js";
-import { hasDatabaseEnded, hasEnded, type MigrationStatus } from "../status.js";
-import { readStatus } from "../store/read-status.js";
+import { type DatabaseDetails, hasDatabaseEnded, hasEnded, type MigrationStatus } from "../status.js";
+import { describeKeptSlot, readStatus } from "../store/read-status.js";
 import { readMigration } from "../store/records.js";
 import type { RecordOwner } from "../store/record-owner.js";
 import { withExistingStore } from "../store/store.js";
-import { lostSourceObjects, type LostSourceObjects } from "./lost-source-objects.js";
+import { formatBytes } from "../units/byte-size.js";
+import { readSourceObjects, type SourceObjects } from "./source-objects.js";
 import { describeOwner, formerOwnerRemedy, owns } from "./ownership/ownership.js";
 import { statusWithin, type Properties } from "./state.js";
 
@@ -15,8 +16,8 @@ export type Observation =
       readonly kind: "recorded";
       readonly status: MigrationStatus;
       readonly owner: RecordOwner | undefined;
-      /** Databases whose slot or publication is missing on the source. */
-      readonly lost: readonly LostSourceObjects[];
+      /** The slots on the source, if it answers. */
+      readonly onSource: readonly SourceObjects[];
     }
   | { readonly kind: "missing" };
 
@@ -26,8 +27,8 @@ export const observe = (inputs: Inputs, purpose: string): Promise<Observation> =
     const record = store && (await readMigration(store, inputs.migrationName));
     const status = record && (await readStatus(store, inputs.migrationName));
     if (!status) return { kind: "missing" };
-    const lost = await lostSourceObjects(store, inputs, status.state);
-    return { kind: "recorded", status, owner: record.owner, lost };
+    const onSource = await readSourceObjects(store, inputs, status.state);
+    return { kind: "recorded", status, owner: record.owner, onSource };
   });
 
 /** How long a preview waits for a server. */
@@ -47,14 +48,14 @@ export function observeBriefly(inputs: Inputs, purpose: string): Promise<Observa
  */
 export function observedStatus(seen: Observation, outputs: Properties): MigrationStatus | undefined {
   if (seen.kind === "missing") return recordLost(statusWithin(outputs));
-  const { status, owner, lost } = seen;
+  const { status, owner, onSource } = seen;
   if (!owns(outputs, owner))
     return withError(
       status,
       `the migration belongs to ${describeOwner(owner)} since ${owner?.since}; this resource no longer manages it. ` +
         `To do: ${formerOwnerRemedy(owner)}`,
     );
-  return lost.reduce(withLostDatabase, status);
+  return onSource.reduce(withSourceObjects, status);
 }
 
 const withError = (status: MigrationStatus, error: string): MigrationStatus => ({
@@ -62,13 +63,35 @@ const withError = (status: MigrationStatus, error: string): MigrationStatus => (
   error: status.error === undefined ? error : `${error}\n${status.error}`,
 });
 
-function withLostDatabase(status: MigrationStatus, { database, message }: LostSourceObjects): MigrationStatus {
+function withSourceObjects(status: MigrationStatus, objects: SourceObjects): MigrationStatus {
+  const { database, loss } = objects;
   const { currentSubStateDetails: details } = status;
   const one = details.dbDetails[database];
-  const dbDetails = one
-    ? { ...details.dbDetails, [database]: { ...one, migrationState: "Failed" as const, message } }
-    : details.dbDetails;
-  return withError({ ...status, currentSubStateDetails: { ...details, dbDetails } }, `${database}: ${message}`);
+  const changed = one && (loss === undefined ? withKeptSlot(one, objects) : asLost(one, loss));
+  const dbDetails = changed ? { ...details.dbDetails, [database]: changed } : details.dbDetails;
+  const now = { ...status, currentSubStateDetails: { ...details, dbDetails } };
+  return loss === undefined ? now : withError(now, `${database}: ${loss}`);
+}
+
+const asLost = ({ keptSlot: _keptSlot, ...one }: DatabaseDetails, message: string): DatabaseDetails => ({
+  ...one,
+  migrationState: "Failed",
+  message,
+});
+
+/** Replaces the measurement of the last worker. */
+function withKeptSlot(
+  { keptSlot, ...one }: DatabaseDetails,
+  { slot, phase, retainedBytes }: SourceObjects,
+): DatabaseDetails {
+  if (keptSlot === undefined) return one;
+  const { retainedWalBytes: _former, ...rest } = one;
+  if (retainedBytes === undefined) return rest;
+  return {
+    ...rest,
+    retainedWalBytes: retainedBytes,
+    keptSlot: describeKeptSlot(slot, phase, formatBytes(retainedBytes)),
+  };
 }
 
 /** A succeeded or canceled migration keeps its last status. */

@@ -23,7 +23,7 @@ import { dropSourceObjects } from "../worker/cleanup/source-objects.js";
 import { applyInputs, cancelsAll, haveSameMembers, withRecordedRollback } from "./apply-inputs.js";
 import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseFromServers } from "./delete.js";
-import { lostSourceObjects } from "./lost-source-objects.js";
+import { readSourceObjects } from "./source-objects.js";
 import { differingIdentity } from "./ownership/identity.js";
 import { describeOwner, formerOwnerRemedy, ownerFor, owns } from "./ownership/ownership.js";
 import { refuseDatabasesInUse } from "./refuse-databases-in-use.js";
@@ -146,11 +146,11 @@ async function startAgain(store: Store, inputs: Inputs, owner: RecordOwner, note
 
 /** Restarts databases whose slot or publication is missing. */
 async function recopyLost(store: Store, record: MigrationRecord, { inputs, note }: Update): Promise<void> {
-  const lost = await lostSourceObjects(store, inputs, record.state);
+  const lost = (await readSourceObjects(store, inputs, record.state)).filter(({ loss }) => loss !== undefined);
   if (lost.length === 0) return;
   await stopWorker(store, record.name);
-  for (const { database, message } of lost) {
-    note(`${database}: ${message}`);
+  for (const { database, loss } of lost) {
+    note(`${database}: ${loss!}`);
     await dropSourceObjects(inputs.source, inputs, database);
   }
   await recopyDatabases(

@@ -21,6 +21,8 @@ import { maxIndexBuildsShown, maxTablesShown } from "../status.js";
 import type { FollowReport, RetainedWal } from "./journal.js";
 import { leaseHolder, workerState } from "./lease.js";
 import { readIndexBuilds, type RunningBuild } from "./read-index-builds.js";
+import { formatBytes } from "../units/byte-size.js";
+import type { DatabasePhase } from "./records.js";
 import { estimateSecondsLeft } from "../units/rates.js";
 import { recordedSpec } from "./recorded-spec.js";
 import type { Store } from "./store.js";
@@ -43,9 +45,10 @@ interface MigrationRow {
 interface DatabaseRow {
   readonly name: string;
   readonly state: DatabaseState;
-  readonly phase: string;
+  readonly phase: DatabasePhase;
   readonly message: string | null;
   readonly follow: (FollowReport & { readonly measuredAt: string }) | null;
+  readonly slot: string | null;
   readonly retained_wal: RetainedWal | null;
   readonly verification: OnlineVerification | null;
   readonly comparing: ComparisonProgress | null;
@@ -167,7 +170,7 @@ const tablesQuery = `
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.rollback_replication, d.started_at, d.ended_at, u.*, c.*,
+    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.slot, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.rollback_replication, d.started_at, d.ended_at, u.*, c.*,
             CASE WHEN d.comparing ->> 'generation' = m.generation::text THEN d.comparing - 'generation' END AS comparing,
             copying.copying_for, coalesce(largest.tables, '[]') AS tables
        FROM pgmigration.database d
@@ -220,6 +223,30 @@ function lagMeasurement(
   return { isLagMeasured: false, ...(since ? { lagUnknownSince: new Date(since).toISOString() } : {}) };
 }
 
+/**
+ * What a slot without a reader costs the source, and what ends that.
+ *
+ * @param retained the amount with its unit; undefined if it was never measured
+ */
+export function describeKeptSlot(slot: string, phase: DatabasePhase, retained: string | undefined): string {
+  const amount = retained === undefined ? "WAL" : `${retained} of WAL`;
+  const ends =
+    phase === "canceled"
+      ? "pulumi up or pulumi destroy removes the slot"
+      : "pulumi up resumes the migration or pulumi destroy removes the slot";
+  return `no worker reads the slot ${slot}, which retains ${amount} on the source until ${ends}`;
+}
+
+/** As last measured by a worker. Without a reader, a slot retains ever more WAL. */
+function keptSlotOf(
+  { slot, phase, state, retained_wal: retained }: DatabaseRow,
+  worker: WorkerState,
+): Pick<DatabaseDetails, "keptSlot"> {
+  if (slot === null || (worker === "running" && state !== "Failed")) return {};
+  const amount = retained === null ? undefined : `at least ${formatBytes(retained.bytes)}`;
+  return { keptSlot: describeKeptSlot(slot, phase, amount) };
+}
+
 function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: WorkerState): DatabaseDetails {
   const lag = lagMeasurement(row, worker);
   const indexBuilds = builds.filter(({ database }) => database === row.name).map(({ build }) => build);
@@ -261,6 +288,7 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: Wo
     tablesCounted: row.counted,
     ...(row.retained_wal === null ? {} : { retainedWalBytes: row.retained_wal.bytes }),
     ...(row.retained_wal?.limitBytes === undefined ? {} : { retainedWalLimitBytes: row.retained_wal.limitBytes }),
+    ...keptSlotOf(row, worker),
     ...(row.comparing === null ? {} : { comparison: row.comparing }),
     ...(indexBuilds.length === 0 ? {} : { indexBuilds: indexBuilds.slice(0, maxIndexBuildsShown) }),
     ...(row.verification === null ? {} : { verification: row.verification }),

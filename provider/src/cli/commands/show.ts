@@ -59,7 +59,7 @@ function databasesTable(status: MigrationStatus): string {
 function factLines(status: MigrationStatus): string[] {
   const lines = Object.values(status.currentSubStateDetails.dbDetails).flatMap((one) => {
     const facts = databaseFacts(one);
-    return facts.length === 0 ? [] : [`${one.databaseName}: ${facts.join("; ")}`];
+    return facts.length === 0 ? [] : [`${one.databaseName}: ${inCommandTerms(facts.join("; "))}`];
   });
   return lines.length === 0 ? [] : ["", ...lines];
 }
