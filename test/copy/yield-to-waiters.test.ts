@@ -43,19 +43,43 @@ describe("yieldToWaiters", () => {
     await Promise.all([assert.rejects(run, isYield), server.query("TRUNCATE t", { database, login: impatiently })]);
   });
 
-  it("keeps the snapshot while an application waits for less time than it may", async () => {
-    const locked = await lockedSnapshot();
-    const waiting = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
-    let truncated: Promise<unknown> = Promise.resolve();
-    const wasAborted = await yieldToWaiters({ ...locked, patienceMs: 60_000 }, async (signal) => {
-      truncated = server.query("TRUNCATE t", { database, login: impatiently });
-      await until("it waits", async () => (await server.query(waiting, { values: [database] })).length > 0);
-      await delay(1500);
-      return signal.aborted;
+  describe("with a reader whose locks are not the snapshot's", () => {
+    const readerName = "pg-migration test reader";
+
+    async function truncateBeside(patienceMs?: number): Promise<boolean> {
+      const locked = await lockedSnapshot();
+      await locked.snapshot.unlockTables();
+      const reader = await openInSnapshot(locked.source, database, locked.snapshot.id, "test reader");
+      await reader.query("LOCK TABLE public.t IN ACCESS SHARE MODE");
+      const truncated = server.query("TRUNCATE t", { database, login: impatiently });
+      const options = { ...locked, readers: [readerName], ...(patienceMs === undefined ? {} : { patienceMs }) };
+      try {
+        return await yieldToWaiters(options, async (signal) => {
+          await until("the watch has looked for a second", async () => signal.aborted || (await hasLookedFor(1)));
+          signal.throwIfAborted();
+          return true;
+        });
+      } finally {
+        await reader.end();
+        await locked.snapshot.release();
+        await truncated;
+      }
+    }
+
+    const hasLookedFor = async (seconds: number): Promise<boolean> => {
+      const looked = `SELECT FROM pg_stat_activity watch, pg_stat_activity waiter
+        WHERE watch.application_name ~ 'look at locks' AND waiter.datname = $1 AND waiter.wait_event_type = 'Lock'
+          AND watch.query_start > waiter.query_start + $2 * interval '1 s'`;
+      return (await server.query(looked, { values: [database, seconds] })).length > 0;
+    };
+
+    it("yields to an application that waits for the reader", async () => {
+      await assert.rejects(truncateBeside(), isYield);
     });
-    assert.equal(wasAborted, false);
-    await locked.snapshot.release();
-    await truncated;
+
+    it("does not yield before the application has waited for its time", async () => {
+      assert.equal(await truncateBeside(60_000), true);
+    });
   });
 
   it("releases the snapshot when the copy waits behind an application that waits for the snapshot", async () => {

@@ -75,7 +75,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       );
 
     const restarts = () => eventsLike("public.% of % was released%starts again with another snapshot%");
-    const alterations = () => eventsLike("% was altered, renamed or dropped while the schema was read%");
+    const alterations = () => eventsLike("the definition of % changed while the schema was read%");
     const postponed = () => eventsLike('"public"."slow" is copied later%');
 
     const isWaiting = async (): Promise<boolean> => {
@@ -155,12 +155,15 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
 
     for (const statement of [
       "ALTER TABLE t ADD COLUMN note text DEFAULT 'none'",
+      // pg_dump then prints the constraint with the new name, and the column with the former one.
       "ALTER TABLE t RENAME id TO number",
+      "ALTER TABLE t RENAME TO renamed; ALTER TABLE renamed RENAME TO t",
       "ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD CONSTRAINT t_pkey PRIMARY KEY (id)",
       "ALTER TABLE t RENAME TO renamed; CREATE TABLE t (id int PRIMARY KEY, other int)",
       "DROP TABLE t",
     ])
       it(`Online: ${statement}: the schema is read again`, async () => {
+        await apply("ALTER TABLE t ADD CHECK (id > 0)");
         await applyWhileSchemaIsRead(() => apply(statement));
         await assertMigrated();
         assert.ok((await alterations()).length > 0);
@@ -181,7 +184,6 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       isMigrating = false;
       await truncated;
       await assertMigrated();
-      assert.ok((await eventsLike("%sessions wait 0.6 s for its locks")).length > 0);
     });
 
     it("Online: while one table is read, every other one is free", async () => {

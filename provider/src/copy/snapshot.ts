@@ -125,8 +125,9 @@ export class Snapshot {
 
   /** Ends the effect of {@link lockTables}. Other sessions can still import the snapshot. */
   async unlockTables(): Promise<void> {
-    await this.#session.query("ROLLBACK TO SAVEPOINT unlocked");
+    // First: the server may release the locks before its answer arrives.
     this.#hasLocks = false;
+    await this.#session.query("ROLLBACK TO SAVEPOINT unlocked");
   }
 
   /** Whether sessions may wait for the locks of {@link lockTables}. */

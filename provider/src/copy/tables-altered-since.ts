@@ -1,5 +1,4 @@
 import type { Client } from "pg";
-import { userSchemas } from "../postgres/catalogue-filters.js";
 import { currentRelation } from "../postgres/current-relation.js";
 import { qualify } from "../postgres/identifiers.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
@@ -65,38 +64,4 @@ export async function columnsReplacedSince(session: Client, tables: readonly Tab
     if (sqlStateOf(error) === sqlStates.internalError) return true;
     throw error;
   }
-}
-
-/** A digest of the definition of each table, by its OID. TRUNCATE, VACUUM and ANALYZE do not change it. */
-export type TableVersions = ReadonlyMap<string, { readonly name: string; readonly version: string }>;
-
-/** What statements that do not change a definition write into pg_class. */
-const storageOnly = [
-  ...["relfilenode", "relpages", "reltuples", "relallvisible", "relallfrozen", "relfrozenxid", "relminmxid"],
-  ...["relhasindex", "relhasrules", "relhastriggers", "relhassubclass", "relhaspkey"],
-];
-
-/**
- * Reads the versions of the tables as of the session's snapshot. A row of the catalogue has another xmin after each change, also
- * if it is changed back.
- *
- * @example const isAltered = (await readTableVersions(inSnapshot)).get(oid) !== (await readTableVersions(session)).get(oid);
- */
-export async function readTableVersions(session: Client): Promise<TableVersions> {
-  const xmins = (catalogue: string, table: string): string =>
-    `(SELECT string_agg(r.xmin::text, ',' ORDER BY r.xmin::text) FROM ${catalogue} r WHERE r.${table} = c.oid)`;
-  const properties = (relation: string): string =>
-    `(to_jsonb(${relation}) ${storageOnly.map((column) => `- '${column}'`).join(" ")})`;
-  const { rows } = await session.query<{ oid: string; name: string; version: string }>(
-    `SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relname) AS name,
-            md5(concat_ws(';', ${properties("c")},
-              ${xmins("pg_attribute", "attrelid")}, ${xmins("pg_attrdef", "adrelid")}, ${xmins("pg_constraint", "conrelid")},
-              ${xmins("pg_index", "indrelid")}, ${xmins("pg_trigger", "tgrelid")}, ${xmins("pg_rewrite", "ev_class")},
-              ${xmins("pg_policy", "polrelid")}, ${xmins("pg_inherits", "inhrelid")},
-              (SELECT string_agg(${properties("i")}::text, ',' ORDER BY i.oid)
-                 FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid))) AS version
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ${userSchemas("n")}`,
-  );
-  return new Map(rows.map(({ oid, name, version }) => [oid, { name, version }]));
 }

@@ -7,6 +7,7 @@ import { type LockHolders, type LockWaiter, lockWaiters } from "../postgres/lock
 const lookEveryMs = 200;
 /** A look at many thousands of locks costs the source much. */
 const busyShare = 1 / 10;
+/** How long an application waits for locks of the migration before they are released. */
 export const defaultPatienceMs = 300;
 
 export interface WaiterWatchOptions {
@@ -14,14 +15,14 @@ export interface WaiterWatchOptions {
   readonly database: string;
   /** The sessions with the locks. Nothing is read while there are none. */
   readonly holders: () => LockHolders;
-  /** How long an application waits for locks of the migration before they are released; 300 by default. */
-  readonly patienceMs?: number | undefined;
+  /** How long an application waits for the holders with an application_name; 300 by default. */
+  readonly patienceMs?: number;
   /** Releases the lock. It is called again for as long as the session waits. */
   readonly onWaiter: (waiter: LockWaiter) => Promise<void> | void;
 }
 
 /**
- * Finds the sessions of applications that wait for locks of a migration: `patienceMs` after they began to wait, or at
+ * Finds the sessions of applications that wait for locks of a migration: 0.3 s after they began to wait, or at
  * once if a session of a migration waits behind them. Without the latter, the two would wait for each other.
  *
  * @example const watch = new WaiterWatch({ source, database: "crm", holders: () => ({ pids: [pid] }), onWaiter: () => snapshot.release() });
@@ -50,13 +51,17 @@ export class WaiterWatch {
   async #look(): Promise<void> {
     const { holders, onWaiter, patienceMs = defaultPatienceMs } = this.#options;
     const sessions = holders();
-    if (sessions.pids.length === 0 && sessions.name === undefined) return;
+    const { pids, applicationNames = [] } = sessions;
+    if (pids.length + applicationNames.length === 0) return;
     const waiters = await this.#observer.use((observer) => lockWaiters(observer, sessions));
     const now = Date.now();
     this.#seenAt = new Map(waiters.map((waiter) => [keyOf(waiter), this.#seenAt.get(keyOf(waiter)) ?? now]));
     for (const waiter of waiters) {
       if (this.#task.isClosed) return;
-      if (waiter.isAheadOfMigration || now - this.#seenAt.get(keyOf(waiter))! >= patienceMs) await onWaiter(waiter);
+      const isAwaited = pids.includes(waiter.holder);
+      const waitsMs = now - this.#seenAt.get(keyOf(waiter))!;
+      const isUrgent = isAwaited && waiter.isAheadOfMigration;
+      if (isUrgent || waitsMs >= (isAwaited ? defaultPatienceMs : patienceMs)) await onWaiter(waiter);
     }
   }
 }

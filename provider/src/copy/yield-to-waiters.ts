@@ -5,18 +5,18 @@ import { describeSession } from "../postgres/locks/blocking-sessions.js";
 import type { LockHolders, LockWaiter } from "../postgres/locks/lock-waiters.js";
 import { enumerate } from "../units/enumerate.js";
 import type { Snapshot } from "./snapshot.js";
-import { WaiterWatch } from "./waiter-watch.js";
+import { defaultPatienceMs, WaiterWatch } from "./waiter-watch.js";
 
 export interface LockedSnapshot {
   readonly source: Endpoint;
   readonly database: string;
   readonly snapshot: Snapshot;
-  /** How long an application waits; see {@link WaiterWatch}. */
-  readonly patienceMs?: number | undefined;
-  /** The application_name of other sessions with locks, which end with `run`. */
-  readonly reader?: string | undefined;
-  /** Only the locks of the snapshot are released. The caller finds out what applications then changed. */
-  readonly keepsSnapshot?: boolean | undefined;
+  /** Only the locks of the snapshot are released for an application that waits for them. The caller checks what it changed. */
+  readonly keepsSnapshot?: boolean;
+  /** The application_name of other sessions with locks. They have to end when the signal of `run` aborts. */
+  readonly readers?: readonly string[];
+  /** How long an application waits for these; 300 by default. */
+  readonly patienceMs?: number;
 }
 
 /**
@@ -28,12 +28,15 @@ export interface LockedSnapshot {
  * @example await yieldToWaiters(locked, (signal) => copyTable({ source, target, table, format, signal }));
  */
 export async function yieldToWaiters<Result>(
-  { source, database, snapshot, patienceMs, reader: name, keepsSnapshot = false }: LockedSnapshot,
+  { source, database, snapshot, keepsSnapshot = false, readers = [], patienceMs = defaultPatienceMs }: LockedSnapshot,
   run: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const yielded = new AbortController();
   // Another session may have got the process ID of a released snapshot.
-  const holders = (): LockHolders => ({ pids: snapshot.hasLocks ? [snapshot.processId] : [], name });
+  const holders = (): LockHolders => ({
+    pids: snapshot.hasLocks ? [snapshot.processId] : [],
+    applicationNames: readers,
+  });
   const onWaiter = (waiter: LockWaiter): Promise<void> => {
     if (keepsSnapshot && waiter.holder === snapshot.processId) return snapshot.unlockTables();
     yielded.abort(waitedFor(waiter, database));

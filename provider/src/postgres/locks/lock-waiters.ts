@@ -18,8 +18,8 @@ export interface LockWaiter {
 /** The sessions with the locks. */
 export interface LockHolders {
   readonly pids: readonly number[];
-  /** The application_name of further sessions. */
-  readonly name?: string | undefined;
+  /** The application_name of further sessions, for which no session of a migration waits. */
+  readonly applicationNames?: readonly string[];
 }
 
 /**
@@ -28,11 +28,14 @@ export interface LockHolders {
  *
  * @param observer a session in the database of the tables
  */
-export async function lockWaiters(observer: Client, { pids, name }: LockHolders): Promise<LockWaiter[]> {
+export async function lockWaiters(
+  observer: Client,
+  { pids, applicationNames = [] }: LockHolders,
+): Promise<LockWaiter[]> {
   const { rows } = await observer.query<Omit<LockWaiter, "session"> & Record<keyof BlockingSession, never>>(
     `WITH locks AS (
        SELECT l.pid, l.database, l.relation, l.granted, l.mode, coalesce(a.application_name, '') LIKE $2 AS ours,
-              l.pid = ANY ($1::int[]) OR coalesce(a.application_name = $3, false) AS "isHolder"
+              l.pid = ANY ($1::int[]) OR coalesce(a.application_name, '') = ANY ($3::text[]) AS "isHolder"
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
          JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = current_database()
         WHERE l.locktype = 'relation')
@@ -47,7 +50,7 @@ export async function lockWaiters(observer: Client, { pids, name }: LockHolders)
        LEFT JOIN pg_catalog.pg_prepared_xacts prepared ON false
       WHERE held."isHolder" AND held.granted
       ORDER BY waiter.pid`,
-    [pids, `${applicationNamePrefix}%`, name ?? null],
+    [pids, `${applicationNamePrefix}%`, applicationNames],
   );
   return rows.map(({ table, oid, holder, isAheadOfMigration, ...session }) => ({
     table,

@@ -108,8 +108,9 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
     const plan = (): Promise<CopyContext> => planCopy(job, { point, source, target, tables, entries: read, signal });
     const context = await orAltered(work, database, point, plan);
     const queue = (): Promise<void> => queueTasks(context, tables, point);
-    // Wait for both steps, also if one fails: the next attempt must not run concurrently with either.
-    const steps = await Promise.allSettled([restoreBeforeRows(context), orAltered(work, database, point, queue)]);
+    // Wait for both steps, also if one fails: the next attempt must not run concurrently with either. A changed definition is
+    // reported first, because the restore may have failed for it.
+    const steps = await Promise.allSettled([orAltered(work, database, point, queue), restoreBeforeRows(context)]);
     for (const step of steps) if (step.status === "rejected") throw step.reason;
     await offerCopy(context, point, await schemaDigest(read, source));
     return copyAndFinish(context, tables);

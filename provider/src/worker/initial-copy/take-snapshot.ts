@@ -9,13 +9,14 @@ import { createPublications } from "../../cdc/source/publication.js";
 import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
-import { readTableVersions, type TableVersions } from "../../copy/tables-altered-since.js";
+import { definitionsChangedSince } from "../../copy/table-versions.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { defaultPatienceMs } from "../../copy/waiter-watch.js";
 import { type LockedSnapshot, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
-import { CanceledError, ConcurrentChangeError, messageOf } from "../../errors.js";
+import { ConcurrentChangeError, messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { applicationName } from "../../postgres/connection/connect.js";
+import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { formatLsn } from "../../postgres/lsn.js";
 import { isMissingRelation } from "../../postgres/sql-state.js";
@@ -62,8 +63,7 @@ export interface LockedCopyPoint<Read> {
  * and rewrites, which snapshots do not protect from. If an application waits for one, a stream's snapshot releases its locks;
  * see {@link requireSameDefinitions}. Another snapshot is released itself. The caller releases the snapshot.
  *
- * @param read runs while the tables are listed and locked. If locking takes a new snapshot, its signal aborts and it runs
- *   again.
+ * @param read runs while the tables are locked; has to stop when its signal aborts
  * @param hasStream whether a slot's stream starts at the snapshot
  */
 export async function takeSnapshot<Read>(
@@ -73,46 +73,51 @@ export async function takeSnapshot<Read>(
   hasStream = work.spec.migrationMode === "Online",
 ): Promise<LockedCopyPoint<Read>> {
   let tables: readonly TableToCopy[] = [];
-  let reading: Reading<Read> | undefined;
-  let taken: Snapshot | undefined;
+  const take = hasStream ? lockedWithStream : lockedWithoutStream;
+  const point = await take(work, database, async ({ snapshot }) => {
+    tables = await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "lock" });
+    return tables.map(({ table }) => table);
+  });
+  const { snapshot } = point;
+  const baseline = (): Promise<SchemaBaseline | undefined> =>
+    hasStream ? baselineOf(work, database, snapshot.id) : Promise.resolve(undefined);
+  const readers = { readers: [applicationName(dumpPurpose)], patienceMs: dumpPatienceMs(work) };
+  const locked = { ...lockedSnapshotOf(work, database, point), ...(hasStream ? readers : {}) };
   try {
-    const take = hasStream ? lockedWithStream : lockedWithoutStream;
-    const point = await take(work, database, async ({ snapshot }) => {
-      await reading?.close();
-      reading = new Reading((signal) => read(snapshot, AbortSignal.any([signal, work.signal, snapshot.lost])));
-      tables = await selectedTablesIn(work, { database, snapshotId: snapshot.id, purpose: "lock" });
-      return tables.map(({ table }) => table);
-    });
-    taken = point.snapshot;
-    const result = whileLocked(work, database, point, (yielded) => reading!.until(yielded));
-    return { point, tables, read: await orAltered(work, database, point, () => result) };
+    return await orAltered(work, database, point, () =>
+      yieldToWaiters(locked, async (yielded) => {
+        const signal = AbortSignal.any([yielded, work.signal, snapshot.lost]);
+        const [mark, result] = await bothOf(signal, baseline, (stop) => read(snapshot, stop));
+        yielded.throwIfAborted();
+        return { point: { ...point, mark }, tables, read: result };
+      }),
+    );
   } catch (error) {
-    await reading?.close();
-    await taken?.release();
+    await snapshot.release();
     throw error;
   }
 }
 
-/** A concurrent read that can be aborted. */
-class Reading<Read> {
-  readonly #abort = new AbortController();
-  readonly result: Promise<Read>;
-
-  constructor(read: (signal: AbortSignal) => Promise<Read>) {
-    this.result = read(this.#abort.signal);
-    // Prevents an unhandled rejection while nothing awaits the result.
-    this.result.catch(() => undefined);
-  }
-
-  async until(signal: AbortSignal): Promise<Read> {
-    signal.addEventListener("abort", () => void this.close(), { once: true });
-    return this.result;
-  }
-
-  async close(): Promise<void> {
-    this.#abort.abort(new CanceledError("the snapshot was replaced, so what was read is discarded"));
-    await this.result.catch(() => undefined);
-  }
+/** Runs both at the same time. The first failure stops the other. Waits until both have ended. */
+async function bothOf<One, Other>(
+  signal: AbortSignal,
+  one: (signal: AbortSignal) => Promise<One>,
+  other: (signal: AbortSignal) => Promise<Other>,
+): Promise<[One, Other]> {
+  const failed = new AbortController();
+  const stop = AbortSignal.any([signal, failed.signal]);
+  const orStop = async <Result>(run: (signal: AbortSignal) => Promise<Result>): Promise<Result> => {
+    try {
+      return await run(stop);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  };
+  const running = [orStop(one), orStop(other)] as const;
+  await Promise.allSettled(running);
+  failed.signal.throwIfAborted();
+  return Promise.all(running);
 }
 
 type TakeLocked = (
@@ -138,20 +143,12 @@ const lockedWithStream: TakeLocked = async (work, database, tablesOf) => {
     publications: [names.publication, names.insertOnlyPublication],
   });
   const stream = await publish(work, database);
-  const point = await lockedSnapshot(
+  return lockedSnapshot(
     () => streamPoint(work, database, names.slot, stream),
     tablesOf,
     () => dropSlot(source, database, names.slot),
     lockOptions(work, database),
   );
-  try {
-    // Only now, because a TRUNCATE before the locks would have invalidated the snapshot.
-    const mark = await whileLocked(work, database, point, () => baselineOf(work, database, point.snapshot.id));
-    return { ...point, mark };
-  } catch (error) {
-    await point.snapshot.release();
-    throw error;
-  }
 };
 
 async function snapshotPoint({ source, spec }: Work, database: string): Promise<CopyPoint> {
@@ -186,21 +183,6 @@ export async function snapshotLsn(
   }
 }
 
-/** @throws ConcurrentChangeError if the snapshot was released for an application that waits for a locked table */
-function whileLocked<Result>(
-  work: Work,
-  database: string,
-  point: CopyPoint,
-  read: (yielded: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const reader = point.slot ? { reader: applicationName(dumpPurpose), patienceMs: patienceMs(work) } : {};
-  return yieldToWaiters({ ...lockedSnapshotOf(work, database, point), ...reader }, async (yielded) => {
-    const result = await read(yielded);
-    yielded.throwIfAborted();
-    return result;
-  });
-}
-
 /** A stream carries what applications then do to a table. Without a stream, the snapshot would not show its rows. */
 export const lockedSnapshotOf = (
   { source }: Work,
@@ -216,18 +198,14 @@ export const lockedSnapshotOf = (
  * @throws ConcurrentChangeError if a table was altered, renamed or dropped
  */
 export async function requireSameDefinitions(
-  { source, spec }: Work,
+  { source }: Work,
   database: string,
   { snapshot }: Pick<CopyPoint, "snapshot">,
 ): Promise<void> {
   if (snapshot.hasLocks || snapshot.isReleased) return;
-  const read = (snapshotId: string | undefined): Promise<TableVersions> =>
-    withSnapshotSession({ source, database, snapshotId, purpose: `${spec.migrationName} versions` }, readTableVersions);
-  const [then, now] = [await read(snapshot.id), await read(undefined)];
-  const altered = [...then].filter(([oid, { version }]) => now.get(oid)?.version !== version);
-  if (altered.length === 0) return;
-  const names = enumerate(altered.map(([, { name }]) => name));
-  throw takenFromCopy(`${names} of ${database} was altered, renamed or dropped while the schema was read`);
+  const changed = await definitionsChangedSince(source, database, snapshot);
+  if (changed.length === 0) return;
+  throw takenFromCopy(`the definition of ${enumerate(changed)} of ${database} changed while the schema was read`);
 }
 
 /** Reports an alteration instead of the error that it caused. */
@@ -240,6 +218,7 @@ export async function orAltered<Result>(
   try {
     return await run();
   } catch (error) {
+    if (work.signal.aborted || error instanceof ConcurrentChangeError || isConnectionLoss(error)) throw error;
     await requireSameDefinitions(work, database, point).catch((change: unknown) => {
       throw change instanceof ConcurrentChangeError ? change : error;
     });
@@ -247,17 +226,15 @@ export async function orAltered<Result>(
   }
 }
 
-const releasesBeforePatience = 5;
+const startsBeforePatience = 5;
 const maxPatienceMs = 5000;
 
 /**
- * How long an application waits for locks before rows are copied. Online, it doubles after several starts. Otherwise a large
- * schema could never be read beside applications that truncate tables all the time. Offline, the locks are held while all rows
- * are copied, so more patience would not help.
+ * How long an application waits for pg_dump. It doubles after several starts of the copy. Otherwise a large schema could never be
+ * read beside applications that truncate tables all the time.
  */
-export function patienceMs({ spec, releases }: Work): number {
-  const count = spec.migrationMode === "Online" ? (releases?.count ?? 0) : 0;
-  const doublings = Math.max(0, count - releasesBeforePatience + 1);
+export function dumpPatienceMs({ releases }: Work): number {
+  const doublings = Math.max(0, (releases?.count ?? 0) - startsBeforePatience + 1);
   return Math.min(defaultPatienceMs * 2 ** doublings, maxPatienceMs);
 }
 

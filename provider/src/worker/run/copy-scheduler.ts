@@ -1,5 +1,6 @@
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import type { DatabaseRecord } from "../../store/records.js";
+import { defaultPatienceMs } from "../../copy/waiter-watch.js";
 import { delay } from "../../async/delay.js";
 import { Semaphore } from "../../async/semaphore.js";
 import { ConcurrentChangeError } from "../../errors.js";
@@ -7,7 +8,7 @@ import { LocalCopyHelpers } from "./local-copy-helpers.js";
 import { retry } from "../context/retry.js";
 import type { RunContext } from "../context/run-context.js";
 import type { Work } from "../context/work.js";
-import { patienceMs } from "../initial-copy/take-snapshot.js";
+import { dumpPatienceMs } from "../initial-copy/take-snapshot.js";
 
 const databasesAtOnce = 4;
 /** How often a copy starts again after it released its locks for applications. Then what they do has to stop. */
@@ -67,8 +68,11 @@ export class CopyScheduler {
 
 async function reportRelease(work: Work, database: string, error: ConcurrentChangeError): Promise<void> {
   const [what] = error.message.split("\n");
-  const next = `the copy starts again with another snapshot, and lets sessions wait ${patienceMs(work) / 1000} s for its locks`;
-  await work.journal.event(`${what}; ${next}`, { database, level: "warning" });
+  const text = `${what}; the copy starts again with another snapshot`;
+  const patienceMs = dumpPatienceMs(work);
+  const isLonger = work.spec.migrationMode === "Online" && patienceMs > defaultPatienceMs;
+  const patience = `. Sessions then wait up to ${patienceMs / 1000} s for pg_dump`;
+  await work.journal.event(`${text}${isLonger ? patience : ""}`, { database, level: "warning" });
 }
 
 export const isToBeCopied = ({ phase }: DatabaseRecord): boolean => phase === "queued" || phase === "copying";
