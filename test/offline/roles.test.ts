@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { assertFinding, findingText, findingsOf } from "../support/findings";
+import { assertFinding, findingLines, findingText, findingsOf } from "../support/findings";
 import { Lab } from "../support/lab";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { migrateRoles } from "../../provider/src/schema/database/roles";
+import { rolesLock } from "../../provider/src/worker/run/migrate-roles";
+import { assertSameContent } from "../support/content";
 import { Resource } from "../support/resource";
+import { until } from "../support/until";
 
 const roles = `
   CREATE ROLE team NOLOGIN CREATEDB CONNECTION LIMIT 7; CREATE ROLE "Mary Ann" LOGIN PASSWORD 'secret of mary' VALID UNTIL '2099-01-01';
@@ -82,6 +85,36 @@ describe("roles", () => {
     assert.match(status, /role chief: it lacks SUPERUSER/);
     assert.match(status, /member of pg_read_all_data/);
     assert(!status.includes("SCRAM-SHA-256$"), "no password hash is reported");
+    await resource.destroy();
+  });
+
+  it("that two migrations create on one target at the same time are not reported as refused", async () => {
+    await lab.source.query("CREATE ROLE common");
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const other = await connect(
+      { ...lab.administrator, sslMode: "Disable" },
+      { database: "postgres", purpose: "other" },
+    );
+    const resource = new Resource();
+    await other.query(`SELECT pg_advisory_lock(${rolesLock}); BEGIN; CREATE ROLE common`);
+    const created = resource.create(lab.inputs([database], { migrateRoles: true }));
+    created.catch(() => undefined);
+    try {
+      const isWaiting = `SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
+        UNION ALL SELECT FROM pgmigration.event WHERE message LIKE 'waiting for the lock of another migration of roles%held by session%'`;
+      await until("the migration waits", () =>
+        lab.target.query(isWaiting).then(
+          (rows) => rows.length > 0,
+          () => false,
+        ),
+      );
+      await other.query("COMMIT");
+    } finally {
+      await other.end();
+    }
+    await created;
+    assert.doesNotMatch(findingLines(await resource.refresh()), /role common: the role was not created/);
+    await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
 

@@ -1,55 +1,58 @@
 import { log } from "../log.js";
-import { setTimeout as sleep } from "node:timers/promises";
+import { delay } from "../async/delay.js";
 import type { Client } from "pg";
 import { TimeoutError } from "../errors.js";
 
 const pollMs = 200;
 
 interface Wait {
+  /** The lock's name in messages. */
+  readonly what: string;
   readonly reportAfterMs: number;
   readonly giveUpAfterMs: number;
-  readonly report: (line: string) => void;
+  readonly report: (line: string) => unknown;
+  readonly signal?: AbortSignal;
 }
 
 const defaultWait: Wait = {
+  what: "the lock of the target's migration records",
   reportAfterMs: 3000,
   giveUpAfterMs: 60_000,
   report: (line) => log.warn(line),
 };
 
 /**
- * Takes one of the advisory locks of the records. The number is public, so that any role with a connection can hold it.
+ * Takes one of the advisory locks on the target. The number is public, so that any role with a connection can hold it.
  *
  * @param lock an expression that tries to take the lock at once, such as `pg_try_advisory_lock(1)`
  * @param key the lock's number, which finds its holder
  * @throws TimeoutError after `giveUpAfterMs`, by default a minute, naming the sessions that hold the lock
+ * @throws the signal's reason
  */
 export async function takeAdvisoryLock(
   client: Client,
   lock: string,
   key: number,
-  wait: Wait = defaultWait,
+  wait: Partial<Wait> = {},
 ): Promise<void> {
-  const { reportAfterMs, giveUpAfterMs, report } = wait;
+  const { what, reportAfterMs, giveUpAfterMs, report, signal } = { ...defaultWait, ...wait };
   const startedAt = Date.now();
   let isReported = false;
   while (!(await isTaken(client, lock))) {
     const waitedMs = Date.now() - startedAt;
     if (waitedMs > giveUpAfterMs) {
       const { text, remedy } = await describeHolders(client, key);
-      throw new TimeoutError(
-        `the lock of the target's migration records was not free within ${giveUpAfterMs / 1000} s: ${text}`,
-        {
-          remedy,
-        },
-      );
+      throw new TimeoutError(`${what} was not free within ${giveUpAfterMs / 1000} s: ${text}`, {
+        remedy,
+      });
     }
     if (waitedMs >= reportAfterMs && !isReported) {
       isReported = true;
       const { text } = await describeHolders(client, key);
-      report(`waiting for the lock of the target's migration records: ${text}`);
+      await report(`waiting for ${what}: ${text}`);
     }
-    await sleep(pollMs);
+    await delay(pollMs, signal);
+    signal?.throwIfAborted();
   }
 }
 

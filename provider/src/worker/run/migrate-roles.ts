@@ -1,3 +1,4 @@
+import type { Client } from "pg";
 import { connect } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
@@ -9,15 +10,32 @@ import {
   missingEntraRoles,
 } from "../../schema/database/entra-roles.js";
 import { migrateRoles } from "../../schema/database/roles.js";
+import { takeAdvisoryLock } from "../../store/advisory-lock.js";
 import type { Work } from "../context/work.js";
 
+/** The holder of this advisory lock migrates roles to the target. Another worker would fail to create the same roles. */
+export const rolesLock = 0x70676d6f;
+
+/** The holder may migrate thousands of roles. */
+const longestWaitMs = 600_000;
+
+/** Takes the lock until the session ends. */
+const takeRolesLock = (session: Client, { journal, signal }: Work): Promise<void> =>
+  takeAdvisoryLock(session, `pg_try_advisory_lock(${rolesLock})`, rolesLock, {
+    what: "the lock of another migration of roles to this target",
+    giveUpAfterMs: longestWaitMs,
+    report: (line) => journal.event(line),
+    signal,
+  });
+
 /** CREATE ROLE would create ordinary roles of the same names, so this comes first. Returns their names. */
-async function createMissingEntraRoles({ spec, source, target }: Work, purpose: string): Promise<string[]> {
-  const missing = await withTwoSessions(
-    () => connect(source, { database: spec.dbsToMigrate[0]!, purpose }),
-    () => connect(target, { database: spec.maintenanceDatabase, purpose }),
-    async (one, other) => ((await isEntraAdministrator(other)) ? missingEntraRoles(one, other) : []),
-  );
+async function createMissingEntraRoles(
+  { target }: Work,
+  purpose: string,
+  one: Client,
+  other: Client,
+): Promise<string[]> {
+  const missing = (await isEntraAdministrator(other)) ? await missingEntraRoles(one, other) : [];
   if (missing.length === 0) return [];
   await withSession(target, { database: entraDatabase, purpose }, (session) => createEntraRoles(missing, session));
   return missing.map(({ name }) => name);
@@ -27,11 +45,13 @@ async function createMissingEntraRoles({ spec, source, target }: Work, purpose: 
 export async function migrateSourceRoles(work: Work): Promise<void> {
   const { spec, source, target, journal } = work;
   const purpose = `${spec.migrationName} roles`;
-  const entraRoles = await createMissingEntraRoles(work, purpose);
   const found = await withTwoSessions(
     () => connect(source, { database: spec.dbsToMigrate[0]!, purpose }),
     () => connect(target, { database: spec.maintenanceDatabase, purpose }),
-    (one, other) => migrateRoles(one, other, entraRoles),
+    async (one, other) => {
+      await takeRolesLock(other, work);
+      return migrateRoles(one, other, await createMissingEntraRoles(work, purpose, one, other));
+    },
   );
   await journal.findings(
     summarize(found).map(({ code, object, message, remedy }) => ({
