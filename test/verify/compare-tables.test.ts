@@ -428,6 +428,33 @@ describe("the comparison of tables", () => {
     );
     await obstacle.end();
   });
+
+  it("stops on a signal while the source does not let it divide a table into parts", async () => {
+    // Without a histogram, the key's limits are read from the table.
+    const source = await freshDatabase(older, `${small} WITH (autovacuum_enabled = false)`, fill);
+    const target = await freshDatabase(newer, small, fill);
+    const session = await open(older, source);
+    const tables = (await listSizedTables(session)).map((table) => ({ table, condition: undefined }));
+    await session.end();
+    const obstacle = await older.connect(source);
+    await obstacle.query("BEGIN; LOCK TABLE t");
+    const stop = new AbortController();
+    const compared = compare([older, source], [newer, target], { tables, splitBytes: 1, signal: stop.signal });
+    let failure: unknown;
+    compared.catch((error: unknown) => (failure = error));
+    try {
+      await until("the division waits for the lock", async () => {
+        const waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+        return (await older.query(waiting, { database: source })).length > 0;
+      });
+      stop.abort();
+      await until("the comparison has ended", () => failure !== undefined, 20);
+      assert.ok(failure instanceof CanceledError);
+    } finally {
+      await obstacle.end();
+      await compared.catch(() => undefined);
+    }
+  });
 });
 
 /** A session that its user does not close. */

@@ -130,8 +130,9 @@ const sides = ["source", "target"] as const;
 export async function compareTables(comparison: TablesComparison): Promise<TableComparison[]> {
   const sessions = new Sessions(comparison);
   const reads = new YieldingReads(comparison.yieldOn);
-  const cancel = (): void => void sessions.cancel();
-  comparison.signal?.addEventListener("abort", cancel);
+  let endCanceling = (): void => undefined;
+  const cancel = (): void => void (endCanceling = repeatedly(() => sessions.cancel()));
+  comparison.signal?.addEventListener("abort", cancel, { once: true });
   try {
     await sessions.open();
     const { source, target } = await sessions.pair();
@@ -200,12 +201,21 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
   } catch (error) {
     // Running statements are no longer needed, and closing a session would wait for them.
     await sessions.cancel();
+    if (comparison.signal?.aborted) throw cancellation("the comparison", comparison.signal);
     throw error;
   } finally {
+    endCanceling();
     comparison.signal?.removeEventListener("abort", cancel);
     await reads.close();
     await sessions.end();
   }
+}
+
+/** Cancels until the returned function is called: a cancel request can be lost, or reach a session between two statements. */
+function repeatedly(cancel: () => Promise<void>): () => void {
+  void cancel();
+  const timer = setInterval(() => void cancel(), cancelEveryMs);
+  return () => clearInterval(timer);
 }
 
 /** The result for a table that an application needed while it was read. */
@@ -292,24 +302,20 @@ class Sessions {
     return { source: this.source[0]!, target: this.target[0]! };
   }
 
-  /**
-   * Cancels running statements when the budget is spent. It repeats this until they end, because a cancel request can
-   * be lost.
-   */
+  /** Cancels the readers' statements when the budget is spent. The sessions that see the catalogue are needed afterwards. */
   async within<Result>(budget: ContentBudget | undefined, run: () => Promise<Result>): Promise<Result> {
     if (!budget) return run();
-    let timer: NodeJS.Timeout | undefined;
+    let endCanceling = (): void => undefined;
     const stop = (): void => {
       this.#broken = true;
-      void this.cancel();
-      timer = setInterval(() => void this.cancel(), cancelEveryMs);
+      endCanceling = repeatedly(() => this.#cancelReaders());
     };
     budget.spent.addEventListener("abort", stop, { once: true });
     try {
       return await run();
     } finally {
       budget.spent.removeEventListener("abort", stop);
-      clearInterval(timer);
+      endCanceling();
     }
   }
 
@@ -321,7 +327,12 @@ class Sessions {
     await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, this.#searchPath)));
   }
 
+  /** Cancels the statements of all sessions: a query that divides a table may wait for its lock, too. */
   async cancel(): Promise<void> {
+    await Promise.all([this.#cancelReaders(), ...Object.values(this.#catalogues).map(requestCancel)]);
+  }
+
+  async #cancelReaders(): Promise<void> {
     await Promise.all([...this.source, ...this.target].map(requestCancel));
   }
 
@@ -341,13 +352,14 @@ class Sessions {
  */
 async function planUnits(
   source: Client,
-  { tables, jobs, mode, budget, splitBytes = defaultSplitBytes }: TablesComparison,
+  { tables, jobs, mode, budget, signal, splitBytes = defaultSplitBytes }: TablesComparison,
   readings: readonly Reading[],
 ): Promise<Unit[]> {
   const bySize = tables.map((each, table) => ({ ...each, index: table }));
   bySize.sort((one, other) => (tableBytes(other.table) - tableBytes(one.table)) * (budget ? -1 : 1));
   const units: Unit[] = [];
   for (const { table, condition, index } of bySize) {
+    if (signal?.aborted) throw cancellation("the comparison", signal);
     const isWhole = mode === "counts" || readings[index]!.by === "copy";
     const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
     const own = condition === undefined ? [] : [condition];
