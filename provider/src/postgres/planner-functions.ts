@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { callsWritten } from "./called-functions.js";
-import { qualify } from "./identifiers.js";
+import { qualify, type RelationName } from "./identifiers.js";
 import { serverVersion } from "./server-version.js";
 
 /** SQL: the roles, other than superusers and the session's role, that own objects in the database. */
@@ -35,21 +35,26 @@ export function planningCallsWritten(relation: string, version: number): string 
  * privileges. `COPY table TO STDOUT` is safe, because the server does not plan it.
  *
  * @param session a session that sees the current catalogue, not a snapshot: the planner uses the current indexes
+ * @param among these tables only
  * @returns their names, as {@link qualify} writes them
  */
-export async function tablesUnsafeToPlan(session: Client): Promise<ReadonlySet<string>> {
-  const { rows } = await session.query<{ schema: string; name: string }>(query(await serverVersion(session), "true"));
+export async function tablesUnsafeToPlan(
+  session: Client,
+  among?: readonly RelationName[],
+): Promise<ReadonlySet<string>> {
+  const condition = among
+    ? "(n.nspname, c.relname) IN (SELECT * FROM ROWS FROM (pg_catalog.unnest($1::name[]), pg_catalog.unnest($2::name[])))"
+    : "true";
+  const { rows } = await session.query<{ schema: string; name: string }>(
+    query(await serverVersion(session), condition),
+    among && [among.map(({ schema }) => schema), among.map(({ name }) => name)],
+  );
   return new Set(rows.map(({ schema, name }) => qualify(schema, name)));
 }
 
 /** Whether a table is one of {@link tablesUnsafeToPlan}. */
-export async function isUnsafeToPlan(
-  session: Client,
-  { schema, name }: { readonly schema: string; readonly name: string },
-): Promise<boolean> {
-  const one = query(await serverVersion(session), "n.nspname = $1 AND c.relname = $2");
-  return ((await session.query(one, [schema, name])).rowCount ?? 0) > 0;
-}
+export const isUnsafeToPlan = async (session: Client, table: RelationName): Promise<boolean> =>
+  (await tablesUnsafeToPlan(session, [table])).size > 0;
 
 const query = (version: number, condition: string): string =>
   `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

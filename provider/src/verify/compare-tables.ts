@@ -271,7 +271,7 @@ class Sessions {
     const catalogues = [this.catalogue("source"), this.catalogue("target")];
     const trust = await Promise.all(catalogues.map(isEverythingTrusted));
     if (trust.every(Boolean)) this.#searchPath = this.#comparison.searchPath ?? "";
-    const unsafe = await Promise.all(catalogues.map(tablesUnsafeToPlan));
+    const unsafe = await Promise.all(catalogues.map((session) => tablesUnsafeToPlan(session)));
     return new Set(unsafe.flatMap((names) => [...names]));
   }
 

@@ -4,7 +4,7 @@ import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
-import { hasRows } from "../../postgres/has-rows.js";
+import { tablesWithRows } from "../../postgres/tables-with-rows.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isSameServer } from "../../postgres/connection/same-server.js";
 import { listTables } from "../../postgres/tables.js";
@@ -124,8 +124,11 @@ export async function prepareExistingTables(work: Work, target: Client, tables: 
         remedy: "migrate with schemaOnly first, or remove dataOnly",
       },
     );
-  const filled: string[] = [];
-  for (const { table } of tables) if (await hasRows(target, table)) filled.push(qualify(table.schema, table.name));
+  const found = await tablesWithRows(
+    target,
+    tables.map(({ table }) => table),
+  );
+  const filled = found.map(({ schema, name }) => qualify(schema, name));
   if (filled.length > 0 && !work.spec.overwriteDbsInTarget)
     throw new RefusedError(`these tables already have rows on the target: ${filled.slice(0, 10).join(", ")}`, {
       code: "PGM-305",

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { hasRows } from "../../postgres/has-rows.js";
+import { tablesWithRows } from "../../postgres/tables-with-rows.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { listTables } from "../../postgres/tables.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
@@ -20,23 +20,20 @@ async function tablesNotReplicated(target: Client, publications: readonly string
     [publications],
   );
   const published = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
-  const findings: RestoreFinding[] = [];
-  for (const { schema, name, partitioned, extensionConfiguration } of await listTables(target)) {
-    const table = qualify(schema, name);
-    if (partitioned || extensionConfiguration || published.has(table)) continue;
-    if (!(await hasRows(target, { schema, name }))) continue;
-    findings.push({
-      object: table,
-      code: "PGM-606",
-      objectType: "TABLE",
-      message:
-        "has rows on the target that are not returned to the source: the table was created after the cutover or is unlogged",
-      remedy:
-        "copy the rows manually if the source needs them: pg_dump --table=<table> from the target's database, and psql into the source's",
-      state: "Warning",
-    });
-  }
-  return findings;
+  const others = (await listTables(target)).filter(
+    ({ schema, name, partitioned, extensionConfiguration }) =>
+      !partitioned && !extensionConfiguration && !published.has(qualify(schema, name)),
+  );
+  return (await tablesWithRows(target, others)).map(({ schema, name }) => ({
+    object: qualify(schema, name),
+    code: "PGM-606",
+    objectType: "TABLE",
+    message:
+      "has rows on the target that are not returned to the source: the table was created after the cutover or is unlogged",
+    remedy:
+      "copy the rows manually if the source needs them: pg_dump --table=<table> from the target's database, and psql into the source's",
+    state: "Warning",
+  }));
 }
 
 /** Reports large objects, because the server does not record when they were written. */
