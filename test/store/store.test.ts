@@ -318,12 +318,12 @@ describe("the store", () => {
     await insertMigration(store, spec("counted"));
     const lease = await Lease.acquire(address(), "counted");
     const member = await Membership.join(address(), "counted");
-    await new CopyTasks(lease, "app").replace([tableUnit, tableUnit, tableUnit, tableUnit]);
+    await new CopyTasks(lease, "app").replace([tableUnit, tableUnit, tableUnit, tableUnit, tableUnit]);
     await lab.target.query(
       `UPDATE pgmigration.copy_task SET state = 'loading', claimed_by = ($1::text[])[id + 1] WHERE migration = 'counted'`,
-      { values: [[lease.worker, member.worker, "far:7:a", "far:7:b"]] },
+      { values: [[lease.worker, member.worker, "box:1:aaaaaaaa1", "box:1:aaaaaaaa2", "box:1:bbbbbbbb1"]] },
     );
-    for (const right of [lease, member]) assert.equal(await new CopyTasks(right, "app").othersCopying(), 1);
+    for (const right of [lease, member]) assert.equal(await new CopyTasks(right, "app").othersCopying(), 2);
     await member.leave();
     await lease.release();
     await deleteMigration(store, "counted");

@@ -19,6 +19,8 @@ export interface LargeObjectsCopy {
 /** Number of objects copied together, and bytes of each per read: a batch uses at most 16 MB. */
 const objectsPerBatch = 64;
 const chunkBytes = 256 * 1024;
+/** Bytes by which the copy rate counts a batch, about a chunk of a table. */
+const paceBytes = 64 * 1024;
 /** Number of objects per listing. */
 const objectsPerPage = 10_000;
 
@@ -97,7 +99,9 @@ async function copyBatch(
     ]);
     const read = filled.reduce((sum, { data }) => sum + data.length, 0);
     bytes += read;
-    await rate?.pace(read, signal);
+    // In small steps, so that copies of tables continue in between.
+    for (let left = read; left > 0 && !signal?.aborted; left -= paceBytes)
+      await rate?.pace(Math.min(left, paceBytes), signal);
     signal?.throwIfAborted();
     unfinished = rows.filter(({ data }) => data.length === chunkBytes).map(({ oid }) => oid);
   }

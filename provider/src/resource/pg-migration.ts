@@ -206,7 +206,7 @@ export interface PgMigrationArgs {
   readonly workers?: pulumi.Input<number> | undefined;
   /**
    * Largest number of bytes per second that the copy of rows reads from the source, over all tables and workers: bytes, or a
-   * text such as "50MB", at least 64kB. A change applies to a running copy within a second. Comparisons are not limited.
+   * text such as "50MB", at least 64kB. A change applies to a running copy within seconds. Comparisons are not limited.
    * Default: no limit.
    */
   readonly maxCopyRate?: pulumi.Input<number | string> | undefined;

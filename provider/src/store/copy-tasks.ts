@@ -78,8 +78,8 @@ export interface Returned {
 const tasksPerClaim = 100;
 
 const ours = "u.migration = $1 AND u.database = $3";
-/** SQL expression: host and process ID of a worker. A helper of several databases has several names, which end differently. */
-const processOf = (worker: string): string => `substring(${worker} FROM '^(.*):')`;
+/** SQL expression: the process of a worker's name. A helper of several databases has several names, which end differently. */
+const processOf = (worker: string): string => `substring(${worker} FROM '^(.*:.{8})')`;
 /** SQL condition: the tasks of tables with a task that is not complete. */
 const incomplete = `${ours} AND u.kind = 'table' AND EXISTS (
           SELECT FROM pgmigration.copy_task t

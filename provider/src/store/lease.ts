@@ -32,8 +32,12 @@ export interface WriteFence {
   analyze(table: string): Promise<void>;
 }
 
-/** Host and process for display, and a random part, because process IDs of containers are not unique. */
-export const newWorkerName = (): string => `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
+/** Distinguishes containers, which may have the same host name and process ID. */
+const processTag = randomBytes(4).toString("hex");
+
+/** Host and process ID for display, then 8 digits of this process and 8 of the name: `db1:4711:0a1b2c3d4e5f6071`. */
+export const newWorkerName = (): string =>
+  `${hostname()}:${process.pid}:${processTag}${randomBytes(4).toString("hex")}`;
 
 /**
  * A worker reads requests twice a second in the session that holds its lease. A worker that is suspended keeps that

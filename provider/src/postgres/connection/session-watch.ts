@@ -28,6 +28,8 @@ interface Sight {
   heardBytes: number;
   sentBytes: number;
   sentMessages: number | undefined;
+  /** Whether a message was sent since the server reported the same state for the first time. */
+  isMessagePending: boolean;
   /** Identifies the wait for the client, if the session waits for it. */
   waiting: string | undefined;
   blockedLooks: number;
@@ -62,7 +64,13 @@ export class SessionWatch {
     isDue: () => boolean = () => true,
     sentMessages: () => number | undefined = () => undefined,
   ): Promise<Result> {
-    const sight: Sight = { ...this.#bytes(), sentMessages: 0, waiting: undefined, blockedLooks: 0 };
+    const sight: Sight = {
+      ...this.#bytes(),
+      sentMessages: 0,
+      isMessagePending: false,
+      waiting: undefined,
+      blockedLooks: 0,
+    };
     let looking: Promise<void> | undefined;
     const timer = setInterval(() => {
       looking ??= this.#look(sight, isDue, sentMessages).finally(() => (looking = undefined));
@@ -85,13 +93,14 @@ export class SessionWatch {
     const wait = bytes.heardBytes === sight.heardBytes ? await this.#wait(sight.blockedLooks + 1) : {};
     // Two equal checks are required: a message that was on its way during the first check has arrived by the second.
     const isSame = wait.client !== undefined && wait.client === sight.waiting;
-    const isRowSent = messages === undefined || messages !== sight.sentMessages;
-    // Sent rows may take time to arrive. A COPY whose counters did not change since then has received nothing.
-    const isStill = bytes.sentBytes === sight.sentBytes ? isDue() : wait.isCounted && isRowSent;
+    // Sent rows may take time to arrive. A COPY whose counters did not change since the check before has received nothing.
+    const isRowMissing = wait.isCounted && (messages === undefined || sight.isMessagePending);
+    const isStill = bytes.sentBytes === sight.sentBytes ? isDue() : isRowMissing;
     const stillSilent = this.#bytes().heardBytes === bytes.heardBytes;
     if (isSame && stillSilent && (isStill || wait.client === sessionEnded)) this.#abandon(wait.client ?? sessionEnded);
     sight.heardBytes = bytes.heardBytes;
     sight.sentBytes = bytes.sentBytes;
+    sight.isMessagePending = isSame && (sight.isMessagePending || messages !== sight.sentMessages);
     sight.sentMessages = messages;
     sight.waiting = isDue() || wait.isCounted || wait.client === sessionEnded ? wait.client : undefined;
     sight.blockedLooks = wait.lock ? sight.blockedLooks + 1 : 0;

@@ -90,6 +90,7 @@ class CopyPool {
     this.#over.abort();
     await watch;
     this.#signal.removeEventListener("abort", wake);
+    work.copyRate.processes = 1;
     this.#signal.throwIfAborted();
     await this.#shareRate();
   }
@@ -97,7 +98,8 @@ class CopyPool {
   /** Divides the limit among the processes that copy now. */
   async #shareRate(least = 1): Promise<void> {
     const { work, tasks } = this.options;
-    const others = work.spec.maxCopyRate === undefined ? 0 : await tasks.othersCopying();
+    // Without a limit, the number is estimated: a limit may be set before the next check.
+    const others = work.spec.maxCopyRate === undefined ? work.spec.workers - 1 : await tasks.othersCopying();
     work.copyRate.processes = Math.max(least, 1 + others);
   }
 
