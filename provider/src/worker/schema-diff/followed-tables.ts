@@ -8,23 +8,34 @@ import type { Table } from "../../postgres/tables.js";
 export type FollowedTables = Readonly<Record<string, number>>;
 
 /**
- * Pairs tables by name, as it is right after they were copied. Keeps the pairs of all other copies that are still on the
- * target: their tables may have been renamed or dropped on the source since.
+ * Pairs tables by name that were just copied, or that have no copy yet. All other pairs stay while their copies are on the target:
+ * the tables may have been renamed, swapped or dropped on the source since. A copy whose name another table has taken must not
+ * be forgotten, because it would remain on the target as a stale table.
+ *
+ * @param copied the OIDs of the tables on the source that were just copied
  */
 export function pairByName(
   followed: FollowedTables,
   sourceTables: readonly Table[],
   targetTables: readonly Table[],
+  copied: ReadonlySet<number>,
 ): FollowedTables {
   const copies = new Map(targetTables.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
-  const paired = Object.fromEntries(
-    sourceTables.flatMap(({ schema, name, oid }) => {
+  const byName = (tables: readonly Table[]): (readonly [string, number])[] =>
+    tables.flatMap(({ schema, name, oid }) => {
       const copy = copies.get(qualify(schema, name));
-      return copy === undefined ? [] : [[String(oid), copy]];
-    }),
+      return copy === undefined ? [] : [[String(oid), copy] as const];
+    });
+  const isCopied = ({ oid }: Table): boolean => copied.has(oid);
+  const renewed = byName(sourceTables.filter(isCopied));
+  const copiesOf = (pairs: readonly (readonly [string, number])[]): Set<number> =>
+    new Set(pairs.map(([, copy]) => copy));
+  const [present, taken] = [new Set(copies.values()), copiesOf(renewed)];
+  const kept = Object.entries(followed).filter(
+    ([original, copy]) => present.has(copy) && !taken.has(copy) && !copied.has(Number(original)),
   );
-  const taken = new Set(Object.values(paired));
-  const present = new Set(copies.values());
-  const others = Object.entries(followed).filter(([, copy]) => present.has(copy) && !taken.has(copy));
-  return { ...Object.fromEntries(others), ...paired };
+  const known = Object.fromEntries([...kept, ...renewed]);
+  const used = copiesOf([...kept, ...renewed]);
+  const others = byName(sourceTables).filter(([original, copy]) => !(original in known) && !used.has(copy));
+  return { ...Object.fromEntries(others), ...known };
 }

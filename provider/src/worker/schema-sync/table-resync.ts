@@ -160,7 +160,8 @@ export class TableResync {
     const skip = new Set(record.skipped);
     const tables = await this.#tablesInScope(objects);
     const bridge = () => this.#followers.bridge(skip);
-    const onCreated = async (): Promise<void> => record.keep({ followed: await this.#pairs(objects, tables) });
+    const onCreated = async (): Promise<void> =>
+      record.keep({ followed: await this.#pairs(objects, tables, newTables) });
     const onWaiting = transactionReporter(record);
     const signal = AbortSignal.any([record.work.signal, this.#stopped]);
     const tablesToAdd = { tables, newTables, bridge, onCreated, onWaiting, signal };
@@ -168,7 +169,7 @@ export class TableResync {
     await record.keep(mergeRestored(record.following, restored));
     // The new baseline does not show which other tables were replaced meanwhile.
     const outdated = await this.outdated(objects.source);
-    const followed = await this.#pairs(objects, tables);
+    const followed = await this.#pairs(objects, tables, newTables);
     const waiting = Object.entries(record.following.joining ?? {}).filter(([name]) => !names.includes(name));
     const isReplaced = (name: string): boolean => outdated.has(name) && !names.includes(name);
     const replaced = joiningOf(tables.filter((table) => isReplaced(nameOfTable(table))));
@@ -188,7 +189,7 @@ export class TableResync {
   }
 
   /** @throws ConcurrentChangeError when another role took a name since the schemas were compared */
-  async #pairs(objects: NewObjects, tables: readonly Table[]): Promise<FollowedTables> {
+  async #pairs(objects: NewObjects, tables: readonly Table[], copied: readonly Table[]): Promise<FollowedTables> {
     const { followed = {} } = this.#record.following;
     const targetTables = await listTables(objects.target);
     // With dataOnly the operator prepared the tables.
@@ -198,7 +199,7 @@ export class TableResync {
         `other roles created ${taken.map(({ table }) => table).join(", ")} on the target before they were copied`,
         { remedy: "none needed: the schema is compared again" },
       );
-    return pairByName(followed, tables, targetTables);
+    return pairByName(followed, tables, targetTables, new Set(copied.map(({ oid }) => oid)));
   }
 
   /** The settings that the target has. Settings of older tables were not applied to it. */
