@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Table } from "../../provider/src/postgres/tables";
-import { pairByName } from "../../provider/src/worker/schema-diff/followed-tables";
+import type { Table } from "../../../provider/src/postgres/tables";
+import { pairByName } from "../../../provider/src/worker/schema-diff/followed-tables";
 
 const tables = (names: Readonly<Record<string, number>>): Table[] =>
   Object.entries(names).map(([name, oid]) => ({ schema: "public", name, oid }) as Table);
