@@ -58,7 +58,7 @@ export async function tableNames(lab: Lab, side: "source" | "target", database: 
 }
 
 /** Waits until the migration pauses for the source's last change, and runs what it asks for until it resumes. */
-async function runRequestedStatements(lab: Lab, resource: Resource, database: string): Promise<void> {
+export async function runRequestedStatements(lab: Lab, resource: Resource, database: string): Promise<void> {
   const requested = async (): Promise<string | undefined> => {
     const message = await resource.messageOf(database);
     return /paused: .* run on the target, in \w+: (.*)/s.exec(message)?.[1];

@@ -1,6 +1,7 @@
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { Table } from "../../postgres/tables.js";
 import { everything, isCutRelation, type Selection } from "../../schema/plan/selection.js";
+import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { StreamState } from "./stream-state.js";
 import type { Work } from "../context/work.js";
 
@@ -38,6 +39,13 @@ export class StreamRecord {
   /** Tables whose changes are skipped until they are copied, by the names in the stream. */
   get skipped(): readonly string[] {
     return [...Object.keys(this.#following.joining ?? {}), ...this.formerNames, ...this.leftOut.tables.keys()];
+  }
+
+  /** The copies of all tables that are not copied again. */
+  get keptCopies(): FollowedTables {
+    const { followed = {}, joining = {} } = this.#following;
+    const joiningOids = new Set(Object.values(joining).map(String));
+    return Object.fromEntries(Object.entries(followed).filter(([oid]) => !joiningOids.has(oid)));
   }
 
   /** The tables that are not left out. A followed table may depend on one that is. */

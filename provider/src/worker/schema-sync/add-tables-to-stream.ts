@@ -23,8 +23,6 @@ import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
 import type { Restored } from "../followers/stream-state.js";
 import { type NewObjects, restoreMissing } from "./new-objects.js";
-import { tablesInScope } from "../context/tables-in-scope.js";
-import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { SchemaBaseline } from "../schema-diff/schema-baseline.js";
 import { TableLocks } from "../initial-copy/table-locks.js";
 import { lockOptions, baselineOf } from "../initial-copy/take-snapshot.js";
@@ -34,7 +32,6 @@ export interface TablesToAdd {
   readonly tables: readonly Table[];
   /** Those to copy. Empty where the follower only passes changes of tables that no longer exist. */
   readonly newTables: readonly Table[];
-  readonly followed: FollowedTables;
   /** Starts a follower that skips the new tables. It is held before it applies anything. */
   readonly bridge: () => Follower;
   /** Called when the new tables are on the target, before their rows are copied. */
@@ -113,14 +110,12 @@ export async function addTablesToStream(objects: NewObjects, tablesToAdd: Tables
 }
 
 /** The new tables are locked, because the server reads some definitions as they are now. */
-async function snapshotOfDefinitions(objects: NewObjects, tablesToAdd: TablesToAdd): Promise<Snapshot> {
-  const { newTables, signal } = tablesToAdd;
+async function snapshotOfDefinitions(objects: NewObjects, { newTables, signal }: TablesToAdd): Promise<Snapshot> {
   const { work, database } = objects;
   const { snapshot } = await lockedSnapshot(
     async () => ({ snapshot: await Snapshot.export(work.source, database) }),
     async () => {
       await requirePresent(objects, newTables);
-      await requireNames(objects, tablesToAdd);
       return newTables;
     },
     () => Promise.resolve(),
@@ -216,30 +211,6 @@ async function requirePresent({ source, database }: NewObjects, tables: readonly
   if (missing.length === 0) return;
   throw new ConcurrentChangeError(
     `${missing.map(nameOfTable).join(", ")} of ${database} was dropped, renamed or replaced on the source before it was copied`,
-    { remedy: "none needed: the schema is compared again" },
-  );
-}
-
-/**
- * A followed table that was renamed since the schemas were compared would be created on the target under its new name, and
- * would stay empty there.
- *
- * @throws ConcurrentChangeError
- */
-async function requireNames(
-  { work, database, source, target }: NewObjects,
-  { newTables, followed }: TablesToAdd,
-): Promise<void> {
-  if (newTables.length === 0) return;
-  const onTarget = await listTables(target);
-  const [names, copies] = [new Set(onTarget.map(nameOfTable)), new Set(onTarget.map(({ oid }) => oid))];
-  const joining = new Set(newTables.map(({ oid }) => oid));
-  const renamed = (await tablesInScope(source, work.spec)).filter(
-    (table) => copies.has(followed[String(table.oid)]!) && !joining.has(table.oid) && !names.has(nameOfTable(table)),
-  );
-  if (renamed.length === 0) return;
-  throw new ConcurrentChangeError(
-    `${renamed.map(nameOfTable).join(", ")} of ${database} got this name after the schemas were compared`,
     { remedy: "none needed: the schema is compared again" },
   );
 }

@@ -19,6 +19,7 @@ import { hiddenTables, readSelection, type Selection, selectEntries } from "../.
 import { splitStatements } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
+import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";
 
@@ -33,6 +34,7 @@ export interface NewObjects {
   readonly deferTriggersAndForeignKeys: boolean;
   /** Objects of the source that are not created now, because other roles have taken the names of their tables. */
   readonly leftOut: () => Selection;
+  readonly keptCopies: () => FollowedTables;
 }
 
 export interface RestoreMissing {
@@ -170,13 +172,14 @@ export async function restoreMissing(
 
 /** Dumps both sides. Entries of the source that the filter excludes, or that are left out now, are omitted. */
 async function readBoth(
-  { work, database, source, leftOut }: NewObjects,
-  { snapshot, onDumped, signal = work.signal }: Pick<RestoreMissing, "snapshot" | "onDumped" | "signal">,
+  objects: NewObjects,
+  { snapshot, onDumped, signal = objects.work.signal }: Pick<RestoreMissing, "snapshot" | "onDumped" | "signal">,
 ): Promise<{
   readonly selection: Selection;
   readonly onSource: readonly Entry[];
   readonly onTarget: readonly Entry[];
 }> {
+  const { work, database, source, leftOut } = objects;
   const read = async (dump: ReturnType<typeof dumpSchema>): Promise<Entry[]> =>
     withoutTemporaryReplicaIdentities(parseTocEntries((await dump).text));
   const selection = await readSelection(source, work.spec);
@@ -185,7 +188,26 @@ async function readBoth(
   const onSource = selectEntries(selectEntries(dumped, selection), leftOut());
   await onDumped?.();
   const onTarget = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
-  return { selection, onSource, onTarget };
+  return { selection, onSource: await withoutRenamed(objects, onSource, onTarget), onTarget };
+}
+
+/**
+ * Omits tables whose copies the target has under former names, with the objects that depend on them. A new table would stay
+ * empty, and the copy would look like that of a dropped table.
+ */
+async function withoutRenamed(
+  { source, target, keptCopies }: NewObjects,
+  onSource: readonly Entry[],
+  onTarget: readonly Entry[],
+): Promise<readonly Entry[]> {
+  const copies = keptCopies();
+  const known = new Set(onTarget.map(nameOf));
+  const present = new Set((await listTables(target)).map(({ oid }) => oid));
+  const isRenamed = (entry: Entry): boolean =>
+    entry.type === "TABLE" && !known.has(nameOf(entry)) && present.has(copies[String(entry.oid)]!);
+  const renamed = onSource.filter(isRenamed).map(({ oid }) => oid);
+  if (renamed.length === 0) return onSource;
+  return selectEntries(onSource, await readSelection(source, { include: {}, exclude: {} }, renamed));
 }
 
 /** Returns whether the target lacks an entry and it can be restored now. */

@@ -31,6 +31,7 @@ export async function withSyncSessions<Result>(
       run({
         ...{ work, database, source, target, sourceSearchPath, plugin, deferTriggersAndForeignKeys },
         leftOut: () => record.leftOut.selection,
+        keptCopies: () => record.keptCopies,
       }),
     );
   } finally {

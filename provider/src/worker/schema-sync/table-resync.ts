@@ -164,8 +164,7 @@ export class TableResync {
       record.keep({ followed: await this.#pairs(objects, tables, newTables) });
     const onWaiting = transactionReporter(record);
     const signal = AbortSignal.any([record.work.signal, this.#stopped]);
-    const present = record.following.followed ?? {};
-    const tablesToAdd = { tables, newTables, followed: present, bridge, onCreated, onWaiting, signal };
+    const tablesToAdd = { tables, newTables, bridge, onCreated, onWaiting, signal };
     const { mark, postponed, ...restored } = await addTablesToStream(objects, tablesToAdd);
     await record.keep(mergeRestored(record.following, restored));
     // The new baseline does not show which other tables were replaced meanwhile.
