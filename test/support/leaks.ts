@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runningServers, type EmbeddedServer } from "./servers/embedded-server";
@@ -7,6 +7,7 @@ import { removeTemporaryFolder, takeLeftFiles, temporaryFolder } from "./tempora
 
 /** Time for sessions and processes to end. */
 const graceMs = 60_000;
+const loggedLines = 20;
 
 // Workers write their logs here. The folder identifies the workers of this process, and nothing is left in the home.
 const stateHome = join(temporaryFolder, "worker-state");
@@ -48,7 +49,16 @@ function workers(): string[] {
   return processes
     .filter((line) => /dist\/bundles\/worker\.js/.test(line) && !/^\s*\d+\s+Z/.test(line))
     .filter((line) => ours?.has(Number.parseInt(line)) ?? true)
-    .map((line) => `worker: ${line.trim()}`);
+    .map((line) => `worker: ${line.trim()}, whose log ends with\n${logEnd(Number.parseInt(line))}`);
+}
+
+/** The log shows what the worker waits for. It is deleted with the folder of these tests. */
+function logEnd(pid: number): string {
+  try {
+    return readFileSync(writesTo(pid), "utf8").trimEnd().split("\n").slice(-loggedLines).join("\n");
+  } catch {
+    return "(it has just ended)";
+  }
 }
 
 /** Otherwise later tests would be blamed for these workers. */
