@@ -13,6 +13,7 @@ import { SourceSlots } from "./source-slots.js";
 import { MigrationStateTracker, type DatabaseStage } from "./migration-state-tracker.js";
 import { RequestedVerifications } from "./requested-verifications.js";
 import { RetainedWalMonitor } from "../monitoring/retained-wal-monitor.js";
+import { finishReturn } from "../rollback/return-to-source.js";
 import { RollbackReplication } from "../rollback/rollback-replication.js";
 import type { Work } from "../context/work.js";
 
@@ -236,7 +237,7 @@ export class OnlineRun {
   async #keepRollback(name: string, work: Work): Promise<void> {
     const record = await this.#context.currentDatabase(name);
     if (!record) return;
-    if (record.phase === "returned") return RollbackReplication.finishReturn(work, record);
+    if (record.phase === "returned") return finishReturn(work, record);
     if (record.phase !== "rollingBack") return this.#cleanup.removeRollback(record);
     await work.journal.database(name, { state: "Succeeded", message: null });
     const rollbackReplication = new RollbackReplication(work, record);

@@ -28,7 +28,7 @@ import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { DatabaseFence } from "../cleanup/database-fence.js";
 import { readSourceVersion } from "../schema-diff/source-version.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
-import { requireRollback, RollbackReplication } from "../rollback/rollback-replication.js";
+import { openRollback, requireRollback } from "../rollback/open-rollback.js";
 import type { Work } from "../context/work.js";
 
 /** How many cutover LSNs are tried if tables are truncated after each of them. */
@@ -132,7 +132,7 @@ export class FollowedDatabase {
       return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
     const handover = this.#remainder;
     const places = { name: this.#name, targetName: targetDatabase(spec, this.#name) };
-    await this.#retryDatabaseStep(() => RollbackReplication.open(this.#work, places));
+    await this.#retryDatabaseStep(() => openRollback(this.#work, places));
     await journal.database(this.#name, {
       phase: "rollingBack",
       state: "Succeeded",
