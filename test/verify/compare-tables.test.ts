@@ -75,9 +75,9 @@ describe("the comparison of tables", () => {
     ]);
   });
 
-  it("keeps no lock on a table that was read while it waits for another", async () => {
-    const tables = "CREATE TABLE large (v text); CREATE TABLE t (id int)";
-    const rows = "INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 1000); INSERT INTO t VALUES (1)";
+  async function lockedTable(sizeOfFirst: number): Promise<void> {
+    const tables = "CREATE TABLE first (v text); CREATE TABLE t (id int)";
+    const rows = `INSERT INTO first SELECT repeat('x', 1000) FROM generate_series(1, ${sizeOfFirst}); INSERT INTO t VALUES (1)`;
     const [source, target] = await Promise.all([
       freshDatabase(newer, `${tables}; ${rows}`),
       freshDatabase(older, `${tables}; ${rows}`),
@@ -95,18 +95,21 @@ describe("the comparison of tables", () => {
         jobs: 1,
       });
       compared.catch(() => undefined);
-      await until("the comparison waits for the smaller table", async () => {
+      await until("the comparison waits for the table", async () => {
         const waiting =
           "SELECT FROM pg_stat_activity WHERE application_name = 'pg-migration test of locks' AND wait_event_type = 'Lock'";
         return (await newer.query(waiting, { database: source })).length > 0;
       });
-      await newer.query("SET lock_timeout = '10s'; ALTER TABLE large ADD COLUMN later int", { database: source });
+      await newer.query("SET lock_timeout = '10s'; ALTER TABLE first ADD COLUMN later int", { database: source });
       await obstacle.query("ROLLBACK");
       assert.ok((await compared).every(({ equal }) => equal));
     } finally {
       await obstacle.end();
     }
-  });
+  }
+
+  it("keeps no lock on a table that was read while it waits for another", () => lockedTable(1000));
+  it("keeps no lock on other small tables while it waits for one of them", () => lockedTable(1));
 
   it("ends with an error if a connection silently breaks in the middle", async () => {
     const [source, target] = await Promise.all([

@@ -47,17 +47,27 @@ export function hashOf(image: string, hash: RowHash): string {
   return `('x' OPERATOR(pg_catalog.||) pg_catalog.left(pg_catalog.md5(${image}), 16))::bit(64)::int8`;
 }
 
-/** Counts a table's own rows. With a row's hash (an expression over the alias `r`), also adds up the hashes. */
-export async function checksum(
-  client: Client,
-  table: Pick<Table, "schema" | "name">,
-  rowHash: string | undefined,
-  conditions: readonly string[],
-): Promise<Checksum> {
-  const where = conditions.length === 0 ? "" : `WHERE ${conditions.map((each) => `(${each})`).join(" AND ")}`;
-  const { rows } = await client.query<{ rows: string; hash: string }>(
-    `SELECT pg_catalog.count(*)::text AS rows, ${rowHash === undefined ? "'0'" : `coalesce(pg_catalog.sum(${rowHash}), 0)::text`} AS hash
-       FROM ONLY ${qualify(table.schema, table.name)} AS r ${where}`,
-  );
-  return { rows: Number(rows[0]!.rows), hash: BigInt(rows[0]!.hash) };
+/** A table, or a part of it, whose rows are summed. */
+export interface RowsToSum {
+  readonly table: Pick<Table, "schema" | "name">;
+  /** An expression over the alias `r`. Undefined to count the rows only. */
+  readonly rowHash: string | undefined;
+  readonly conditions?: readonly string[];
 }
+
+/** Counts the tables' own rows and adds up their hashes, with one query. Returns the checksums in the given order. */
+export async function checksums(client: Client, tables: readonly RowsToSum[]): Promise<Checksum[]> {
+  const each = tables.map(
+    ({ table, rowHash, conditions = [] }, position) =>
+      `SELECT ${position} AS position, pg_catalog.count(*)::text AS rows,
+              ${rowHash === undefined ? "'0'" : `coalesce(pg_catalog.sum(${rowHash}), 0)::text`} AS hash
+         FROM ONLY ${qualify(table.schema, table.name)} AS r ${whereAll(conditions)}`,
+  );
+  const { rows } = await client.query<{ position: number; rows: string; hash: string }>(each.join(" UNION ALL "));
+  const sums = tables.map(() => emptyChecksum);
+  for (const { position, rows: count, hash } of rows) sums[position] = { rows: Number(count), hash: BigInt(hash) };
+  return sums;
+}
+
+const whereAll = (conditions: readonly string[]): string =>
+  conditions.length === 0 ? "" : `WHERE ${conditions.map((each) => `(${each})`).join(" AND ")}`;

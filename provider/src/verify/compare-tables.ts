@@ -1,25 +1,27 @@
-import type { Client } from "pg";
+import { type Client, DatabaseError } from "pg";
 import { SerialQueue } from "../async/serial-queue.js";
 import { cancellation } from "../copy/cancellation.js";
 import { requestCancel } from "../postgres/connection/cancel-request.js";
 import { useSearchPath } from "../postgres/search-path.js";
 import { planParts } from "../copy/plan-parts.js";
 import { tablesReplacedSince } from "../copy/tables-altered-since.js";
-import { tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
+import { isSmall, tableBytes, type TableToCopy } from "../copy/tables-to-copy.js";
 import { ConcurrentChangeError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isLockTimeout, lockRemedy } from "../postgres/locks/lock-waits.js";
 import { lockRelations } from "../postgres/locks/lock-relations.js";
 import { type RelationName, qualify } from "../postgres/identifiers.js";
-import { isEverythingTrusted, isUnsafeToPlan, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
+import { isEverythingTrusted, tablesUnsafeToPlan } from "../postgres/planner-functions.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import type { SizedTable } from "../postgres/tables.js";
+import { enumerate } from "../units/enumerate.js";
 import {
   type Checksum,
   type RowHash,
   addChecksums,
-  checksum,
+  checksums,
   chooseRowHash,
   emptyChecksum,
   hashOf,
@@ -95,9 +97,10 @@ export interface TablesComparison {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One query: a table, or a part of one, on one side. */
+/** One query on one side: a table, a part of one, or several small tables. */
 interface Unit {
-  readonly table: number;
+  /** Positions in {@link TablesComparison.tables}. Several are read completely, by a query. */
+  readonly tables: readonly number[];
   readonly bytes: number;
   readonly conditions: readonly string[];
 }
@@ -113,6 +116,12 @@ type Reading =
 
 const defaultSplitBytes = 1 << 30;
 const partsPerJob = 4;
+/** Small tables in one query. A table then needs no round trip of its own. */
+const tablesPerQuery = 50;
+/** Columns in one query of several tables: a table may have 1,600. */
+const columnsPerQuery = 2000;
+/** Shorter than PostgreSQL's deadlock_timeout: an application must not fail because several tables are locked together. */
+const sharedLockTimeoutMs = 100;
 const maxDifferences = 10;
 const cancelEveryMs = 1000;
 const sides = ["source", "target"] as const;
@@ -182,7 +191,7 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
                   await Promise.all(sides.map((side) => sessions.lockToQuery(side, pair[side], tableToCopy)));
                 return differencesOf(pair, tableToCopy, how);
               };
-              return reads.read(pair.source, oid, differences).catch((error: unknown) => {
+              return reads.read(pair.source, [oid], differences).catch((error: unknown) => {
                 if (error instanceof ConcurrentChangeError) throw error;
                 throw comparisonFailure(error, "source or the target", qualify(schema, name));
               });
@@ -226,8 +235,10 @@ const released = (schema: string, table: string, by: TableComparison["by"]): Tab
 
 /** The number of sessions per side that have work: a session that reads nothing costs both servers a process. */
 function sessionsOf({ tables, jobs, splitBytes = defaultSplitBytes }: TablesComparison): number {
-  const parts = tables.reduce((all, { table }) => all + Math.max(1, Math.ceil(tableBytes(table) / splitBytes)), 0);
-  return Math.max(1, Math.min(jobs, parts));
+  const partsOf = ({ table }: TableToCopy): number =>
+    isSmall(table) ? 1 / tablesPerQuery : Math.max(1, Math.ceil(tableBytes(table) / splitBytes));
+  const queries = Math.ceil(tables.reduce((all, table) => all + partsOf(table), 0));
+  return Math.max(1, Math.min(jobs, queries));
 }
 
 /** The sessions of both sides, at most `jobs` for each. */
@@ -284,9 +295,21 @@ class Sessions {
     await lockRelations(session, [table], "table");
     // An extension wrote the condition for an empty search_path, which pg_dump uses.
     if (condition !== undefined) await session.query("SET LOCAL search_path = ''");
-    if (!(await this.#queues[side].run(() => isUnsafeToPlan(this.catalogue(side), table)))) return;
+    await this.#requireSafe(side, [table]);
+  }
+
+  /** Locks several tables like {@link lockToQuery}. Fails instead of waiting for a lock while it holds others. */
+  async lockAllToQuery(side: Side, session: Client, tables: readonly RelationName[]): Promise<void> {
+    await session.query(`SET LOCAL lock_timeout = ${sharedLockTimeoutMs}`);
+    await lockRelations(session, tables, "table");
+    await this.#requireSafe(side, tables);
+  }
+
+  async #requireSafe(side: Side, tables: readonly RelationName[]): Promise<void> {
+    const unsafe = await this.#queues[side].run(() => tablesUnsafeToPlan(this.catalogue(side), tables));
+    if (unsafe.size === 0) return;
     throw new ConcurrentChangeError(
-      `${qualify(table.schema, table.name)} was not compared: an index or a statistics object that calls a function was created meanwhile`,
+      `${enumerate([...unsafe])} was not compared: an index or a statistics object that calls a function was created meanwhile`,
       { remedy: "compare again" },
     );
   }
@@ -358,16 +381,40 @@ async function planUnits(
   const bySize = tables.map((each, table) => ({ ...each, index: table }));
   bySize.sort((one, other) => (tableBytes(other.table) - tableBytes(one.table)) * (budget ? -1 : 1));
   const units: Unit[] = [];
+  const groups = new SmallTables();
   for (const { table, condition, index } of bySize) {
     if (signal?.aborted) throw cancellation("the comparison", signal);
-    const isWhole = mode === "counts" || readings[index]!.by === "copy";
-    const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
     const own = condition === undefined ? [] : [condition];
+    const isQuery = readings[index]!.by === "query";
+    if (isQuery && condition === undefined && isSmall(table)) {
+      groups.add(index, table);
+      continue;
+    }
+    const parts =
+      mode === "counts" || !isQuery ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
     const bytes = tableBytes(table) / Math.max(1, parts.length);
-    if (parts.length === 0) units.push({ table: index, bytes, conditions: own });
-    for (const part of parts) units.push({ table: index, bytes, conditions: [...own, part] });
+    if (parts.length === 0) units.push({ tables: [index], bytes, conditions: own });
+    for (const part of parts) units.push({ tables: [index], bytes, conditions: [...own, part] });
   }
-  return units;
+  return budget ? [...groups.units, ...units] : [...units, ...groups.units];
+}
+
+/** Groups small tables that one query reads. */
+class SmallTables {
+  readonly units: Unit[] = [];
+  #columns = 0;
+
+  add(index: number, table: SizedTable): void {
+    const last = this.units.at(-1);
+    this.#columns += table.columns.length;
+    if (last && last.tables.length < tablesPerQuery && this.#columns <= columnsPerQuery) {
+      this.units.pop();
+      this.units.push({ tables: [...last.tables, index], bytes: last.bytes + tableBytes(table), conditions: [] });
+      return;
+    }
+    this.#columns = table.columns.length;
+    this.units.push({ tables: [index], bytes: tableBytes(table), conditions: [] });
+  }
 }
 
 interface Plan {
@@ -376,60 +423,152 @@ interface Plan {
   readonly readings: readonly Reading[];
   readonly comparison: TablesComparison;
   readonly reads: YieldingReads;
-  readonly progress: (read: Unit) => void;
+  readonly progress: (bytes: number) => void;
 }
 
 /** Lets a side's sessions process the units. Returns each table's checksum, except for tables beyond the budget. */
-async function sumAll(
-  all: Sessions,
-  side: Side,
-  { units, readings, comparison, reads, progress }: Plan,
-): Promise<(Checksum | undefined)[]> {
-  const { tables, signal, budget, mode } = comparison;
-  const sessions = all[side];
-  const sums = tables.map(() => emptyChecksum);
-  const unread = tables.map(() => 0);
-  for (const { table } of units) unread[table]!++;
-  const waiting = units.values();
-  let failed = false;
-  const work = async (session: Client): Promise<void> => {
-    for (const unit of waiting) {
-      const { table: index, bytes, conditions } = unit;
-      if (failed) return;
-      if (signal?.aborted) throw cancellation("the comparison", signal);
-      const left = unread[index]!;
-      if (reads.hasYielded(tables[index]!.table.oid)) continue;
-      if (budget && !budget.admits(side, index, left * bytes, Math.min(left, sessions.length))) continue;
-      const { table } = tables[index]!;
-      const startedAt = performance.now();
-      try {
-        const reading = readings[index]!;
-        const readOnce = async (): Promise<Checksum> => {
-          if (reading.by === "copy")
-            return mode === "counts" ? copiedCount(session, table) : copiedChecksum(session, table, reading.normalize);
-          await all.lockToQuery(side, session, tables[index]!);
-          return checksum(session, table, reading.rowHash, conditions);
-        };
-        const sum = await withBriefLocks(comparison, { [side]: session }, () =>
-          side === "source" ? reads.read(session, table.oid, readOnce) : readOnce(),
-        );
-        if (!sum) continue;
-        sums[index] = addChecksums(sums[index]!, sum);
-      } catch (error) {
-        if (budget?.spent.aborted && sqlStateOf(error) === sqlStates.queryCanceled && !signal?.aborted) return;
-        failed = true;
-        if (signal?.aborted) throw cancellation("the comparison", signal);
-        if (error instanceof ConcurrentChangeError) throw error;
-        throw comparisonFailure(error, comparison.sideNames?.[side] ?? side, qualify(table.schema, table.name));
-      }
-      budget?.measured(side, bytes, (performance.now() - startedAt) / 1000);
-      unread[index]!--;
-      progress(unit);
-    }
-  };
-  await Promise.all(sessions.map(work));
-  return sums.map((sum, index) => (unread[index] === 0 ? sum : undefined));
+function sumAll(all: Sessions, side: Side, plan: Plan): Promise<(Checksum | undefined)[]> {
+  return new SideSums(all, side, plan).run();
 }
+
+/** The checksums of one side's tables. */
+class SideSums {
+  readonly #all: Sessions;
+  readonly #side: Side;
+  readonly #plan: Plan;
+  readonly #sums: Checksum[];
+  /** Number of queries whose result each table still lacks. */
+  readonly #unread: number[];
+  #failed = false;
+
+  constructor(all: Sessions, side: Side, plan: Plan) {
+    this.#all = all;
+    this.#side = side;
+    this.#plan = plan;
+    this.#sums = plan.comparison.tables.map(() => emptyChecksum);
+    this.#unread = plan.comparison.tables.map(() => 0);
+    for (const { tables } of plan.units) for (const index of tables) this.#unread[index]!++;
+  }
+
+  async run(): Promise<(Checksum | undefined)[]> {
+    const waiting = this.#plan.units.values();
+    const work = async (session: Client): Promise<void> => {
+      for (const unit of waiting) {
+        if (unit.tables.length > 1 && (await this.#readTogether(session, unit))) continue;
+        for (const single of apart(unit)) if (!(await this.#read(session, single))) return;
+      }
+    };
+    await Promise.all(this.#all[this.#side].map(work));
+    return this.#sums.map((sum, index) => (this.#unread[index] === 0 ? sum : undefined));
+  }
+
+  /** @returns false if no further table is to be read */
+  async #read(session: Client, unit: Unit): Promise<boolean> {
+    const { comparison, reads } = this.#plan;
+    const { tables, budget, signal } = comparison;
+    const index = unit.tables[0]!;
+    const { table } = tables[index]!;
+    if (this.#failed) return false;
+    if (signal?.aborted) throw cancellation("the comparison", signal);
+    if (reads.hasYielded(table.oid) || !this.#isAdmitted(unit)) return true;
+    const startedAt = performance.now();
+    try {
+      const readOnce = (): Promise<Checksum> => this.#checksum(session, index, unit.conditions);
+      const sum = await withBriefLocks(comparison, { [this.#side]: session }, () =>
+        this.#side === "source" ? reads.read(session, [table.oid], readOnce) : readOnce(),
+      );
+      if (sum) this.#add(index, sum);
+    } catch (error) {
+      if (budget?.spent.aborted && sqlStateOf(error) === sqlStates.queryCanceled && !signal?.aborted) return false;
+      throw this.#failure(error, [table]);
+    }
+    budget?.measured(this.#side, unit.bytes, (performance.now() - startedAt) / 1000);
+    this.#plan.progress(unit.bytes);
+    return true;
+  }
+
+  /**
+   * Reads several tables with one query.
+   *
+   * @returns false if they have to be read one after another: because the server refuses one of them, because one is locked, or
+   *   because an application waits for one
+   */
+  async #readTogether(session: Client, unit: Unit): Promise<boolean> {
+    const { comparison, readings, reads } = this.#plan;
+    if (this.#failed || comparison.signal?.aborted || !this.#isAdmitted(unit)) return false;
+    const tables = unit.tables.map((index) => comparison.tables[index]!.table);
+    const readOnce = async (): Promise<Checksum[]> => {
+      await this.#all.lockAllToQuery(this.#side, session, tables);
+      return checksums(
+        session,
+        unit.tables.map((index) => ({ table: comparison.tables[index]!.table, rowHash: rowHashOf(readings[index]!) })),
+      );
+    };
+    const oids = tables.map(({ oid }) => oid);
+    const orRefused = async (): Promise<Checksum[] | undefined> => {
+      try {
+        return await (this.#side === "source" ? reads.read(session, oids, readOnce) : readOnce());
+      } catch (error) {
+        if (error instanceof ConcurrentChangeError || error instanceof DatabaseError) return undefined;
+        throw error;
+      }
+    };
+    let sums: Checksum[] | undefined;
+    try {
+      sums = await withBriefLocks(comparison, { [this.#side]: session }, orRefused);
+    } catch (error) {
+      throw this.#failure(error, tables);
+    }
+    if (!sums) return false;
+    for (const [i, index] of unit.tables.entries()) this.#add(index, sums[i]!);
+    this.#plan.progress(unit.bytes);
+    return true;
+  }
+
+  /** Stops all sessions of the side. */
+  #failure(error: unknown, tables: readonly SizedTable[]): Error {
+    const { signal, sideNames } = this.#plan.comparison;
+    this.#failed = true;
+    if (signal?.aborted) return cancellation("the comparison", signal);
+    if (error instanceof ConcurrentChangeError) return error;
+    const names = tables.map(({ schema, name }) => qualify(schema, name));
+    return comparisonFailure(error, sideNames?.[this.#side] ?? this.#side, enumerate(names, 3));
+  }
+
+  #isAdmitted({ tables, bytes }: Unit): boolean {
+    const { budget } = this.#plan.comparison;
+    if (!budget) return true;
+    return tables.every((index) => {
+      const left = this.#unread[index]!;
+      const ofTable = tables.length > 1 ? tableBytes(this.#plan.comparison.tables[index]!.table) : bytes;
+      return budget.admits(this.#side, index, left * ofTable, Math.min(left, this.#all[this.#side].length));
+    });
+  }
+
+  async #checksum(session: Client, index: number, conditions: readonly string[]): Promise<Checksum> {
+    const { comparison, readings } = this.#plan;
+    const reading = readings[index]!;
+    const tableToCopy = comparison.tables[index]!;
+    const { table } = tableToCopy;
+    if (reading.by === "copy")
+      return comparison.mode === "counts"
+        ? copiedCount(session, table)
+        : copiedChecksum(session, table, reading.normalize);
+    await this.#all.lockToQuery(this.#side, session, tableToCopy);
+    const [sum] = await checksums(session, [{ table, rowHash: reading.rowHash, conditions }]);
+    return sum!;
+  }
+
+  #add(index: number, sum: Checksum): void {
+    this.#sums[index] = addChecksums(this.#sums[index]!, sum);
+    this.#unread[index]!--;
+  }
+}
+
+const apart = ({ tables, bytes, conditions }: Unit): Unit[] =>
+  tables.map((index) => ({ tables: [index], bytes: bytes / tables.length, conditions }));
+
+const rowHashOf = (reading: Reading): string | undefined => (reading.by === "query" ? reading.rowHash : undefined);
 
 /** Reads in a transaction, or a subtransaction of a snapshot, and rolls it back, which releases the locks of the reads. */
 async function withBriefLocks<Result>(
@@ -470,11 +609,11 @@ const differencesOf = (
     ? copiedDifferences(pair, table, { normalize: how.reading.normalize, max: how.most })
     : firstDifferences(pair, table, { ...how, condition });
 
-function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (read: Unit) => void {
+function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (bytesRead: number) => void {
   const bytesTotal = units.reduce((sum, { bytes }) => sum + bytes, 0);
   let bytesCompared = 0;
-  return ({ bytes }) => {
-    bytesCompared += bytes / 2;
+  return (bytesRead) => {
+    bytesCompared += bytesRead / 2;
     onProgress?.({ bytesCompared, bytesTotal });
   };
 }

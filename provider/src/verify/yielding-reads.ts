@@ -8,8 +8,8 @@ import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 
 interface Read {
   readonly session: Client;
-  /** The table's OID. */
-  readonly table: number;
+  /** The OIDs of the tables. */
+  readonly tables: readonly number[];
   /** They settle when the server has signaled the session. */
   readonly cancels: Promise<void>[];
 }
@@ -37,16 +37,23 @@ export class YieldingReads {
     return this.#yielded.has(table);
   }
 
-  /** @returns undefined if the read was stopped; the session's subtransaction has then failed */
-  async read<Result>(session: Client, table: number, run: () => Promise<Result>): Promise<Result | undefined> {
+  /**
+   * @param tables their OIDs
+   * @returns undefined if the read was stopped; the session's subtransaction has then failed
+   */
+  async read<Result>(
+    session: Client,
+    tables: readonly number[],
+    run: () => Promise<Result>,
+  ): Promise<Result | undefined> {
     if (!this.#watch) return run();
-    const read: Read = { session, table, cancels: [] };
+    const read: Read = { session, tables, cancels: [] };
     const { processId } = watchOf(session)!;
     this.#reads.set(processId, read);
     try {
       return await run();
     } catch (error) {
-      if (!this.hasYielded(table) || sqlStateOf(error) !== sqlStates.queryCanceled) throw error;
+      if (read.cancels.length === 0 || sqlStateOf(error) !== sqlStates.queryCanceled) throw error;
       return undefined;
     } finally {
       this.#reads.delete(processId);
@@ -58,7 +65,7 @@ export class YieldingReads {
   #stop({ holder, oid }: LockWaiter): void {
     const read = this.#reads.get(holder);
     // The session may read another table by now.
-    if (read?.table !== oid) return;
+    if (!read?.tables.includes(oid)) return;
     this.#yielded.add(oid);
     read.cancels.push(requestCancel(read.session));
   }
