@@ -1,13 +1,14 @@
+import type { Client } from "pg";
 import { initProgress } from "../../cdc/target/progress.js";
 import { carrySequences } from "../../copy/sequences.js";
-import { qualify } from "../../postgres/identifiers.js";
+import { qualify, type RelationName } from "../../postgres/identifiers.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { listTables, withPartitionedTables } from "../../postgres/tables.js";
-import { withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
+import { type Validation, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import { relationKey } from "../../schema/plan/selection.js";
 import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
-import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
+import { restoreEntries, restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import type { Entry } from "../../schema/sql/toc-entries.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
@@ -57,17 +58,71 @@ async function buildLateIndexes(context: CopyContext, plan: RestorePlan): Promis
   });
 }
 
-/** Validations of the same table would wait for each other, so they run one after another. */
+/** Validations in one transaction. Their tables are small, so that the round trip takes longer than the work. */
+const maxPerTransaction = 50;
+
+/**
+ * Validations of the same table would wait for each other, so they run one after another. Those of small tables share
+ * transactions.
+ */
 async function validateConstraints(context: CopyContext, plan: RestorePlan): Promise<void> {
   const { work, database, restore, signal } = context;
   await runInParallel({
     work,
     database,
     purpose: "validate",
-    groups: byTable(plan.validations),
+    groups: await transactionsByTable(context, plan.validations),
     signal,
-    run: async (target, validation) => report(context, await validateConstraint(target, validation, restore)),
+    run: async (target, validations) => {
+      const entries = validations.map(({ entry }) => entry);
+      if (validations.length > 1 && (await restoreTogether(target, entries, restore))) return;
+      for (const validation of validations)
+        await report(context, await validateConstraint(target, validation, restore));
+    },
   });
+}
+
+/** For each large table, a group of single validations. For the small tables, groups of one transaction. */
+async function transactionsByTable(
+  { target }: CopyContext,
+  validations: readonly Validation[],
+): Promise<Validation[][][]> {
+  const small = await smallTables(
+    target,
+    validations.map(({ table }) => table),
+  );
+  const together = validations.filter(({ table }) => small.has(keyOf(table)));
+  const groups = byTable(validations.filter(({ table }) => !small.has(keyOf(table))));
+  for (let first = 0; first < together.length; first += maxPerTransaction)
+    groups.push([together.slice(first, first + maxPerTransaction)]);
+  return groups;
+}
+
+function byTable(validations: readonly Validation[]): Validation[][][] {
+  const groups = new Map<string, Validation[][]>();
+  for (const validation of validations) {
+    const key = keyOf(validation.table);
+    const group = groups.get(key);
+    if (group) group.push([validation]);
+    else groups.set(key, [[validation]]);
+  }
+  return [...groups.values()];
+}
+
+const smallBytes = 64 * 1024;
+
+/** Those of the tables, qualified and quoted, that have few rows. A partitioned table has no size of its own. */
+async function smallTables(target: Client, tables: readonly RelationName[]): Promise<ReadonlySet<string>> {
+  if (tables.length === 0) return new Set();
+  const { rows } = await target.query<RelationName>(
+    `SELECT n.nspname AS schema, c.relname AS name
+       FROM unnest($1::text[], $2::text[]) AS wanted (schema, name)
+       JOIN pg_namespace n ON n.nspname = wanted.schema
+       JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = wanted.name
+      WHERE c.relkind = 'r' AND pg_table_size(c.oid) <= $3`,
+    [tables.map(({ schema }) => schema), tables.map(({ name }) => name), smallBytes],
+  );
+  return new Set(rows.map(keyOf));
 }
 
 /** Sets sequences, refreshes materialized views and gathers statistics. */
@@ -91,13 +146,4 @@ async function restoreAll(context: CopyContext, entries: readonly Entry[]): Prom
 const report = ({ work, database }: CopyContext, findings: readonly RestoreFinding[]): Promise<void> =>
   reportFindings(work, database, findings);
 
-function byTable(validations: RestorePlan["validations"]): RestorePlan["validations"][number][][] {
-  const groups = new Map<string, RestorePlan["validations"][number][]>();
-  for (const validation of validations) {
-    const key = qualify(validation.table.schema, validation.table.name);
-    const group = groups.get(key);
-    if (group) group.push(validation);
-    else groups.set(key, [validation]);
-  }
-  return [...groups.values()];
-}
+const keyOf = ({ schema, name }: RelationName): string => qualify(schema, name);
