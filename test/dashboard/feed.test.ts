@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Feed } from "../../provider/dist/dashboard/feed.js";
-import type { Records } from "../../provider/dist/dashboard/records.js";
+import type { Records } from "../../provider/dist/fleet/records.js";
 import { until } from "../support/until";
 
 /** A client's connection. It keeps what it receives, and stops reading when the test says so. */

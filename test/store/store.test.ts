@@ -3,8 +3,8 @@ import { Store } from "../../provider/src/store/store";
 import { holdLease, Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, bumpGeneration, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Membership } from "../../provider/src/store/membership";
-import { Records } from "../../provider/src/dashboard/records";
-import { listWithOverviews } from "../../provider/src/dashboard/list-overviews";
+import { Records } from "../../provider/src/fleet/records";
+import { listWithOverviews } from "../../provider/src/fleet/list-overviews";
 import { Topic } from "../../provider/src/dashboard/topic";
 import { remove } from "../../provider/src/resource/delete";
 import { listMigrations } from "../../provider/src/store/list-migrations";
@@ -142,7 +142,7 @@ describe("the store", () => {
   it("names a damaged record, and keeps the others readable", async () => {
     const store = await Store.open(address(), "test");
     for (const name of ["damaged", "intact"]) await insertMigration(store, spec(name));
-    const records = new Records(address());
+    const records = new Records(address(), "test");
     const { worker, follow } = { worker: '{"backendPid": "x"}', follow: '{"lagBytes": "x", "measuredAt": 5}' };
     await store.query("UPDATE pgmigration.database SET follow = $1, phase = 'following' WHERE migration = 'damaged'", [
       follow,

@@ -3,7 +3,8 @@ import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 import type { Sample } from "../units/rates.js";
 import type { MigrationSummary } from "../resource/summary/migration-summary.js";
-import type { ListedDatabase, MigrationListItem, StartedMigration } from "./messages.js";
+import type { MigrationListItem } from "../fleet/list-overviews.js";
+import type { ListedDatabase, StartedMigration } from "./messages.js";
 
 /** The answers of the API. The compiler compares them with the types of what is sent; OpenAPI is generated from them. */
 

@@ -4,8 +4,8 @@ import { delay } from "../async/delay.js";
 import { messageOf } from "../errors.js";
 import type { Store } from "../store/store.js";
 import { EventStream } from "./event-stream.js";
-import { listWithOverviews } from "./list-overviews.js";
-import type { Records } from "./records.js";
+import { listWithOverviews } from "../fleet/list-overviews.js";
+import type { Records } from "../fleet/records.js";
 import { Topic, type Message } from "./topic.js";
 
 /** Bounds the memory that messages to slow pages take. */

@@ -1,24 +1,8 @@
 /** What the server sends to its pages. Types only, because pages are compiled separately. */
 import type { MigrationResource } from "../display/migration-resource.js";
-import type { MigrationSubState } from "../status.js";
+import type { MigrationListItem } from "../fleet/list-overviews.js";
 import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
-
-/** The progress of a migration that has not ended. */
-export interface Overview {
-  readonly subState: MigrationSubState;
-  /** Progress of the initial copy. */
-  readonly percent: number;
-  /** The last values measured; null while no database is followed. Current only while a worker runs. */
-  readonly lagBytes: number | null;
-  readonly lagSeconds: number | null;
-  /** Tables found to differ. */
-  readonly different: number;
-}
-
-export interface MigrationListItem extends MigrationResource {
-  readonly overview: Overview | undefined;
-}
 
 export interface HistorySample {
   /** Milliseconds since 1970. */

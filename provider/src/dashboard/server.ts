@@ -5,7 +5,7 @@ import type { StoreAddress } from "../store/store.js";
 import { Access } from "./access.js";
 import { loadAssets } from "./assets.js";
 import { Feed } from "./feed.js";
-import { Records } from "./records.js";
+import { Records } from "../fleet/records.js";
 import { Site } from "./site.js";
 
 export interface DashboardOptions extends StoreAddress {
@@ -33,7 +33,7 @@ export interface Dashboard {
  * @throws InvalidInputError when it cannot listen on the address
  */
 export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const records = new Records(options);
+  const records = new Records(options, "dashboard");
   const assets = await loadAssets();
   const server = createServer({
     headersTimeout: 10_000,

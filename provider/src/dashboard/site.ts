@@ -15,13 +15,13 @@ import type { Store, StoreAddress } from "../store/store.js";
 import type { Access } from "./access.js";
 import type { Asset } from "./assets.js";
 import type { Feed } from "./feed.js";
-import { listWithOverviews } from "./list-overviews.js";
+import { listWithOverviews } from "../fleet/list-overviews.js";
 import type { PageSettings } from "./messages.js";
 import { readJsonBody } from "./json-body.js";
 import { metricsText } from "./metrics.js";
 import { listSourceDatabases, type RequestBody, startNewMigration, summarizeNewMigration } from "./new-migration.js";
 import { openApi } from "./openapi.js";
-import type { Records } from "./records.js";
+import type { Records } from "../fleet/records.js";
 import { isChange, requestedChange } from "./requested-change.js";
 import { parseRequestTarget, type RequestTarget } from "./request-target.js";
 

@@ -88,26 +88,34 @@ export function addSourceOptions(command: Command): Command {
  *
  * @param known from the properties file
  */
-export async function resolveTarget(
-  flags: TargetFlags,
-  known: { readonly auth?: Authentication | undefined; readonly defaultSslMode?: string | undefined } = {},
-): Promise<Endpoint> {
+export async function resolveTarget(flags: TargetFlags, known: KnownTarget = {}): Promise<Endpoint> {
   const { server, auth, password } = targetServer(flags, known);
-  if (auth) return { ...server, auth };
-  return withPassword(server, password, {
+  if (auth && known.password === undefined) return { ...server, auth };
+  return withPassword(server, known.password ?? password, {
+    canPrompt: !known.isListed,
     database: flags.maintenanceDatabase ?? usualMaintenanceDatabase,
     variable: "PGPASSWORD",
     auth: known.auth,
   });
 }
 
+/** What is known of the target beside flags, services and the environment. */
+interface KnownTarget {
+  readonly auth?: Authentication | undefined;
+  readonly defaultSslMode?: string | undefined;
+  /** Has priority over a service and the environment. */
+  readonly password?: string | undefined;
+  /** One of many: no user answers a prompt for each, and PGSERVICE names another server. */
+  readonly isListed?: boolean;
+}
+
 /** The target so far as flags, a service and the environment describe it: the password may be missing. */
 export function targetServer(
   flags: TargetFlags,
-  known: { readonly auth?: Authentication | undefined; readonly defaultSslMode?: string | undefined } = {},
+  known: KnownTarget = {},
 ): { readonly server: Server; readonly auth?: Authentication | undefined; readonly password?: string | undefined } {
   const named = flags.serverName === undefined ? undefined : namedServer(flags.serverName);
-  const serviceName = flags.service ?? (named ? undefined : process.env.PGSERVICE);
+  const serviceName = flags.service ?? (named || known.isListed ? undefined : process.env.PGSERVICE);
   const service = serviceName === undefined ? named : requireService(serviceName, "--service");
   const auth = givenAuthentication("--auth", flags.auth || process.env.PG_MIGRATION_AUTH);
   const sslmode = known.defaultSslMode ?? usualSslMode(auth ?? known.auth);
@@ -115,8 +123,13 @@ export function targetServer(
   return { server: serverOf(settings, "target"), auth, password };
 }
 
-/** The source. @param known from the record or the properties file; takes precedence over the environment */
-export async function resolveSource(flags: SourceFlags, known: KnownServer = {}): Promise<Endpoint> {
+/**
+ * The source.
+ *
+ * @param known from the record or the properties file; takes precedence over the environment
+ * @param canPrompt false in a process without a user
+ */
+export async function resolveSource(flags: SourceFlags, known: KnownServer = {}, canPrompt = true): Promise<Endpoint> {
   const serviceName = flags.sourceService ?? process.env.PG_MIGRATION_SOURCE_SERVICE;
   const service = serviceName === undefined ? undefined : requireService(serviceName, "--source-service");
   const own = {
@@ -134,6 +147,7 @@ export async function resolveSource(flags: SourceFlags, known: KnownServer = {})
   const server = serverOf(settings, "source");
   if (auth) return { ...server, auth };
   return withPassword(server, settings.password, {
+    canPrompt,
     database: "*",
     variable: "PG_MIGRATION_SOURCE_PASSWORD",
     auth: known.auth,
@@ -243,15 +257,22 @@ export function sslModeOf(text = "prefer"): SslMode | undefined {
   return known.find((mode) => mode.toLowerCase() === plain);
 }
 
+interface PasswordOrigin {
+  readonly database: string;
+  readonly variable: string;
+  readonly auth: Authentication | undefined;
+  readonly canPrompt: boolean;
+}
+
 async function withPassword(
   server: Server,
   given: string | undefined,
-  { database, variable, auth }: { database: string; variable: string; auth: Authentication | undefined },
+  { database, variable, auth, canPrompt }: PasswordOrigin,
 ): Promise<Endpoint> {
   if (given === undefined && auth !== undefined) return { ...server, auth };
   const where = `${server.user}@${server.host}:${server.port}`;
-  const password =
-    given ?? passwordFromFile({ ...server, database }) ?? (await promptSecret(`Password of ${where}: `)) ?? "";
+  const known = given ?? passwordFromFile({ ...server, database });
+  const password = known ?? (canPrompt ? await promptSecret(`Password of ${where}: `) : undefined) ?? "";
   if (password !== "") return { ...server, password };
   throw new InvalidInputError([
     {

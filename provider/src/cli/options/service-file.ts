@@ -40,7 +40,8 @@ function readIfExists(file: string): string {
   }
 }
 
-function parseServices(text: string): Map<string, Record<string, string>> {
+/** The sections of a file in the format of pg_service.conf, by name. */
+export function parseServices(text: string): Map<string, Record<string, string>> {
   const services = new Map<string, Record<string, string>>();
   let current: Record<string, string> = {};
   for (const line of text.split(/\r?\n/).map((each) => each.trim())) {

@@ -1,4 +1,5 @@
-import type { MigrationListItem, PageSettings } from "../messages.js";
+import type { MigrationListItem } from "../../fleet/list-overviews.js";
+import type { PageSettings } from "../messages.js";
 import { hasEnded } from "../../status.js";
 import { DataTable, type Column } from "./components/data-table.js";
 import { element, progress } from "./components/element.js";

@@ -9,7 +9,11 @@ export class Records {
   readonly #queue = new SerialQueue();
   readonly #shared = new Map<string, Promise<unknown>>();
 
-  constructor(readonly address: StoreAddress) {}
+  /** @param purpose shown in pg_stat_activity */
+  constructor(
+    readonly address: StoreAddress,
+    readonly purpose: string,
+  ) {}
 
   /** Returns `absent` if no migration was ever recorded on the target. */
   read<T>(absent: T, run: (store: Store) => Promise<T>): Promise<T> {
@@ -31,7 +35,7 @@ export class Records {
   }
 
   async #run<T>(absent: T, run: (store: Store) => Promise<T>): Promise<T> {
-    this.#store ??= await Store.find(this.address, "dashboard");
+    this.#store ??= await Store.find(this.address, this.purpose);
     if (!this.#store) return absent;
     try {
       return await run(this.#store);

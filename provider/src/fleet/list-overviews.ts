@@ -1,7 +1,23 @@
-import { migrationResource } from "../display/migration-resource.js";
+import { migrationResource, type MigrationResource } from "../display/migration-resource.js";
+import type { MigrationSubState } from "../status.js";
 import { listMigrations } from "../store/list-migrations.js";
 import type { Store } from "../store/store.js";
-import type { MigrationListItem, Overview } from "./messages.js";
+
+/** The progress of a migration that has not ended. */
+export interface Overview {
+  readonly subState: MigrationSubState;
+  /** Progress of the initial copy. */
+  readonly percent: number;
+  /** The last values measured; null while no database is followed. Current only while a worker runs. */
+  readonly lagBytes: number | null;
+  readonly lagSeconds: number | null;
+  /** Tables found to differ. */
+  readonly different: number;
+}
+
+export interface MigrationListItem extends MigrationResource {
+  readonly overview: Overview | undefined;
+}
 
 /** Every migration, newest first, with the progress of those that have not ended. */
 export async function listWithOverviews(store: Store): Promise<MigrationListItem[]> {

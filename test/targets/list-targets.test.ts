@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import type { FleetRow } from "../../provider/dist/fleet/fleet-rows.js";
+import { CommandLine } from "../cli/command";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+
+describe("pg-migration list --targets", () => {
+  let lab: Lab;
+  let command: CommandLine;
+  let silent: Server;
+  const sockets: Socket[] = [];
+  const resources: Resource[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+    command = await CommandLine.in(lab);
+    // Accepts connections, and never answers.
+    silent = createServer((socket) => sockets.push(socket.on("error", () => undefined)));
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  });
+
+  afterEach(async () => {
+    for (const resource of resources.splice(0)) await resource.destroy();
+  });
+
+  after(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => silent.close(resolve));
+    await command.close();
+    await lab.stop();
+  });
+
+  it("lists what needs the user first, and reports wrong entries and unreachable targets without stopping", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const names = { good: "a-good", waiting: "b-waiting", bad: "c-bad" };
+    for (const [name, inputs] of [
+      [names.good, lab.inputs([database])],
+      [names.waiting, lab.onlineInputs([database], { databaseNames: { [database]: `${database}_online` } })],
+      [names.bad, lab.inputs([database])],
+    ] as const) {
+      const resource = new Resource();
+      resources.push(resource);
+      await resource.create({ ...inputs, migrationName: name }).catch(() => undefined);
+    }
+    const { host, port, user } = lab.source.login;
+    const list = await command.file(
+      "fleet.csv",
+      [
+        "name,host,port,user,passwordFile",
+        `main,${lab.administrator.host},${lab.administrator.port},,`,
+        `empty,${host},${port},${user},${await command.file("password", `${lab.source.login.password}\n`)}`,
+        "closed,127.0.0.1,1,,",
+        `silent,127.0.0.1,${(silent.address() as AddressInfo).port},,`,
+        "broken,127.0.0.1",
+      ].join("\n"),
+    );
+    const answer = await command.run(["list", "--targets", list, "--filter", "All"]);
+    const rows = JSON.parse(answer.stdout) as FleetRow[];
+    assert.deepEqual(
+      rows.map(({ target, migration, state }) => [target, migration, state]),
+      [
+        ["main", names.bad, "ValidationFailed"],
+        ["closed", null, null],
+        ["silent", null, null],
+        ["main", names.waiting, "WaitingForUserAction"],
+        ["main", names.good, "Succeeded"],
+      ],
+    );
+    assert.match(rows[1]!.unreachable ?? "", /ECONNREFUSED/);
+    assert.match(rows[2]!.unreachable ?? "", /no answer|not answer/);
+    assert.match(answer.stderr, /fleet\.csv:6: 2 cells, but the first line has 5 names/);
+    assert.equal(answer.code, 2, "a wrong entry");
+    const table = await command.run(["list", "--targets", list, "-o", "table"]);
+    assert.match(table.stdout, /^Target +Migration +Status/);
+    assert.match(table.stdout, /^main +b-waiting +WaitingForUserAction +100 % +0 B, [\d.]+ s +running/m);
+    assert.match(table.stdout, /\n4 targets: .*2 unreachable.*1 without a migration/);
+    assert.doesNotMatch(table.stdout, /a-good/, "ended migrations are not listed");
+  });
+});
