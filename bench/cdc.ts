@@ -92,7 +92,10 @@ class Backlog {
   }
 
   async #publish(): Promise<void> {
-    const names = changeCaptureNames({ migrationName: "bench", target: this.#target.login }, this.database);
+    const names = changeCaptureNames(
+      { migrationName: "bench", target: this.#target.login, maintenanceDatabase: "postgres" },
+      this.database,
+    );
     const session = await this.#source.connect(this.database);
     this.publications = (await createPublications(session, names, await listTables(session))).publications;
     await session.end();

@@ -29,7 +29,7 @@ export class Scene {
   readonly database = `scene_${++scenes}_${process.pid}`;
   readonly migration = "test";
   readonly names = changeCaptureNames(
-    { migrationName: this.migration, target: { host: "target", port: 5432 } },
+    { migrationName: this.migration, target: { host: "target", port: 5432 }, maintenanceDatabase: "postgres" },
     this.database,
   );
   readonly servers: Servers;

@@ -78,6 +78,22 @@ describe("a migration's record and its owner", () => {
     assert.equal((await slots()).length, 0);
   });
 
+  it("in another maintenance database is that of another migration: neither drops the other's slot", async () => {
+    await lab.target.query("CREATE DATABASE other_records");
+    await lab.target.query(`ALTER DATABASE other_records OWNER TO ${lab.administrator.user}`);
+    const inputs = online();
+    const one = await created("prod", "crm", inputs);
+    const renamed = { databaseNames: { [database]: `${database}_2` }, maintenanceDatabase: "other_records" };
+    const other = await created("rehearsal", "crm", { ...inputs, ...renamed });
+    assert.equal((await slots()).length, 2);
+    await other.destroy();
+    await lab.source.query("INSERT INTO t VALUES (101)", { database });
+    assert.equal((await one.update({ triggerCutover: true })).state, "Succeeded");
+    assert.deepEqual(one.notes, []);
+    assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 101);
+    await one.destroy();
+  });
+
   it("of an ended migration is refused to a new stack, instead of showing a success without a copy", async () => {
     const inputs = lab.inputs([database]);
     const rehearsal = await created("rehearsal", "crm", inputs);

@@ -12,7 +12,7 @@ import { until } from "../../support/until";
 import { endpointOf } from "../scene";
 
 export const namesOf = (migrationName: string, database: string, port = 5432): ChangeCaptureNames =>
-  changeCaptureNames({ migrationName, target: { host: "target", port } }, database);
+  changeCaptureNames({ migrationName, target: { host: "target", port }, maintenanceDatabase: "postgres" }, database);
 
 /** Defines the tests on one version of the source. */
 export function testSlots(major: Major): void {

@@ -128,7 +128,8 @@ describe("destroying a migration", () => {
 
   it("works without records, also if the source's databases were dropped or its login is refused", async () => {
     const [source, target] = [lab.source, lab.target].map(({ login }) => ({ ...login, sslMode: "Disable" }) as const);
-    const servers = { migrationName: "unrecorded", source: source!, target: target! };
+    const identity = { migrationName: "unrecorded", maintenanceDatabase: "postgres" };
+    const servers = { ...identity, source: source!, target: target! };
     const there = await lab.database("SELECT");
     const renamed = `${there}_before`;
     const slots = "SELECT database FROM pg_replication_slots";

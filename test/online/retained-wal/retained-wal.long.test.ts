@@ -156,7 +156,11 @@ describe("WAL that the source retains for a migration", () => {
     assert.match(details.message!, /more than maxRetainedWal \(60\.0 MB\).*removed from dbsToMigrate/s);
     // The state that a killed worker leaves if it recorded the cancellation but did not drop the slot.
     const { slot } = changeCaptureNames(
-      { migrationName: resource.inputs.migrationName as string, target: lab.administrator },
+      {
+        migrationName: resource.inputs.migrationName as string,
+        target: lab.administrator,
+        maintenanceDatabase: "postgres",
+      },
       database,
     );
     await lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", { database, values: [slot] });

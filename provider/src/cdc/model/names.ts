@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
 
 /** The names of the objects that a migration creates on a source server. */
 export interface ChangeCaptureNames {
@@ -15,23 +16,33 @@ const pointSuffix = "_point";
 /** The prefix of every slot and publication that a migration creates. */
 export const sourceObjectPrefix = "pg_migration_";
 
-/** Identifies a migration. Its name is unique on its target only, and one source may have several targets. */
+/**
+ * Identifies a migration. Its name is unique only among the records in one maintenance database of its target, and one
+ * source may have several targets.
+ */
 export interface MigrationIdentity {
   readonly migrationName: string;
   readonly target: { readonly host: string; readonly port: number };
+  readonly maintenanceDatabase: string;
 }
+
+/** What the digests of a migration's names are made of. Names of migrations that are running must never change. */
+const identifying = ({ migrationName, target, maintenanceDatabase }: MigrationIdentity): readonly unknown[] => [
+  ...[migrationName, target.host, target.port],
+  ...(maintenanceDatabase === usualMaintenanceDatabase ? [] : [{ maintenanceDatabase }]),
+];
+
+const digestOf = (parts: readonly unknown[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 10);
 
 /**
  * The names for one database of one migration. They are the same on every call and machine, and differ between migrations
  * and databases. A slot's name consists of at most 63 lower-case letters, digits and underscores (manual, "Querying and
  * Manipulating Replication Slots"). A digest therefore replaces what the readable part cannot contain.
  */
-export function changeCaptureNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
-  const digest = createHash("sha256")
-    .update(JSON.stringify([migrationName, target.host, target.port, database]))
-    .digest("hex")
-    .slice(0, 10);
-  const name = `${sourceObjectPrefix}${readable(migrationName, 18)}_${readable(database, 14)}_${digest}`;
+export function changeCaptureNames(migration: MigrationIdentity, database: string): ChangeCaptureNames {
+  const digest = digestOf([...identifying(migration), database]);
+  const name = `${sourceObjectPrefix}${readable(migration.migrationName, 18)}_${readable(database, 14)}_${digest}`;
   return { slot: name, publication: name, insertOnlyPublication: name + insertOnlySuffix };
 }
 
@@ -51,12 +62,9 @@ export function streamOf(object: string): string {
 }
 
 /** The names on the target for the rollback replication. On the source, its progress has the name {@link rollbackProgress}. */
-export function rollbackNames({ migrationName, target }: MigrationIdentity, database: string): ChangeCaptureNames {
-  const digest = createHash("sha256")
-    .update(JSON.stringify(["rollback", migrationName, target.host, target.port, database]))
-    .digest("hex")
-    .slice(0, 10);
-  const name = `${sourceObjectPrefix}back_${readable(migrationName, 16)}_${readable(database, 11)}_${digest}`;
+export function rollbackNames(migration: MigrationIdentity, database: string): ChangeCaptureNames {
+  const digest = digestOf(["rollback", ...identifying(migration), database]);
+  const name = `${sourceObjectPrefix}back_${readable(migration.migrationName, 16)}_${readable(database, 11)}_${digest}`;
   return { slot: name, publication: name, insertOnlyPublication: name + insertOnlySuffix };
 }
 

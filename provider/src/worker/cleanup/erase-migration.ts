@@ -1,5 +1,5 @@
 import { log } from "../../log.js";
-import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
+import { changeCaptureNames, type MigrationIdentity, pointSlot } from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { isMissingDatabase, refusesLogin } from "../../postgres/connection/connect.js";
@@ -25,8 +25,7 @@ import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { dropSourceObjects } from "./source-objects.js";
 import { removeRollback } from "./rollback-objects.js";
 
-interface Servers {
-  readonly migrationName: string;
+interface Servers extends MigrationIdentity {
   readonly source: Endpoint;
   readonly target: Endpoint;
 }
@@ -36,10 +35,7 @@ interface Servers {
  * has stopped or fenced off the worker. Open sessions of the worker are terminated. If a server refuses a removal, the
  * records keep the remaining objects, so that the erasure can be repeated.
  */
-export async function eraseMigration(
-  store: Store,
-  servers: Servers & { readonly maintenanceDatabase: string },
-): Promise<void> {
+export async function eraseMigration(store: Store, servers: Servers): Promise<void> {
   const databases = await readDatabases(store, servers.migrationName);
   await endOpenSessions(store, servers, databases[0]?.name);
   await forEach(databases, (database) => eraseDatabase(store, servers, database));
@@ -54,7 +50,7 @@ export async function eraseMigration(
  */
 async function endOpenSessions(
   store: Store,
-  { migrationName: migration, source, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
+  { migrationName: migration, source, target, maintenanceDatabase }: Servers,
   database: string | undefined,
 ): Promise<void> {
   const record = await readMigrationState(store, migration);
@@ -99,7 +95,7 @@ async function eraseDatabase(store: Store, servers: Servers, database: DatabaseR
 /** Drops the rehearsal database that a worker left if it was killed during its validation. */
 async function eraseRehearsal(
   store: Store,
-  { migrationName, target, maintenanceDatabase }: Servers & { readonly maintenanceDatabase: string },
+  { migrationName, target, maintenanceDatabase }: Servers,
   database: string,
 ): Promise<void> {
   const name = rehearsalDatabase(migrationName, database);

@@ -39,8 +39,8 @@ export class MigrationCleanup {
   }
 
   async dropSourceObjects(database: string): Promise<void> {
-    const { job, journal, source } = this.#context;
-    for (const note of await dropSourceObjects(source, job, database))
+    const { spec, journal, source } = this.#context;
+    for (const note of await dropSourceObjects(source, spec, database))
       await journal.event(note, { database, level: "warning" });
     await journal.database(database, { slot: null, publications: [] });
   }

@@ -1,4 +1,4 @@
-import { readerSlot, rollbackNames, rollbackProgress } from "../../cdc/model/names.js";
+import { type MigrationIdentity, readerSlot, rollbackNames, rollbackProgress } from "../../cdc/model/names.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { dropPublications } from "../../cdc/source/publication.js";
@@ -13,8 +13,7 @@ import type { Work } from "../context/work.js";
 /** Longer than a restart of the source. A source that stays unreachable must not prevent the end of a migration. */
 const sourceAwaySeconds = 60;
 
-export interface RollbackPlaces {
-  readonly migrationName: string;
+export interface RollbackPlaces extends MigrationIdentity {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Name of the database on the source. */
@@ -77,6 +76,7 @@ export const placesOf = (
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
 ): RollbackPlaces => ({
   migrationName: spec.migrationName,
+  maintenanceDatabase: spec.maintenanceDatabase,
   source,
   target,
   database: name,

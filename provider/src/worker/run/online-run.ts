@@ -121,7 +121,7 @@ export class OnlineRun {
   }
 
   #guardSource(name: string): void {
-    const { job, source, journal } = this.#context;
+    const { spec, source, journal } = this.#context;
     this.#steps.guards.set(
       name,
       new RetainedWalMonitor({
@@ -129,7 +129,7 @@ export class OnlineRun {
         side: "source",
         database: name,
         slotDatabase: name,
-        slot: changeCaptureNames(job, name).slot,
+        slot: changeCaptureNames(spec, name).slot,
         hasUnappliedChanges: () => this.#followed.get(name)?.isHeldUp,
         isCopying: () => this.#isToBeCopied(name),
         journal,
