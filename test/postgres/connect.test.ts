@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { Client } from "pg";
 import { UnreachableError } from "../../provider/src/errors";
 import { requestCancel } from "../../provider/src/postgres/connection/cancel-request";
@@ -158,6 +160,36 @@ describe("a connection", () => {
     assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", ...trusted }), true);
     const otherName = /603001.*127\.0\.0\.1 is not in the cert.*To do: set host to a name in the certificate/s;
     await refused(encrypted, { sslMode: "VerifyFull", host: "127.0.0.1", ...trusted }, otherName);
+  });
+
+  it("with VerifyCA also verifies the name if any authority of the system may have signed the certificate", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "pg-migration-tls-"));
+    try {
+      await writeFile(join(folder, "authorities.pem"), tls.authority);
+      const connected = async (host: string): Promise<string> => {
+        const endpoint = { ...encrypted.login, host, sslMode: "VerifyCA" };
+        const program = `
+          const { connect } = require(${JSON.stringify(join(__dirname, "../../provider/src/postgres/connection/connect"))});
+          const opened = connect(${JSON.stringify(endpoint)}, { database: "postgres", purpose: "test" });
+          opened.then((session) => session.end().then(() => console.log("connected")), (error) => console.log(error.message));`;
+        const env = { ...process.env, NODE_EXTRA_CA_CERTS: join(folder, "authorities.pem") };
+        const run = ["--require", "tsx/cjs", "--eval", program];
+        return (await promisify(execFile)(process.execPath, run, { env })).stdout;
+      };
+      assert.match(await connected("localhost"), /^connected/);
+      assert.match(await connected("127.0.0.1"), /603001.*127\.0\.0\.1 is not in the cert/s);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("is refused through a machine in between that decrypts it with its own certificate", async () => {
+    const gate = await startTlsGate(encrypted.port, await certificateFor("localhost"), { encryptsAgain: true });
+    try {
+      await refused(encrypted, { port: gate.port, sslMode: "Require" }, /603001.*something in between decrypts/s);
+    } finally {
+      await gate.stop();
+    }
   });
 
   it("accepts the path of a root certificate, and reports an unreadable one", async () => {

@@ -316,6 +316,8 @@ describe("the dump of a schema", () => {
       await dumpNatively(tool, { ...endpoint, sslMode, sslRootCert: pem }, odd, {});
       assert.equal(await readFile(recorded, "utf8"), written);
     }
+    await dumpNatively(tool, { ...endpoint, sslMode: "VerifyCA" }, odd, {});
+    assert.match(await readFile(recorded, "utf8"), /^verify-full\n/, "any authority of the system may have signed");
   });
 
   it("uses the embedded tool if the native one fails, and reports it", async () => {

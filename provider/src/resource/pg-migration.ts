@@ -27,7 +27,10 @@ export interface ServerArgs {
    * process that connects obtains it, and renews it. docs/passwordless.md describes the kinds.
    */
   readonly auth?: pulumi.Input<AuthenticationArgs> | undefined;
-  /** Like libpq's sslmode. Default: the migration's `sslMode`, and Require for tokens. */
+  /**
+   * Like libpq's sslmode. Default: the migration's `sslMode`, and Require for tokens. `VerifyCA` without `sslRootCert`
+   * also checks the name, because any certificate of a public authority would pass otherwise.
+   */
   readonly sslMode?: pulumi.Input<SslMode> | undefined;
   /** Trusted certificates: PEM text, or the path of a PEM file. */
   readonly sslRootCert?: pulumi.Input<string> | undefined;

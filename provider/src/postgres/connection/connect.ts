@@ -4,7 +4,7 @@ import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
 import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
-import type { ConnectOptions, Endpoint } from "./endpoint.js";
+import { checksServerName, type ConnectOptions, type Endpoint } from "./endpoint.js";
 import { connectionFailure } from "./connection-failure.js";
 import { passwordOf } from "../authentication/password.js";
 import { quoteLiteral } from "../identifiers.js";
@@ -166,6 +166,8 @@ async function attempt(
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     ssl,
+    // As in libpq: without it, a machine in between could use its own certificate and log in with the relayed answers.
+    enableChannelBinding: ssl !== false,
     ...(options.replication ? { replication: "database" } : {}),
     ...(startUp === undefined ? {} : { options: startUp }),
   });
@@ -183,10 +185,11 @@ async function attempt(
   }
 }
 
-function tlsOptions({ host, sslMode, sslRootCert }: Endpoint): false | ConnectionOptions {
+function tlsOptions(endpoint: Endpoint): false | ConnectionOptions {
+  const { host, sslMode, sslRootCert } = endpoint;
   if (sslMode === "Disable") return false;
   const trusted = sslRootCert === undefined ? {} : { ca: certificates(sslRootCert) };
-  if (sslMode === "VerifyFull") return { ...trusted, rejectUnauthorized: true, host };
+  if (checksServerName(endpoint)) return { ...trusted, rejectUnauthorized: true, host };
   // Like libpq: with a root certificate, `require` verifies the chain as `verify-ca` does.
   const checksChain = sslMode === "VerifyCA" || (sslMode === "Require" && sslRootCert !== undefined);
   return { ...trusted, rejectUnauthorized: checksChain, checkServerIdentity: () => undefined };

@@ -93,6 +93,12 @@ function refusalOfRole(
       remedy: `add a line to pg_hba.conf (SHOW hba_file names its path), before the one with cert or clientcert, that accepts ${user} from this machine by password: hostssl all ${user} ${clientAddress(messageOf(error))} scram-sha-256 (md5 before 10), then SELECT pg_reload_conf()`,
       code: "PGM-101",
     };
+  if (/channel binding/.test(messageOf(error)))
+    return {
+      what: "the server has another certificate than this machine saw: something in between decrypts the connection",
+      remedy: "set host and port to those of the server itself, not of a proxy that encrypts again",
+      code: "603001",
+    };
   // The server's messages may be translated. Only the file name stays the same.
   if (!messageOf(error).includes("pg_hba.conf"))
     return usesToken(auth)
@@ -152,7 +158,7 @@ const remedyOfTls: ReadonlyMap<string, string> = new Map([
   ["CERT_NOT_YET_VALID", "compare the clocks of this machine and of the machine that created the server's certificate"],
   [
     "ERR_TLS_CERT_ALTNAME_INVALID",
-    "set host to a name in the certificate, or lower sslMode to VerifyCA, which does not check the name",
+    "set host to a name in the certificate, or set sslRootCert and lower sslMode to VerifyCA, which then does not check the name",
   ],
 ]);
 

@@ -16,6 +16,13 @@ export interface Endpoint {
   readonly sslRootCert?: string | undefined;
 }
 
+/**
+ * Whether the server's certificate must have its name. Without a root certificate, VerifyCA checks it as well: each
+ * certificate of a public authority would pass otherwise. libpq refuses `verify-ca` with the system's authorities.
+ */
+export const checksServerName = ({ sslMode, sslRootCert }: Pick<Endpoint, "sslMode" | "sslRootCert">): boolean =>
+  sslMode === "VerifyFull" || (sslMode === "VerifyCA" && sslRootCert === undefined);
+
 export interface ConnectOptions {
   readonly database: string;
   /** Purpose of the session. pg_stat_activity shows it in application_name after `pg-migration `. */

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError, messageOf } from "../../errors.js";
 import { applicationName } from "../../postgres/connection/connect.js";
-import type { Endpoint, SslMode } from "../../postgres/connection/endpoint.js";
+import { checksServerName, type Endpoint, type SslMode } from "../../postgres/connection/endpoint.js";
 import { passwordOf } from "../../postgres/authentication/password.js";
 import { dumpFailure } from "./dump-failure.js";
 import { type DumpOptions, dumpArguments, dumpPurpose } from "./dump-options.js";
@@ -137,7 +137,7 @@ function environment(source: Endpoint, database: string): NodeJS.ProcessEnv {
     PGHOST: source.host,
     PGOPTIONS: serverOptions.join(" "),
     PGPORT: String(source.port),
-    PGSSLMODE: sslModes[source.sslMode],
+    PGSSLMODE: checksServerName(source) ? sslModes.VerifyFull : sslModes[source.sslMode],
     PGUSER: source.user,
   };
 }
