@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { Store } from "../../provider/src/store/store";
 import { holdLease, Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, bumpGeneration, insertMigration, readMigration } from "../../provider/src/store/records";
@@ -17,6 +19,7 @@ import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import { type MigrationSpec, specOf } from "../../provider/src/inputs/inputs";
 import { type RefusedError, TakenOverError, UnreachableError } from "../../provider/src/errors";
 import { until } from "../support/until";
+import { CommandLine } from "../cli/command";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -137,6 +140,52 @@ describe("the store", () => {
     );
     assert.deepEqual(record?.spec.dbsToMigrate, ["app"]);
     await store.close();
+  });
+
+  it("gives a command that reads the records nothing to run, to write, or to send secrets to", async () => {
+    const store = await Store.open(address(), "test");
+    const command = await CommandLine.in(lab);
+    const [ran, report] = ["ran", "report.html"].map((name) => join(command.directory, name));
+    const login = (auth: object): object => ({ ...spec("planted").source, auth });
+    const foreign = { report, webhook: { url: "http://127.0.0.1:1/" }, timeouts: { delete: 1 } };
+    const planted = async (source: object): Promise<void> => {
+      await store.query("DELETE FROM pgmigration.migration WHERE name = 'planted'");
+      await insertMigration(store, { ...spec("planted"), ...foreign, source } as MigrationSpec);
+      await store.query("UPDATE pgmigration.database SET slot = 's' WHERE migration = 'planted'");
+    };
+    try {
+      await planted(login({ kind: "command", command: `touch ${ran}; echo x` }));
+      const { code, stderr } = await command.run(["delete", "--name", "planted", "--yes"], {
+        PG_MIGRATION_SOURCE_PASSWORD: undefined,
+      });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /password: missing for/);
+      assert.equal(existsSync(ran!), false);
+      await planted(
+        login({
+          kind: "entra",
+          credential: "environment",
+          authorityHost: "https://evil.example",
+          scope: "https://graph.microsoft.com/.default",
+        }),
+      );
+      const { spec: read } = (await readMigration(store, "planted"))!;
+      assert.deepEqual(read.source.auth, { kind: "entra", credential: "environment" });
+      assert.deepEqual(
+        Object.keys(read).filter((key) => key in foreign),
+        [],
+      );
+      const china = { kind: "entra", authorityHost: "https://login.chinacloudapi.cn" };
+      await planted(login(china));
+      assert.deepEqual((await readMigration(store, "planted"))!.spec.source.auth, china);
+      await planted(spec("planted").source);
+      await command.run(["delete", "--name", "planted", "--yes"]);
+      assert.equal(existsSync(report!), false);
+    } finally {
+      await deleteMigration(store, "planted");
+      await store.close();
+      await command.close();
+    }
   });
 
   it("names a damaged record, and keeps the others readable", async () => {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Authentication } from "../postgres/authentication/authentication.js";
+import { usesToken, type Authentication } from "../postgres/authentication/authentication.js";
 
 const entraSchema = z.strictObject({
   kind: z.literal("entra"),
@@ -30,3 +30,25 @@ export const authenticationSchema: z.ZodType<Authentication> = z.discriminatedUn
   [entraSchema, rdsIamSchema, z.strictObject({ kind: z.literal("cloudSqlIam") }), commandSchema],
   { error: 'give the kind: "entra", "rdsIam", "cloudSqlIam" or "command"' },
 );
+
+/** Authorities and scopes of Microsoft's clouds. */
+const publicEntra =
+  /^https:\/\/(login\.microsoftonline\.(com|us)|login\.(partner\.microsoftonline|chinacloudapi)\.cn|ossrdbms-aad\.database\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn))(\/|\/\.default)?$/;
+
+/**
+ * The authentication in a record, as far as it may be used on another machine. A role that can write the records must not
+ * choose a command that this machine runs, or where its secrets and which of its tokens are sent.
+ *
+ * @example trustedAuthentication({ kind: "command", command: "rm -rf ~" }) === undefined
+ */
+export function trustedAuthentication(recorded: unknown): Authentication | undefined {
+  const auth = authenticationSchema.safeParse(recorded).data;
+  if (!usesToken(auth)) return undefined;
+  if (auth.kind !== "entra") return auth;
+  const { authorityHost, scope, ...rest } = auth;
+  return {
+    ...rest,
+    ...(authorityHost !== undefined && publicEntra.test(authorityHost) ? { authorityHost } : {}),
+    ...(scope !== undefined && publicEntra.test(scope) ? { scope } : {}),
+  };
+}

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { DamagedRecordError } from "../errors.js";
-import { completeSpec, type MigrationSpec } from "../inputs/inputs.js";
+import { trustedAuthentication } from "../inputs/authentication.js";
+import { completeSpec, specOf, type Inputs, type MigrationSpec, type PublicEndpoint } from "../inputs/inputs.js";
 
 const endpoint = z.looseObject({ host: z.string(), port: z.number(), user: z.string() });
 
@@ -37,7 +38,7 @@ export interface RecordedSpec {
  */
 export function recordedSpec(migration: string, recorded: unknown): RecordedSpec {
   const result = shape.safeParse(completeSpec(recorded as MigrationSpec));
-  if (result.success) return { spec: result.data as unknown as MigrationSpec, damage: undefined };
+  if (result.success) return { spec: withoutForeign(result.data as unknown as Inputs), damage: undefined };
   const [issue] = result.error.issues;
   const where = ["spec", ...(issue?.path ?? [])].join(".");
   return {
@@ -51,9 +52,24 @@ export function recordedSpec(migration: string, recorded: unknown): RecordedSpec
   };
 }
 
-function intactServers(recorded: unknown): Record<"source" | "target", unknown> {
+/**
+ * Without inputs that no worker records. The command of the user who reads the record would act on them: write a report to
+ * any path, for example.
+ */
+function withoutForeign(recorded: Inputs): MigrationSpec {
+  const spec = specOf(recorded);
+  return { ...spec, source: withTrustedLogin(spec.source), target: withTrustedLogin(spec.target) };
+}
+
+function withTrustedLogin({ auth: recorded, ...server }: PublicEndpoint): PublicEndpoint {
+  const auth = trustedAuthentication(recorded);
+  return auth ? { ...server, auth } : server;
+}
+
+function intactServers(recorded: unknown): Record<"source" | "target", PublicEndpoint> {
   const { data } = z.looseObject({ source: z.unknown(), target: z.unknown() }).safeParse(recorded);
-  const intact = (server: unknown): unknown => endpoint.safeParse(server).data ?? unknownEndpoint;
+  const intact = (server: unknown): PublicEndpoint =>
+    withTrustedLogin((endpoint.safeParse(server).data as PublicEndpoint | undefined) ?? unknownEndpoint);
   return { source: intact(data?.source), target: intact(data?.target) };
 }
 
