@@ -4,18 +4,17 @@ import { defaultExpression } from "../../postgres/default-expression.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Column, Table } from "../../postgres/tables.js";
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+import { columnRules, defaultRules, generatedColumnRules } from "../../schema/catalogue/kinds/columns.js";
 import type { InheritanceDrift } from "./inheritance-drift.js";
 import type { PairedTables, Shapes } from "./compared-schemas.js";
-import type { ManualChange } from "./manual-change.js";
 import type { ColumnOrdinals } from "./schema-baseline.js";
+import type { SchemaChange } from "./schema-change.js";
 import { type TypeDrift, typeOf } from "./type-drift.js";
 import { isOfSameType } from "./typed-tables.js";
 
-/** Statements for the target, with the meaning that they have in {@link SchemaDrift}. */
 export interface ColumnDrift {
-  readonly additions: string[];
-  readonly deferred: string[];
-  readonly manualChanges: ManualChange[];
+  readonly changes: SchemaChange[];
   /** Tables that have lost a column on the target since it was copied, qualified and quoted. Its values are lost. */
   readonly tablesWithLostColumns: Set<string>;
 }
@@ -47,7 +46,7 @@ export async function readColumnDrift(
       onTarget: columnsOf(parents.get(name) ?? [], onTarget),
     }),
   };
-  const drift: ColumnDrift = { additions: [], deferred: [], manualChanges: [], tablesWithLostColumns: new Set() };
+  const drift: ColumnDrift = { changes: [], tablesWithLostColumns: new Set() };
   for (const { table, targetTable } of pairs) compareColumns(table, targetTable, comparison, drift);
   return drift;
 }
@@ -82,10 +81,10 @@ function compareColumns(
   table: Table,
   targetTable: Table,
   { facts, formerNames, wasGiven, typeOnTarget, targetVersion, detached, inherited }: Comparison,
-  { additions, deferred, manualChanges, tablesWithLostColumns }: ColumnDrift,
+  { changes, tablesWithLostColumns }: ColumnDrift,
 ): void {
   const name = qualify(table.schema, table.name);
-  const decide = (sql: string): void => void manualChanges.push({ tables: [name], sql });
+  const change = (rule: ChangeRule, sql: string): void => void changes.push({ rule, tables: [name], sql });
   const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
   const added = table.columns.filter((column) => !targetTable.columns.some((other) => other.name === column.name));
   const removed = targetTable.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
@@ -101,21 +100,22 @@ function compareColumns(
     removed.splice(removed.indexOf(from), 1);
     added.splice(added.indexOf(to), 1);
     if (!isAttached && !onTarget.has(from.name))
-      decide(`ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`);
+      change(
+        columnRules.renamed,
+        `ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`,
+      );
   }
   for (const column of isAttached ? [] : removed.filter((one) => !onTarget.has(one.name)))
-    decide(`ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
+    change(columnRules.dropped, `ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
   const lost = added.filter((column) => !column.generated && wasGiven(table, column.name));
   if (lost.length > 0 && !table.partitioned) tablesWithLostColumns.add(name);
   for (const column of isAttached ? [] : added.filter((one) => !onSource.has(one.name))) {
     if (lost.includes(column) && column.identity === undefined) {
-      additions.push(addStatement(name, column));
+      change(columnRules.lost, addStatement(name, column));
       continue;
     }
-    const added = addedColumn(table, column, facts.get(JSON.stringify([table.oid, column.name])), targetVersion);
-    additions.push(...added.additions);
-    deferred.push(...added.deferred);
-    manualChanges.push(...added.manualChanges);
+    const fact = facts.get(JSON.stringify([table.oid, column.name]));
+    for (const [rule, sql] of addedColumn(table, column, fact, targetVersion)) change(rule, sql);
   }
   for (const column of table.columns) {
     const other = targetTable.columns.find((one) => one.name === column.name);
@@ -124,37 +124,41 @@ function compareColumns(
     const isInherited = onTarget.has(column.name) && onSource.has(column.name);
     // The server recomputes a generated column, and accepts no USING clause for it.
     const conversion = other.generated ? "" : ` USING ${quoteIdentifier(column.name)}::${column.type}`;
-    if (!isAttached && !isInherited && !sameType(column, other)) decide(`${alter} TYPE ${column.type}${conversion}`);
-    if (!isAttached && other.generated && !column.generated) decide(`${alter} DROP EXPRESSION`);
+    if (!isAttached && !isInherited && !sameType(column, other))
+      change(columnRules.retyped, `${alter} TYPE ${column.type}${conversion}`);
+    if (!isAttached && other.generated && !column.generated)
+      change(generatedColumnRules.dropped, `${alter} DROP EXPRESSION`);
     if (other.notNull && !column.notNull && !targetTable.primaryKey.includes(column.name))
-      additions.push(`${alter} DROP NOT NULL`);
+      change(columnRules.nullable, `${alter} DROP NOT NULL`);
   }
 }
 
 const addStatement = (table: string, column: Column): string =>
   `ALTER TABLE ${table} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
 
-/** The worker adds a column if the catalogue has the value of all older rows. Otherwise the operator has to add it. */
+/** The catalogue may have the value of all older rows. */
 function addedColumn(
   { schema, name: table }: Table,
   column: Column,
   fact: ColumnFact | undefined,
   targetVersion: number,
-): Omit<ColumnDrift, "tablesWithLostColumns"> {
+): (readonly [ChangeRule, string])[] {
   const name = qualify(schema, table);
   const sql = addStatement(name, column);
   const missing = fact?.missingValue ?? null;
   const expression = fact?.defaultExpression ?? null;
   const isPlain = !column.generated && column.identity === undefined;
-  if (!isPlain || (missing === null && (column.notNull || expression !== null))) {
-    const decision = { tables: [name], sql: `${sql}${clauses(column, fact, targetVersion)}` };
-    return { additions: [], deferred: [], manualChanges: [decision] };
-  }
-  if (missing === null) return { additions: [sql], deferred: [], manualChanges: [] };
+  if (!isPlain || (missing === null && (column.notNull || expression !== null)))
+    return [[columnRules.addedComputed, `${sql}${clauses(column, fact, targetVersion)}`]];
+  if (missing === null) return [[columnRules.added, sql]];
   const filled = `${sql} DEFAULT ${quoteLiteral(missing)}${column.notNull ? " NOT NULL" : ""}`;
   const alter = `ALTER TABLE ONLY ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
-  const lateDefault = expression === null ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${expression}`;
-  return { additions: [filled], deferred: [lateDefault], manualChanges: [] };
+  return [
+    [columnRules.addedWithValue, filled],
+    expression === null
+      ? [defaultRules.dropped, `${alter} DROP DEFAULT`]
+      : [defaultRules.set, `${alter} SET DEFAULT ${expression}`],
+  ];
 }
 
 /**

@@ -2,9 +2,18 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { type Column, type Table, listTables } from "../../postgres/tables.js";
-import { type DefaultDetails, defaults } from "../../schema/catalogue/kinds/columns.js";
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+import {
+  columnRules,
+  type DefaultDetails,
+  defaultRules,
+  defaults,
+  generatedColumnRules,
+  identityRules,
+} from "../../schema/catalogue/kinds/columns.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
+import type { SchemaChange } from "./schema-change.js";
 
 /**
  * A digest of each column's default or generation expression, by the table's OID and the column's number. Plain JSON.
@@ -28,12 +37,6 @@ export interface DeferredColumns {
   readonly isMadeAnew: (table: Table, column: string) => boolean;
 }
 
-export interface DeferredStatement {
-  readonly sql: string;
-  /** The table whose rows the statement computes again; qualified and quoted. */
-  readonly recomputes?: string;
-}
-
 export async function readDefaults(source: Client): Promise<Defaults> {
   return Object.fromEntries((await listDefaults(source)).map(({ key, digest }) => [key, digest]));
 }
@@ -45,12 +48,12 @@ export async function readDeferredColumns({
   pairs,
   before,
   isMadeAnew,
-}: DeferredColumns): Promise<DeferredStatement[]> {
+}: DeferredColumns): Promise<SchemaChange[]> {
   const onSource = byColumn(await listDefaults(source));
   const onTarget = byColumn(await listDefaults(target));
   const isOldTarget = (await serverVersion(target)) < 170000;
   return pairs.flatMap(({ table, targetTable }) =>
-    table.columns.flatMap((column): DeferredStatement[] => {
+    table.columns.flatMap((column): SchemaChange[] => {
       const other = targetTable.columns.find(({ name }) => name === column.name);
       if (!other || (column.generated === undefined) !== (other.generated === undefined)) return [];
       const wanted = onSource.get(JSON.stringify([String(table.oid), column.name]));
@@ -59,20 +62,29 @@ export async function readDeferredColumns({
       const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
       if (column.generated)
         return wanted && (isChanged || isMadeAnew(table, column.name))
-          ? [{ sql: setExpression(name, column, wanted.expression, isOldTarget), recomputes: name }]
+          ? [
+              {
+                rule: generatedColumnRules.changed,
+                sql: setExpression(name, column, wanted.expression, isOldTarget),
+                ...{ tables: [name], recomputes: name },
+              },
+            ]
           : [];
       const alter = `ALTER COLUMN ${quoteIdentifier(column.name)}`;
-      const statements: string[] = [];
-      if (other.identity && !column.identity) statements.push(`ALTER TABLE ${name} ${alter} DROP IDENTITY`);
-      if (!wanted && present) statements.push(`ALTER TABLE ONLY ${name} ${alter} DROP DEFAULT`);
+      const changes: SchemaChange[] = [];
+      const change = (rule: ChangeRule, sql: string): void => void changes.push({ rule, sql, tables: [name] });
+      if (other.identity && !column.identity)
+        change(identityRules.dropped, `ALTER TABLE ${name} ${alter} DROP IDENTITY`);
+      if (!wanted && present) change(defaultRules.dropped, `ALTER TABLE ONLY ${name} ${alter} DROP DEFAULT`);
       if (wanted && (!present || isChanged || (before && before[wanted.key] === undefined)))
-        statements.push(`ALTER TABLE ONLY ${name} ${alter} SET DEFAULT ${wanted.expression}`);
-      if (column.notNull && !other.notNull) statements.push(`ALTER TABLE ${name} ${alter} SET NOT NULL`);
+        change(defaultRules.set, `ALTER TABLE ONLY ${name} ${alter} SET DEFAULT ${wanted.expression}`);
+      if (column.notNull && !other.notNull) change(columnRules.notNull, `ALTER TABLE ${name} ${alter} SET NOT NULL`);
       if (column.identity && other.identity && column.identity !== other.identity)
-        statements.push(
+        change(
+          identityRules.changed,
           `ALTER TABLE ${name} ${alter} SET GENERATED ${column.identity === "always" ? "ALWAYS" : "BY DEFAULT"}`,
         );
-      return statements.map((sql) => ({ sql }));
+      return changes;
     }),
   );
 }

@@ -1,8 +1,9 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { inheritances } from "../../schema/catalogue/kinds/inheritance.js";
+import { inheritanceRules, inheritances, partitionRules } from "../../schema/catalogue/kinds/inheritance.js";
 import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
+import type { SchemaChange } from "./schema-change.js";
 
 /** A digest of each partition's bounds, by its OID. Plain JSON. */
 export type Bounds = Readonly<Record<string, string>>;
@@ -25,16 +26,16 @@ export interface InheritanceSides {
 
 export interface InheritanceDrift {
   /**
-   * Statements that detach partitions and child tables which the source detached or gave other bounds. The stream contains
-   * their changes under their own names.
+   * Statements that detach partitions and child tables which the source detached or gave other bounds. Other changes of these
+   * tables can only be read and run afterwards.
    */
-  readonly additions: readonly string[];
-  /** The tables that the additions detach, qualified and quoted. */
+  readonly releases: readonly SchemaChange[];
+  /** The tables that the releases detach, qualified and quoted. */
   readonly detached: ReadonlySet<string>;
   /** The parents of tables that inherit on both sides, without partitions. Qualified and quoted. */
   readonly parents: ReadonlyMap<string, readonly string[]>;
   /** Statements that make tables inherit. Partitions are attached with the other missing objects. */
-  readonly deferred: readonly string[];
+  readonly changes: readonly SchemaChange[];
 }
 
 export async function readInheritanceDrift(sides: InheritanceSides): Promise<InheritanceDrift> {
@@ -43,7 +44,7 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
   const onTarget = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
   const detached = new Set<string>();
   const parents = new Map<string, string[]>();
-  const additions = [...onTarget].flatMap(([key, child]) => {
+  const releases = [...onTarget].flatMap(([key, child]): SchemaChange[] => {
     const [name, parent] = [qualify(child.schema, child.name), qualify(child.of!.schema, child.of!.name)];
     if (!hasTable(name) || !hasTable(parent)) return [];
     const sourceChild = onSource.get(key);
@@ -60,16 +61,20 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
     detached.add(name);
     return [
       isPartition(child)
-        ? `ALTER TABLE ${parent} DETACH PARTITION ${name}`
-        : `ALTER TABLE ${name} NO INHERIT ${parent}`,
+        ? {
+            ...{ rule: partitionRules.detached, tables: [name] },
+            sql: `ALTER TABLE ${parent} DETACH PARTITION ${name}`,
+          }
+        : { rule: inheritanceRules.removed, tables: [name], sql: `ALTER TABLE ${name} NO INHERIT ${parent}` },
     ];
   });
-  const deferred = [...onSource].flatMap(([key, child]) => {
+  const changes = [...onSource].flatMap(([key, child]): SchemaChange[] => {
     const [heir, parent] = [child, child.of!].map(({ schema, name }) => qualify(schemaOnTarget(schema), name));
     const isWanted = !isPartition(child) && !onTarget.has(key) && hasTable(heir!) && hasTable(parent!);
-    return isWanted ? [`ALTER TABLE ${heir!} INHERIT ${parent!}`] : [];
+    if (!isWanted) return [];
+    return [{ rule: inheritanceRules.added, tables: [heir!], sql: `ALTER TABLE ${heir!} INHERIT ${parent!}` }];
   });
-  return { additions, detached, parents, deferred };
+  return { releases, detached, parents, changes };
 }
 
 const isPartition = ({ kind }: SchemaObject): boolean => kind === "partition";

@@ -1,7 +1,8 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
-import { type IndexDetails, indexes } from "../../schema/catalogue/kinds/indexes.js";
+import { type IndexDetails, indexes, indexRules } from "../../schema/catalogue/kinds/indexes.js";
 import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
+import type { SchemaChange } from "./schema-change.js";
 
 type Index = SchemaObject<IndexDetails>;
 
@@ -18,7 +19,7 @@ export interface IndexSides {
  * Returns statements that give indexes and keys of partitions the source's names. The table and the parent's index identify
  * them: a partition that was created again has other OIDs, and names that the server chose.
  */
-export async function renamePartitionIndexes(sides: IndexSides): Promise<string[]> {
+export async function renamePartitionIndexes(sides: IndexSides): Promise<SchemaChange[]> {
   const { source, target, schemaOnTarget } = sides;
   const onTarget = await listIndexes(target);
   const copies = new Map(
@@ -40,7 +41,9 @@ export async function renamePartitionIndexes(sides: IndexSides): Promise<string[
     nameOnTarget.set(to, from);
     renamings.push({ from, to, sql: `ALTER INDEX ${from} RENAME TO ${quoteIdentifier(name)}` });
   }
-  return inOrder(renamings, new Set(onTarget.map(nameOf))).map(({ sql }) => sql);
+  return inOrder(renamings, new Set(onTarget.map(nameOf))).map(({ sql }) => ({
+    ...{ rule: indexRules.renamed, sql, tables: [] },
+  }));
 }
 
 /** An index waits until its name is free. Names that were exchanged stay: both sides have indexes with these names. */

@@ -1,12 +1,21 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
-import { constraints, domainConstraints, type RuleDetails } from "../../schema/catalogue/kinds/constraints.js";
-import { indexes } from "../../schema/catalogue/kinds/indexes.js";
+import {
+  checkRules,
+  constraints,
+  domainConstraintRules,
+  domainConstraints,
+  foreignKeyRules,
+  keyRules,
+  type RuleDetails,
+} from "../../schema/catalogue/kinds/constraints.js";
+import { indexes, indexRules, uniqueIndexRules } from "../../schema/catalogue/kinds/indexes.js";
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import { renamePartitionIndexes } from "./partition-indexes.js";
 import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
-import type { ManualChange } from "./manual-change.js";
+import type { SchemaChange } from "./schema-change.js";
 import type { TypeDrift } from "./type-drift.js";
 
 /** A constraint of a table or a domain, or an index without a constraint. Plain JSON. */
@@ -30,16 +39,15 @@ interface FoundRule extends Rule {
   readonly definition: string;
 }
 
-export interface RuleDrift {
-  /** Statements after which the target accepts all rows of the source. New rules are restored after them. */
-  readonly additions: readonly string[];
-  readonly manualChanges: readonly ManualChange[];
-  /**
-   * Statements that run after all earlier changes are applied. They add checks, which a dump contains only as a part of their
-   * tables and domains, and drop the temporary replacements of keys.
-   */
-  readonly deferred: readonly string[];
-}
+/** The rules of the rule table for each kind of rule. */
+const changeRules = {
+  check: checkRules,
+  domain: domainConstraintRules,
+  "foreign key": foreignKeyRules,
+  index: indexRules,
+  key: keyRules,
+  "unique index": uniqueIndexRules,
+} as const;
 
 /** Reads the source's rules, for a later {@link readRuleDrift}. */
 export async function readRules(source: Client): Promise<Rules> {
@@ -64,32 +72,44 @@ export interface RuleSides {
 
 /**
  * Compares the rules of both sides. The OID identifies a renamed rule. Another OID with another definition identifies a rule
- * that was replaced under its name.
+ * that was replaced under its name. Added checks are in the result, because a dump contains them only as a part of their
+ * tables and domains. Other new rules are restored.
  */
-export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
+export async function readRuleDrift(sides: RuleSides): Promise<SchemaChange[]> {
   const rules = await readBoth(sides);
   const renamed = renamedRules(rules);
   const ended = endedRules(rules, renamed);
   const keys = await replaceKeys(sides, rules, ended.replacedKeys);
   const dropped = new Set<Rule>([...ended.dropped, ...keys.dropped]);
   const kept = new Set(rules.onTarget.filter((rule) => !dropped.has(rule)).map(keyOf));
-  const renamings = [...renamed].map(([rule, { name }]) => renameStatement(rule, name));
+  const renamings = [...renamed].map(([rule, { name }]) =>
+    changeOf(rule, changeRules[rule.kind].renamed, renameStatement(rule, name)),
+  );
   const formerNames = new Map(
     [...renamed]
       .filter(([{ kind }]) => kind === "key" || kind.endsWith("index"))
       .map(([rule, { name }]) => [qualify(rule.schema, name), qualify(rule.schema, rule.name)]),
   );
   const partitions = await renamePartitionIndexes({ ...sides, formerNames });
-  return {
+  const placeholders = new Set([...keys.placeholders, ...unusedPlaceholders(rules, kept)]);
+  return [
+    ...partitions,
+    ...renamings,
+    ...ended.changes,
     // Keys last: foreign keys that are dropped may refer to them.
-    additions: [...partitions, ...renamings, ...ended.dropped.map(dropStatement), ...keys.additions],
-    manualChanges: [...ended.manualChanges, ...keys.manualChanges],
-    deferred: [
-      ...lackingRules(sides, rules, renamed, kept).map(addStatement),
-      ...new Set([...keys.deferred, ...unusedPlaceholders(rules, kept)]),
-    ],
-  };
+    ...keys.changes,
+    ...lackingRules(sides, rules, renamed, kept).map((rule) =>
+      changeOf(rule, changeRules[rule.kind].created, addStatement(rule)),
+    ),
+    ...[...placeholders].map((sql) => ({ rule: indexRules.temporary, tables: [], sql })),
+  ];
 }
+
+const changeOf = (of: Rule, rule: ChangeRule, sql: string): SchemaChange => ({
+  rule,
+  sql,
+  tables: of.kind === "domain" ? [] : [qualify(of.schema, of.of)],
+});
 
 /** With the names that they have on the target after schemas and domains are renamed. */
 interface BothRules {
@@ -143,7 +163,7 @@ function renamedRules({ onSource, sourceByKey, targetByKey, known }: BothRules):
 
 interface EndedRules {
   readonly dropped: readonly FoundRule[];
-  readonly manualChanges: readonly ManualChange[];
+  readonly changes: readonly SchemaChange[];
   /** The keys of the target, with those of the source that replaced them. */
   readonly replacedKeys: readonly (readonly [FoundRule, FoundRule])[];
 }
@@ -153,7 +173,7 @@ function endedRules(
   renamed: ReadonlyMap<FoundRule, FoundRule>,
 ): EndedRules {
   const dropped: FoundRule[] = [];
-  const manualChanges: ManualChange[] = [];
+  const changes: SchemaChange[] = [];
   const replacedKeys: [FoundRule, FoundRule][] = [];
   for (const rule of onTarget.filter((one) => !renamed.has(one))) {
     const counterpart = sourceByKey.get(keyOf(rule));
@@ -161,21 +181,30 @@ function endedRules(
     const isRemoved = counterpart === undefined;
     const isReplaced = counterpart && former && !known.has(counterpart.id) && former.digest !== counterpart.digest;
     if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, counterpart]);
-    else if (isReplaced || (isRemoved && former && binds(rule))) dropped.push(rule);
-    else if (isRemoved && rule.kind !== "foreign key" && rule.kind !== "index")
-      manualChanges.push({ tables: [qualify(rule.schema, rule.of)], sql: dropManually(rule) });
+    else if (isReplaced || isRemoved) {
+      const { replaced, dropped: removed, onlyOnTarget } = changeRules[rule.kind];
+      const change = changeOf(rule, isReplaced ? replaced : former ? removed : onlyOnTarget, dropStatement(rule));
+      changes.push(change);
+      if (change.rule.action === "before") dropped.push(rule);
+    }
   }
-  return { dropped, manualChanges, replacedKeys };
+  return { dropped, changes, replacedKeys };
+}
+
+interface ReplacedKeys {
+  readonly changes: readonly SchemaChange[];
+  readonly dropped: readonly Rule[];
+  /** Statements that drop the temporary replacements of keys. */
+  readonly placeholders: readonly string[];
 }
 
 async function replaceKeys(
   { source, target }: RuleSides,
   { sourceByKey, knownByKey }: BothRules,
   replacedKeys: EndedRules["replacedKeys"],
-): Promise<RuleDrift & { readonly dropped: readonly Rule[] }> {
-  const additions: string[] = [];
-  const manualChanges: ManualChange[] = [];
-  const deferred: string[] = [];
+): Promise<ReplacedKeys> {
+  const changes: SchemaChange[] = [];
+  const placeholders: string[] = [];
   const dropped: Rule[] = [];
   for (const [rule, counterpart] of replacedKeys) {
     const table = qualify(rule.schema, rule.of);
@@ -185,13 +214,13 @@ async function replaceKeys(
     };
     const key = { table, schema: rule.schema, onTarget: rule.id, onSource: counterpart.id, drop: dropStatement(rule) };
     const replacement = await replaceKey({ source, target, hasForeignKey }, key);
-    if (replacement.manualChanges !== undefined)
-      manualChanges.push({ tables: [table], sql: replacement.manualChanges });
+    const { replaced, dropped: removed } = changeRules[rule.kind];
+    if (replacement.manualChanges !== undefined) changes.push(changeOf(rule, removed, replacement.manualChanges));
     else dropped.push(rule);
-    additions.push(...replacement.additions);
-    deferred.push(...replacement.deferred);
+    changes.push(...replacement.additions.map((sql) => changeOf(rule, replaced, sql)));
+    placeholders.push(...replacement.deferred);
   }
-  return { additions, manualChanges, deferred, dropped };
+  return { changes, placeholders, dropped };
 }
 
 /** Checks and constraints of domains that the target lacks. */
@@ -220,9 +249,6 @@ function unusedPlaceholders({ onSource, onTarget }: BothRules, kept: ReadonlySet
     .map(({ schema, name }) => dropPlaceholder(schema, name));
 }
 
-/** Whether the worker may drop the rule: applied changes have the same effect without it. */
-const binds = ({ kind }: Rule): boolean => kind === "domain" || kind === "foreign key" || kind === "index";
-
 /** An index has the name of the constraint that it will belong to. */
 const keyOf = ({ kind, schema, of, name }: Rule): string => JSON.stringify([kind === "domain", schema, of, name]);
 
@@ -247,12 +273,6 @@ function dropStatement(rule: Rule): string {
  */
 const addStatement = (rule: FoundRule): string =>
   `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition}`;
-
-function dropManually(rule: Rule): string {
-  const { kind, schema, name } = rule;
-  if (kind === "unique index") return `DROP INDEX ${qualify(schema, name)}`;
-  return `${alterOwner(rule)} DROP CONSTRAINT ${quoteIdentifier(name)}`;
-}
 
 async function listRules(client: Client): Promise<FoundRule[]> {
   const objects = await readSchema<RuleDetails>(client, [constraints, domainConstraints, indexes], "text");

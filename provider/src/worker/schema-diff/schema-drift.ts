@@ -1,31 +1,34 @@
 import type { PairedTables, Shapes } from "./compared-schemas.js";
-import type { ManualChange } from "./manual-change.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import type { ChangeAction } from "../../schema/catalogue/change-rule.js";
+import { schemaRules } from "../../schema/catalogue/kinds/schemas.js";
+import { tableRules } from "../../schema/catalogue/kinds/tables.js";
 import type { Table } from "../../postgres/tables.js";
 import { readColumnDrift } from "./column-drift.js";
 import { type InheritanceDrift, readInheritanceDrift } from "./inheritance-drift.js";
-import { type DeferredStatement, readDeferredColumns } from "./deferred-columns.js";
+import { readDeferredColumns } from "./deferred-columns.js";
 import { readRenamedSchemas } from "./renamed-schemas.js";
 import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
+import type { SchemaChange } from "./schema-change.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
 
-/** The changes of the source's tables while they are followed, as statements for the target. */
+/** The changes of the source's tables while they are followed, as statements for the target in the order of the rule table's actions. */
 export interface SchemaDrift {
   /** Tables that the target lacks. */
   readonly newTables: readonly Table[];
-  /** Statements after which the target still accepts changes of the former table definitions. */
+  /** `before`: the target then still accepts changes of the former table definitions. */
   readonly additions: readonly string[];
   /** The first of the additions. They detach tables; other changes of these tables can only be read and run afterwards. */
   readonly releases: readonly string[];
-  /** Statements that run after all earlier changes are applied, because these changes could violate them. */
+  /** `after`: they run after all earlier changes are applied, because these changes could violate them. */
   readonly deferred: readonly string[];
   /** Statements that recompute columns of tables that are copied again. They run before the copy. */
   readonly beforeCopies: readonly string[];
-  /** Statements for the operator, because the catalogue does not determine their effect. */
-  readonly manualChanges: readonly ManualChange[];
+  /** `pause`: statements for the operator. */
+  readonly manualChanges: readonly SchemaChange[];
   /** Tables that have lost a column on the target, qualified and quoted. They are copied again. */
   readonly tablesWithLostColumns: ReadonlySet<string>;
   /** Types that the target has under another name, qualified and quoted. The additions rename them. */
@@ -56,33 +59,33 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const places = await readColumnOrdinals(source);
   const columns = await readColumnDrift(shapes, tables, { types, inheritance, places });
   const computed = await readComputedColumns(shapes, pairs, places);
-  const releases = [...inheritance.additions, ...typed.releases];
-  const manualChanges = [
-    ...removed.map((table) => ({
-      tables: [nameOf(renamed.get(table) ?? table)],
-      sql: removalStatement(table, renamed.get(table)),
-    })),
-    ...types.manualChanges,
-    ...rules.manualChanges,
-    ...columns.manualChanges,
+  const releases = [...inheritance.releases, ...typed.releases];
+  const changes = [
+    ...releases,
+    ...removed.map((table) => removedTable(table, renamed.get(table))),
+    ...types.changes,
+    // Before the columns: a key is dropped before its columns lose NOT NULL.
+    ...rules,
+    ...columns.changes,
+    ...inheritance.changes,
+    ...typed.changes,
+    ...computed,
+    ...(await readSequenceDrift(source, target, schemaOnTarget)),
     // Last: the statements before it use the schema's former name.
-    ...[...schemas].map(([now, former]) => renameSchema(former, now, shapes.sourceTables)),
+    ...[...schemas].map(([now, former]) => renamedSchema(former, now, shapes.sourceTables)),
   ];
+  const precedesCopy = ({ recomputes }: SchemaChange): boolean =>
+    recomputes !== undefined && shapes.outdated.has(recomputes);
+  const by = (action: ChangeAction, all: readonly SchemaChange[] = changes): SchemaChange[] =>
+    all.filter(({ rule }) => rule.action === action);
+  const statements = (all: readonly SchemaChange[]): string[] => all.map(({ sql }) => sql);
   return {
     newTables: tables.newTables,
-    releases,
-    additions: [...releases, ...types.additions, ...rules.additions, ...columns.additions],
-    manualChanges: manualChanges.map((decision) => withChildren(decision, sourceTables, inheritance)),
-    deferred: [
-      ...columns.deferred,
-      ...types.deferred,
-      ...inheritance.deferred,
-      ...typed.deferred,
-      ...rules.deferred,
-      ...computed.deferred,
-      ...(await readSequenceDrift(source, target, schemaOnTarget)),
-    ],
-    beforeCopies: computed.beforeCopies,
+    releases: statements(by("before", releases)),
+    additions: statements(by("before")),
+    manualChanges: by("pause").map((change) => withChildren(change, sourceTables, inheritance)),
+    deferred: statements(by("after").filter((change) => !precedesCopy(change))),
+    beforeCopies: statements(by("after").filter(precedesCopy)),
     tablesWithLostColumns: columns.tablesWithLostColumns,
     renamedTypes: types.renamed,
     awaitsSchema: schemas.size > 0,
@@ -117,32 +120,22 @@ function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): Paire
   return { sourceTables, onTarget, onSource, pairs, newTables, removed, renamed };
 }
 
-/** Statements for defaults and generated columns. Those of tables that are copied again are separate. */
-async function readComputedColumns(
-  { source, target, mark, outdated }: Shapes,
+/** Statements for defaults and generated columns. */
+function readComputedColumns(
+  { source, target, mark }: Shapes,
   pairs: PairedTables["pairs"],
   places: ColumnOrdinals,
-): Promise<Pick<SchemaDrift, "deferred" | "beforeCopies">> {
+): Promise<SchemaChange[]> {
   const isMadeAnew = ({ oid }: Table, column: string): boolean => {
     const place = mark?.columns?.[String(oid)]?.indexOf(column) ?? -1;
     return place >= 0 && places[String(oid)]?.[place] !== column;
   };
-  const statements = await readDeferredColumns({ source, target, pairs, before: mark?.given?.defaults, isMadeAnew });
-  const precedesCopy = ({ recomputes }: DeferredStatement): boolean =>
-    recomputes !== undefined && outdated.has(recomputes);
-  return {
-    deferred: statements.filter((one) => !precedesCopy(one)).map(({ sql }) => sql),
-    beforeCopies: statements.filter(precedesCopy).map(({ sql }) => sql),
-  };
+  return readDeferredColumns({ source, target, pairs, before: mark?.given?.defaults, isMadeAnew });
 }
 
 /** Adds child tables: the stream contains their changes under their own names, and these wait for the same statement. */
-function withChildren(
-  { tables, sql }: ManualChange,
-  all: readonly Table[],
-  { parents }: InheritanceDrift,
-): ManualChange {
-  const wanted = new Set(tables);
+function withChildren(change: SchemaChange, all: readonly Table[], { parents }: InheritanceDrift): SchemaChange {
+  const wanted = new Set(change.tables);
   const isChild = (table: Table): boolean =>
     (table.partitionOf !== undefined && wanted.has(nameOf(table.partitionOf))) ||
     (parents.get(nameOf(table)) ?? []).some((parent) => wanted.has(parent));
@@ -150,7 +143,7 @@ function withChildren(
     size = wanted.size;
     for (const table of all) if (isChild(table)) wanted.add(nameOf(table));
   }
-  return { tables: [...wanted], sql };
+  return { ...change, tables: [...wanted] };
 }
 
 function asOnTarget(table: Table, schemas: ReadonlyMap<string, string>): Table {
@@ -158,14 +151,17 @@ function asOnTarget(table: Table, schemas: ReadonlyMap<string, string>): Table {
   return schema === undefined ? table : { ...table, schema };
 }
 
-const renameSchema = (from: string, to: string, tables: readonly Table[]): ManualChange => ({
+const renamedSchema = (from: string, to: string, tables: readonly Table[]): SchemaChange => ({
+  rule: schemaRules.renamed,
   tables: tables.filter(({ schema }) => schema === to).map(nameOf),
   sql: `ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
 });
 
-function removalStatement(table: Table, renamed: Table | undefined): string {
+function removedTable(table: Table, renamed: Table | undefined): SchemaChange {
   const name = nameOf(table);
-  if (!renamed) return `DROP TABLE ${name}`;
-  if (renamed.schema !== table.schema) return `ALTER TABLE ${name} SET SCHEMA ${quoteIdentifier(renamed.schema)}`;
-  return `ALTER TABLE ${name} RENAME TO ${quoteIdentifier(renamed.name)}`;
+  if (!renamed) return { rule: tableRules.dropped, tables: [name], sql: `DROP TABLE ${name}` };
+  const tables = [nameOf(renamed)];
+  if (renamed.schema !== table.schema)
+    return { rule: tableRules.moved, tables, sql: `ALTER TABLE ${name} SET SCHEMA ${quoteIdentifier(renamed.schema)}` };
+  return { rule: tableRules.renamed, tables, sql: `ALTER TABLE ${name} RENAME TO ${quoteIdentifier(renamed.name)}` };
 }

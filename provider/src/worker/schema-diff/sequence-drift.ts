@@ -1,14 +1,15 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { sequences } from "../../schema/catalogue/kinds/sequences.js";
+import { sequenceRules, sequences } from "../../schema/catalogue/kinds/sequences.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
+import type { SchemaChange } from "./schema-change.js";
 
 /** Statements that give sequences the options of the source. Their values are carried over at the cutover. */
 export async function readSequenceDrift(
   source: Client,
   target: Client,
   schemaOnTarget: (schema: string) => string,
-): Promise<string[]> {
+): Promise<SchemaChange[]> {
   const onTarget = new Map(
     (await readSchema(target, [sequences], "attributes")).map((one) => [
       qualify(one.schema, one.name),
@@ -20,6 +21,6 @@ export async function readSequenceDrift(
     const present = onTarget.get(sequence);
     // Before 10, options are not read.
     if (options === undefined || present === undefined || present === options) return [];
-    return [`ALTER SEQUENCE ${sequence} ${String(options)}`];
+    return [{ rule: sequenceRules.options, tables: [], sql: `ALTER SEQUENCE ${sequence} ${String(options)}` }];
   });
 }

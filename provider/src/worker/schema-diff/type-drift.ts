@@ -1,10 +1,18 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { userSchemas } from "../../postgres/catalogue-filters.js";
-import { type TypeDetails, types } from "../../schema/catalogue/kinds/types.js";
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+import {
+  attributeRules,
+  domainRules,
+  labelRules,
+  type TypeDetails,
+  typeRules,
+  types,
+} from "../../schema/catalogue/kinds/types.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
-import type { ManualChange } from "./manual-change.js";
+import type { SchemaChange } from "./schema-change.js";
 
 /** A user-defined type of the source. Plain JSON. */
 export interface TypeMark {
@@ -27,18 +35,15 @@ interface UsersType extends TypeDetails {
 }
 
 export interface TypeDrift {
-  /** Statements after which the target still accepts changes of the former definitions. The stream names no types. */
-  readonly additions: readonly string[];
-  readonly manualChanges: readonly ManualChange[];
-  /** Defaults and NOT NULL of domains. These statements run after all earlier changes are applied. */
-  readonly deferred: readonly string[];
-  /** Qualified names of the source's types that the target has under another name. The additions rename them. */
+  /** Those with former names of types are first. Statements that run after earlier rows use the present names. */
+  readonly changes: readonly SchemaChange[];
+  /** Qualified names of the source's types that the target has under another name. The changes rename them. */
   readonly renamed: ReadonlySet<string>;
   /** Returns the target's name of a type of the source, as format_type prints it. */
   readonly typeOnTarget: (type: string) => string;
-  /** The present names of renamed types, by their former qualified names. The target has these after the additions. */
+  /** The present names of renamed types, by their former qualified names. The target has these after the changes. */
   readonly nowCalled: ReadonlyMap<string, TypeName>;
-  /** Qualified names of the target's domains after the additions. */
+  /** Qualified names of the target's domains after the changes. */
   readonly domains: ReadonlySet<string>;
 }
 
@@ -86,23 +91,23 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
     const [, name = type, rest = ""] = /^(.*?)((?:\[\])?)$/s.exec(type) ?? [];
     return `${formerNames.get(name) ?? name}${rest}`;
   };
-  const additions: string[] = [];
-  const decisions: { readonly oid: string; readonly sql: string }[] = [];
-  for (const { type, targetType, former } of pairs) {
-    const labels = labelDrift(targetType, type);
-    const attributes = attributeDrift(targetType, type, former?.attributes, typeOnTarget);
-    additions.push(...labels.additions, ...attributes.additions);
-    for (const sql of [...labels.manualChanges, ...attributes.manualChanges]) decisions.push({ oid: type.oid, sql });
-    if (type.isDomain && targetType.notNull && !type.notNull)
-      additions.push(`ALTER DOMAIN ${nameOf(targetType)} DROP NOT NULL`);
-  }
-  const deferred = pairs.flatMap(({ type, targetType, former }) =>
-    type.isDomain ? domainDrift(targetType, type, former) : [],
-  );
-  // Last: the statements above use the former names.
-  additions.push(...renamed.flatMap(({ type, targetType }) => renameStatements(targetType, type)));
-  const tables = decisions.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
-  const manualChanges = decisions.map(({ oid, sql }) => ({ tables: (tables.get(oid) ?? []).map(nameOf), sql }));
+  const statements = [
+    ...pairs.flatMap(({ type, targetType, former }) =>
+      withOid(type, [
+        ...labelDrift(targetType, type),
+        ...attributeDrift(targetType, type, former?.attributes, typeOnTarget),
+        ...(type.isDomain && targetType.notNull && !type.notNull
+          ? [statement(domainRules.nullable, `ALTER DOMAIN ${nameOf(targetType)} DROP NOT NULL`)]
+          : []),
+      ]),
+    ),
+    ...renamed.flatMap(({ type, targetType }) => withOid(type, renameStatements(targetType, type))),
+    ...pairs.flatMap(({ type, targetType, former }) =>
+      type.isDomain ? withOid(type, domainDrift(targetType, type, former)) : [],
+    ),
+  ];
+  const tables = statements.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
+  const changes = statements.map(({ oid, ...change }) => ({ ...change, tables: (tables.get(oid) ?? []).map(nameOf) }));
   const nowCalled = new Map(
     pairs.flatMap(({ type, former }): [string, TypeName][] =>
       former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
@@ -112,39 +117,41 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
     [...onTarget].flatMap(([name, type]) => (type.isDomain ? [nameOf(nowCalled.get(name) ?? type)] : [])),
   );
   const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled, domains };
-  return { additions, manualChanges, deferred, ...names };
+  return { changes, ...names };
 }
 
 const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
-function renameStatements(from: UsersType, to: UsersType): string[] {
-  const kind = to.isDomain ? "DOMAIN" : "TYPE";
+type Statement = Pick<SchemaChange, "rule" | "sql">;
+
+const statement = (rule: ChangeRule, sql: string): Statement => ({ rule, sql });
+
+const withOid = ({ oid }: UsersType, statements: readonly Statement[]): (Statement & { readonly oid: string })[] =>
+  statements.map((one) => ({ ...one, oid }));
+
+function renameStatements(from: UsersType, to: UsersType): Statement[] {
+  const [kind, { renamed }] = to.isDomain ? (["DOMAIN", domainRules] as const) : (["TYPE", typeRules] as const);
   const moved = { schema: to.schema, name: from.name };
-  return [
+  const statements = [
     ...(from.schema === to.schema ? [] : [`ALTER ${kind} ${nameOf(from)} SET SCHEMA ${quoteIdentifier(to.schema)}`]),
     ...(from.name === to.name ? [] : [`ALTER ${kind} ${nameOf(moved)} RENAME TO ${quoteIdentifier(to.name)}`]),
   ];
-}
-
-interface Statements {
-  readonly additions: readonly string[];
-  readonly manualChanges: readonly string[];
+  return statements.map((sql) => statement(renamed, sql));
 }
 
 /**
  * Labels are never dropped, and keep their order. The target's labels are the oldest of the source; new labels may be between
  * them. OIDs rise, so they show the age.
  */
-function labelDrift(targetType: UsersType, type: UsersType): Statements {
-  if (targetType.labels.length === 0 || targetType.labels.length > type.labels.length)
-    return { additions: [], manualChanges: [] };
+function labelDrift(targetType: UsersType, type: UsersType): Statement[] {
+  if (targetType.labels.length === 0 || targetType.labels.length > type.labels.length) return [];
   const byAge = type.labels.map(({ oid }) => oid).sort((one, other) => one - other);
   const added = byAge.slice(targetType.labels.length);
   const old = type.labels.filter(({ oid }) => !added.includes(oid));
   const onTarget = targetType.labels.map(({ label }) => label);
   const name = nameOf(targetType);
   const labelOnTarget = new Map(old.map(({ oid }, place) => [oid, onTarget[place]!]));
-  const additions = added.flatMap((oid) => {
+  const additions = added.flatMap((oid): Statement[] => {
     const place = type.labels.findIndex((one) => one.oid === oid);
     const { label } = type.labels[place]!;
     // A label that is going to be renamed still has this name.
@@ -153,12 +160,13 @@ function labelDrift(targetType: UsersType, type: UsersType): Statements {
     const neighbour = before ?? type.labels.slice(place).find((one) => labelOnTarget.has(one.oid))!;
     const where = `${before ? "AFTER" : "BEFORE"} ${quoteLiteral(labelOnTarget.get(neighbour.oid)!)}`;
     labelOnTarget.set(oid, label);
-    return [`ALTER TYPE ${name} ADD VALUE IF NOT EXISTS ${quoteLiteral(label)} ${where}`];
+    return [statement(labelRules.added, `ALTER TYPE ${name} ADD VALUE IF NOT EXISTS ${quoteLiteral(label)} ${where}`)];
   });
   const renames = old.flatMap(({ label }, place): [string, string][] =>
     onTarget[place] === label ? [] : [[onTarget[place]!, label]],
   );
-  return { additions, manualChanges: inOrder(renames, (from, to) => renameLabel(name, from, to)) };
+  const renamed = inOrder(renames, (from, to) => renameLabel(name, from, to));
+  return [...additions, ...renamed.map((sql) => statement(labelRules.renamed, sql))];
 }
 
 const renameLabel = (type: string, from: string, to: string): string =>
@@ -187,7 +195,7 @@ function attributeDrift(
   type: UsersType,
   before: TypeMark["attributes"] | undefined,
   typeOnTarget: TypeDrift["typeOnTarget"],
-): Statements {
+): Statement[] {
   const onTarget = new Map(targetType.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
   const onSource = new Map(type.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
   const formerly = new Map(
@@ -212,34 +220,41 @@ function attributeDrift(
     if (!isBehind || (isMadeAnew && isOther(one.name, one.type))) break;
     stay.push(formerNameOf(one.name));
   }
-  const manualChanges = order
+  const statements = order
     .filter((name) => !stay.includes(name))
-    .map((name) => `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade}`);
+    .map((name) => statement(attributeRules.dropped, `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade}`));
   for (const { name, type: wanted } of onSource.values()) {
     if (!stay.includes(formerNameOf(name)))
-      manualChanges.push(`${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`);
+      statements.push(
+        statement(attributeRules.added, `${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`),
+      );
     else if (isOther(name, wanted))
-      manualChanges.push(`${alter} ALTER ATTRIBUTE ${quoteIdentifier(formerNameOf(name))} TYPE ${wanted}${cascade}`);
+      statements.push(
+        statement(
+          attributeRules.retyped,
+          `${alter} ALTER ATTRIBUTE ${quoteIdentifier(formerNameOf(name))} TYPE ${wanted}${cascade}`,
+        ),
+      );
   }
-  const renames = [...formerly].map(
-    ([name, former]) => `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`,
+  const rule = targetType.hasTables ? attributeRules.renamedColumn : attributeRules.renamed;
+  const renames = [...formerly].map(([name, former]) =>
+    statement(rule, `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`),
   );
-  // The stream names the columns of tables, but not attributes of types.
-  return targetType.hasTables
-    ? { additions: [], manualChanges: [...manualChanges, ...renames] }
-    : { additions: renames, manualChanges };
+  return [...statements, ...renames];
 }
 
-/** With the present name: these statements run after the additions. */
-function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | undefined): string[] {
+/** With the present name: these statements run after those that rename domains. */
+function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | undefined): Statement[] {
   const alter = `ALTER DOMAIN ${nameOf(type)}`;
   const isChanged =
     former !== undefined && former.default !== (type.default === null ? undefined : shortDigest(type.default));
-  const statements = type.notNull && !targetType.notNull ? [`${alter} SET NOT NULL`] : [];
-  if (type.default === null) return targetType.default === null ? statements : [...statements, `${alter} DROP DEFAULT`];
-  return targetType.default === null || isChanged
-    ? [...statements, `${alter} SET DEFAULT ${type.default}`]
-    : statements;
+  const statements =
+    type.notNull && !targetType.notNull ? [statement(domainRules.notNull, `${alter} SET NOT NULL`)] : [];
+  if (type.default === null && targetType.default !== null)
+    statements.push(statement(domainRules.default, `${alter} DROP DEFAULT`));
+  if (type.default !== null && (targetType.default === null || isChanged))
+    statements.push(statement(domainRules.default, `${alter} SET DEFAULT ${type.default}`));
+  return statements;
 }
 
 /** Omits the schema: an extension may have another schema on the target. */

@@ -1,12 +1,15 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+import { typedTableRules } from "../../schema/catalogue/kinds/tables.js";
+import type { SchemaChange } from "./schema-change.js";
 import type { TypeDrift } from "./type-drift.js";
 
 export interface TypedTableDrift {
   /** Let tables have columns of their own that have them from a type on the target, and not from that on the source. */
-  readonly releases: readonly string[];
+  readonly releases: readonly SchemaChange[];
   /** Bind tables to the type that they are of on the source, once they have its columns. */
-  readonly deferred: readonly string[];
+  readonly changes: readonly SchemaChange[];
 }
 
 /** Whether a table has its columns from one composite type on both sides: what becomes of that one, becomes of it. */
@@ -19,11 +22,16 @@ export function typedTableDrift(
   typeOnTarget: TypeDrift["typeOnTarget"],
 ): TypedTableDrift {
   const other = pairs.filter(({ table, targetTable }) => !isOfSameType(table, targetTable, typeOnTarget));
-  const alter = ({ schema, name }: Table): string => `ALTER TABLE ${qualify(schema, name)}`;
+  const change = (rule: ChangeRule, { schema, name }: Table, clause: string): SchemaChange => {
+    const table = qualify(schema, name);
+    return { rule, tables: [table], sql: `ALTER TABLE ${table} ${clause}` };
+  };
   return {
     releases: other.flatMap(({ targetTable }) =>
-      targetTable.ofType === undefined ? [] : [`${alter(targetTable)} NOT OF`],
+      targetTable.ofType === undefined ? [] : [change(typedTableRules.released, targetTable, "NOT OF")],
     ),
-    deferred: other.flatMap(({ table }) => (table.ofType === undefined ? [] : [`${alter(table)} OF ${table.ofType}`])),
+    changes: other.flatMap(({ table }) =>
+      table.ofType === undefined ? [] : [change(typedTableRules.bound, table, `OF ${table.ofType}`)],
+    ),
   };
 }

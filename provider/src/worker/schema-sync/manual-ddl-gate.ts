@@ -5,7 +5,7 @@ import type { Table } from "../../postgres/tables.js";
 import type { Followers } from "../followers/followers.js";
 import { delay } from "../../async/delay.js";
 import type { SchemaDrift } from "../schema-diff/schema-drift.js";
-import type { ManualChange } from "../schema-diff/manual-change.js";
+import type { SchemaChange } from "../schema-diff/schema-change.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
 import type { TableResync } from "./table-resync.js";
@@ -65,7 +65,8 @@ export class ManualDdlGate {
     { side, stuckAt, readAgain }: PauseReason,
   ): Promise<SchemaDrift> {
     this.#side = side;
-    const text = `the ${side}'s schema has changed; the stream is paused for: ${textOf(drift.manualChanges)}`;
+    const reasons = drift.manualChanges.map(({ sql, rule }) => `${sql} (${rule.kind} ${rule.change}: ${rule.reason})`);
+    const text = `the ${side}'s schema has changed; the stream is paused for: ${reasons.join("; ")}`;
     await this.#record.say(text, "warning");
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
@@ -150,9 +151,9 @@ const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undef
   newTables.find(({ schema, name }) => qualify(schema, name) === table);
 
 /** Statements for changes that were made after the drain have to wait: earlier rows have not been applied yet. */
-function atStake({ manualChanges }: SchemaDrift, stuck: string | undefined): (decision: ManualChange) => boolean {
+function atStake({ manualChanges }: SchemaDrift, stuck: string | undefined): (change: SchemaChange) => boolean {
   const drained = new Set(manualChanges.map(({ sql }) => sql));
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }
 
-const textOf = (decisions: readonly ManualChange[]): string => decisions.map(({ sql }) => sql).join("; ");
+const textOf = (changes: readonly SchemaChange[]): string => changes.map(({ sql }) => sql).join("; ");

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { RefusedError } from "../../errors.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
+import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../../schema/catalogue/definitions.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
@@ -124,8 +125,7 @@ export class MissingObjects {
 const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;
 
 /** Whether {@link restorePrerequisites} restores a kind of compareSchema. */
-const isGroundwork = (kind: string): boolean =>
-  ["schema", "extension", "type", "domain", "sequence", "function"].includes(kind);
+const isGroundwork = (kind: string): boolean => restoredRule(kind, "created")?.action === "before";
 
 const mostNamed = 10;
 const settingLockSeconds = 5;

@@ -5,6 +5,7 @@ import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
+import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import { replaceEntry, type Redefined } from "../../schema/catalogue/definitions.js";
 import { findingFor } from "../../schema/restore/adapted-entry.js";
 import { catalogueKey, type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
@@ -52,10 +53,8 @@ export interface RestoreMissing {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Kinds of entries that a column may need. A function that needs a table is restored with the other objects. */
-const prerequisites: ReadonlySet<string> = new Set([
-  ...["SCHEMA", "EXTENSION", "COLLATION", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION"],
-]);
+/** Whether a column may need the entry. A function that needs a table is restored with the other objects. */
+const isPrerequisite = ({ type }: Entry): boolean => restoredRule(type, "created")?.action === "before";
 
 /**
  * Restores the objects that a table may need for a new column or a new schema.
@@ -85,8 +84,7 @@ export async function restorePrerequisites(
     return table !== undefined && !known.has(nameOf({ type: "TABLE", ...table }));
   };
   const wanted = before.filter(
-    (entry) =>
-      prerequisites.has(entry.type) && !known.has(nameOf(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
+    (entry) => isPrerequisite(entry) && !known.has(nameOf(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
   );
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
   try {
@@ -236,7 +234,7 @@ function replacementsOf(
   const laterViews = new Map(onSource.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
   const comesLater = new Set(onSource.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
   return (entry) => {
-    if (!redefinable.has(entry.type) || comesLater.has(entry)) return undefined;
+    if (!restoredRule(entry.type, "changed") || comesLater.has(entry)) return undefined;
     return replacements.get(catalogueKey(laterViews.get(nameOf(entry)) ?? entry));
   };
 }
@@ -271,16 +269,6 @@ const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
     .join("\n"),
 });
 
-/** Kinds that other objects of the target may need. If they cannot be replaced, a finding names them. */
-const replacedIfPossible: ReadonlySet<string> = new Set([
-  ...["CAST", "COLLATION", "CONVERSION", "EVENT TRIGGER", "OPERATOR", "OPERATOR CLASS", "STATISTICS", "TYPE"],
-]);
-
-const redefinable: ReadonlySet<string> = new Set([
-  ...["AGGREGATE", "FUNCTION", "PROCEDURE", "VIEW", "MATERIALIZED VIEW", "RULE", "TRIGGER", "POLICY"],
-  ...replacedIfPossible,
-]);
-
 async function replace(
   target: Client,
   redefined: Redefined,
@@ -293,13 +281,13 @@ async function replace(
       code: "PGM-503",
       cause,
     });
-  if (entry.type === "MATERIALIZED VIEW") throw refuse("cannot be replaced while it exists on the target");
+  const rule = restoredRule(entry.type, "changed")!;
+  if (rule.action === "pause") throw refuse("cannot be replaced while it exists on the target");
   try {
     return { findings: await restoreEntry(target, replaceEntry(redefined, entry), context), isReplaced: true };
   } catch (error) {
     if (!(error instanceof RefusedError) || isLockTimeout(error)) throw error;
-    if (replacedIfPossible.has(entry.type))
-      return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
+    if (rule.ifRefused === "finding") return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
     throw refuse(`could not be replaced on the target: ${messageOf(error)}`, error);
   }
 }

@@ -31,7 +31,7 @@ export async function isTransientValueError({
     tables.some(({ oid }) => oid === String(relation.oid)),
   );
   if (!hasUsersType) return false;
-  const drift = await readTypeDrift({ source, target, schemaOnTarget: (schema) => schema, before });
+  const { changes } = await readTypeDrift({ source, target, schemaOnTarget: (schema) => schema, before });
   const table = qualify(relation.schema, relation.name);
-  return drift.additions.length === 0 && !drift.manualChanges.some(({ tables }) => tables.includes(table));
+  return !changes.some(({ rule, tables }) => rule.action !== "after" && tables.includes(table));
 }

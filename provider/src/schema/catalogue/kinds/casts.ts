@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { type Kind, ofDatabase, rowOf } from "../kind.js";
 
 export const casts: Kind = () => ({
@@ -8,3 +9,5 @@ export const casts: Kind = () => ({
   identity: "format('(%s AS %s)', o.castsource::regtype, o.casttarget::regtype)",
   definition: rowOf("o"),
 });
+
+export const castRules = restoredRules("cast");

@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { inSchema, type Kind, rowOf } from "../kind.js";
 
 export const collations: Kind = () => ({
@@ -5,3 +6,5 @@ export const collations: Kind = () => ({
   kind: "'collation'",
   definition: rowOf("o", "collowner", "collversion", "collnamespace"),
 });
+
+export const collationRules = restoredRules("collation", { neededBy: "columns" });

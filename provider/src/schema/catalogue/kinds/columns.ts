@@ -1,4 +1,5 @@
 import { defaultExpression } from "../../../postgres/default-expression.js";
+import { rulesOf } from "../change-rule.js";
 import { type Kind, ofRelation } from "../kind.js";
 
 export const columns: Kind = () => ({
@@ -30,4 +31,59 @@ export const defaults: Kind<DefaultDetails> = (version) => ({
   where: "r.relkind IN ('r', 'p')",
   details: { table: "r.oid::text", key: "r.oid || '/' || a.attnum" },
   definition: `coalesce(${defaultExpression(version)}, '')`,
+});
+
+export const columnRules = rulesOf("column", {
+  added: {
+    change: "added, nullable and without a default",
+    action: "before",
+    reason: "Earlier rows have no value for it.",
+  },
+  addedWithValue: {
+    change: "added with a constant default",
+    action: "before",
+    reason: "The catalogue of the source has the value of the earlier rows.",
+  },
+  addedComputed: {
+    change: "added with NOT NULL, an identity, an expression or a volatile default",
+    action: "pause",
+    reason: "The catalogue does not have the values of the earlier rows.",
+  },
+  lost: {
+    change: "dropped on the target only",
+    action: "before",
+    reason: "The column is added again, and the table is copied again.",
+  },
+  dropped: { action: "pause", reason: "The target would lose the values." },
+  renamed: { action: "pause", reason: "Later rows have the new name." },
+  retyped: {
+    change: "changed to another type",
+    action: "pause",
+    reason: "The catalogue does not contain the USING expression. A table that the source rewrote is copied again.",
+  },
+  nullable: { change: "DROP NOT NULL", action: "before", reason: "Earlier rows are accepted." },
+  notNull: { change: "SET NOT NULL", action: "after", reason: "Earlier rows may violate it." },
+});
+
+export const defaultRules = rulesOf("default", {
+  set: { change: "set or changed", action: "after", reason: "The stream contains the values." },
+  dropped: { action: "after", reason: "The stream contains the values." },
+});
+
+export const identityRules = rulesOf("identity", {
+  changed: { action: "after", reason: "The stream contains the values." },
+  dropped: { action: "after", reason: "The stream contains the values." },
+});
+
+export const generatedColumnRules = rulesOf("generated column", {
+  changed: {
+    change: "changed to another expression",
+    action: "after",
+    reason: "The target computes the values. A table with such a column in its replica identity is copied again.",
+  },
+  dropped: {
+    change: "DROP EXPRESSION",
+    action: "pause",
+    reason: "Later rows have values that the target cannot accept.",
+  },
 });

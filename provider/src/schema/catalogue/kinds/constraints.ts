@@ -1,4 +1,5 @@
 import { notExtensionMember } from "../../../postgres/catalogue-filters.js";
+import { rulesOf } from "../change-rule.js";
 import { type Kind, ofRelation } from "../kind.js";
 
 /** A rule for the values of a table or domain: a constraint, or an index without one. */
@@ -34,4 +35,57 @@ export const domainConstraints: Kind<RuleDetails> = () => ({
   where: "o.contype = 'c'",
   details: { rule: "'domain'", inherited: "false" },
   definition: "pg_get_constraintdef(o.oid)",
+});
+
+export const checkRules = rulesOf("check constraint", {
+  created: { action: "after", reason: "Earlier rows may violate it." },
+  renamed: { action: "before", reason: "Rows do not depend on its name." },
+  replaced: {
+    change: "replaced by another definition",
+    action: "before",
+    reason: "Later rows may violate the former.",
+  },
+  dropped: { action: "pause", reason: "A mistake on the source would remove it from the target." },
+  onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
+});
+
+export const domainConstraintRules = rulesOf("domain constraint", {
+  created: { action: "after", reason: "Earlier rows may violate it." },
+  renamed: { action: "before", reason: "Rows do not depend on its name." },
+  replaced: {
+    change: "replaced by another definition",
+    action: "before",
+    reason: "Later rows may violate the former.",
+  },
+  dropped: { action: "before", reason: "Rows are accepted without it." },
+  onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
+});
+
+export const foreignKeyRules = rulesOf("foreign key", {
+  created: {
+    action: "after",
+    reason:
+      "Earlier rows may violate it. If the target's role may not set session_replication_role, it is created at the cutover.",
+  },
+  renamed: { action: "before", reason: "Rows do not depend on its name." },
+  replaced: {
+    change: "replaced by another definition",
+    action: "before",
+    reason: "Later rows may violate the former.",
+  },
+  dropped: { action: "before", reason: "Rows are accepted without it." },
+  onlyOnTarget: { change: "only on the target", action: "keep", reason: "You may need it there." },
+});
+
+export const keyRules = rulesOf("primary key, unique or exclusion constraint", {
+  created: { action: "after", reason: "Earlier rows may violate it." },
+  renamed: { action: "before", reason: "Rows do not depend on its name." },
+  replaced: {
+    change: "replaced by another definition",
+    action: "before",
+    reason: "Rows from before and after may each violate the other one. A plain index finds rows meanwhile.",
+    ifRefused: "pause",
+  },
+  dropped: { action: "pause", reason: "Objects that only the target has may need it." },
+  onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
 });

@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { inSchema, type Kind, rowOf } from "../kind.js";
 
 export const conversions: Kind = () => ({
@@ -5,3 +6,5 @@ export const conversions: Kind = () => ({
   kind: "'conversion'",
   definition: rowOf("o", "conowner", "connamespace"),
 });
+
+export const conversionRules = restoredRules("conversion");

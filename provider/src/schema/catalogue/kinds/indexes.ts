@@ -1,4 +1,5 @@
 import type { RelationName } from "../../../postgres/identifiers.js";
+import { rulesOf } from "../change-rule.js";
 import { aRelation, type Kind } from "../kind.js";
 import type { RuleDetails } from "./constraints.js";
 
@@ -22,4 +23,30 @@ export const indexes: Kind<IndexDetails> = () => ({
   },
   // The constraint has the definition of its index. Printing one waits for locks of the table.
   definition: "CASE WHEN k.oid IS NULL THEN pg_get_indexdef(o.oid) ELSE '' END",
+});
+
+export const indexRules = rulesOf("index", {
+  created: { action: "after", reason: "Rows are accepted without it." },
+  renamed: { action: "before", reason: "Rows do not depend on its name." },
+  replaced: { change: "replaced by another definition", action: "before", reason: "Rows are accepted without it." },
+  dropped: { action: "before", reason: "Rows are accepted without it." },
+  temporary: {
+    change: "temporary index of a replaced key",
+    action: "after",
+    reason: "The new key finds the rows then.",
+  },
+  onlyOnTarget: { change: "only on the target", action: "keep", reason: "You may need it there." },
+});
+
+export const uniqueIndexRules = rulesOf("unique index", {
+  created: { action: "after", reason: "Earlier rows may violate it." },
+  renamed: { action: "before", reason: "Rows do not depend on its name." },
+  replaced: {
+    change: "replaced by another definition",
+    action: "before",
+    reason: "Rows from before and after may each violate the other one. A plain index finds rows meanwhile.",
+    ifRefused: "pause",
+  },
+  dropped: { action: "pause", reason: "Objects that only the target has may need it." },
+  onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
 });

@@ -1,3 +1,4 @@
+import { rulesOf } from "../change-rule.js";
 import { aRelation, type Kind } from "../kind.js";
 
 /** Partitions with their bounds, and children of other tables. `of` is the parent. */
@@ -12,4 +13,17 @@ export const inheritances: Kind = (version) => ({
     version >= 100000
       ? "coalesce((SELECT pg_get_expr(c.relpartbound, c.oid) FROM pg_class c WHERE c.oid = o.oid AND c.relispartition), '')"
       : "''",
+});
+
+export const partitionRules = rulesOf("partition", {
+  attached: { action: "after", reason: "Earlier rows may be outside the bounds." },
+  detached: {
+    action: "before",
+    reason: "The stream names the partition itself. Its other changes need the statement.",
+  },
+});
+
+export const inheritanceRules = rulesOf("inheritance", {
+  added: { action: "after", reason: "The table has the columns of its parent then." },
+  removed: { action: "before", reason: "The stream names the table itself. Its other changes need the statement." },
 });

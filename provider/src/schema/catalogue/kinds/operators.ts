@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { inSchema, type Kind, rowOf } from "../kind.js";
 
 export const operators: Kind = () => ({
@@ -34,3 +35,7 @@ const members = (operatorClass: string): string => `(
           SELECT 'pg_amproc'::regclass, oid, format('function %s %s', amprocnum, amproc::regprocedure) FROM pg_amproc) AS m
       ON m.catalogue = d.classid AND m.oid = d.objid
    WHERE d.refclassid = 'pg_opclass'::regclass AND d.refobjid = ${operatorClass})`;
+
+export const operatorRules = restoredRules("operator");
+export const operatorFamilyRules = restoredRules("operator family");
+export const operatorClassRules = restoredRules("operator class");

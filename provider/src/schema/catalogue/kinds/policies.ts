@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { type Kind, ofRelation } from "../kind.js";
 
 export const policies: Kind = (version) => ({
@@ -7,3 +8,5 @@ export const policies: Kind = (version) => ({
     (SELECT string_agg(coalesce(a.rolname, 'public'), ',') FROM unnest(o.polroles) AS one (oid) LEFT JOIN pg_roles a USING (oid)),
     pg_get_expr(o.polqual, o.polrelid), '/', pg_get_expr(o.polwithcheck, o.polrelid))`,
 });
+
+export const policyRules = restoredRules("policy", { ifRefused: "pause" });

@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { inSchema, type Kind } from "../kind.js";
 
 export const routines: Kind = (version) => {
@@ -14,3 +15,7 @@ export const routines: Kind = (version) => {
     definition: `CASE WHEN ${isAggregate} THEN (SELECT a::text FROM pg_aggregate a WHERE a.aggfnoid = o.oid) ELSE pg_get_functiondef(o.oid) END`,
   };
 };
+
+export const functionRules = restoredRules("function", { neededBy: "columns", ifRefused: "pause" });
+export const procedureRules = restoredRules("procedure", { ifRefused: "pause" });
+export const aggregateRules = restoredRules("aggregate", { ifRefused: "pause" });

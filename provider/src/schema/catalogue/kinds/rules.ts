@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { type Kind, ofRelation } from "../kind.js";
 
 export const rules: Kind = () => ({
@@ -6,3 +7,5 @@ export const rules: Kind = () => ({
   where: "o.rulename <> '_RETURN'",
   definition: "concat_ws(' ', pg_get_ruledef(o.oid), o.ev_enabled)",
 });
+
+export const ruleRules = restoredRules("rule", { ifRefused: "pause" });

@@ -1,3 +1,4 @@
+import { rulesOf } from "../change-rule.js";
 import { aRelation, type Kind } from "../kind.js";
 
 const sequence = { ...aRelation, kind: "'sequence'", where: "o.relkind = 'S'" };
@@ -14,3 +15,13 @@ export const sequences: Kind = (version) =>
             s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache, CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END)`,
         },
       };
+
+export const sequenceRules = rulesOf("sequence", {
+  created: { action: "before", reason: "New columns may need it." },
+  options: {
+    change: "options changed",
+    action: "after",
+    reason: "Rows do not depend on them. Its value is set at the cutover.",
+  },
+  dropped: { action: "keep", reason: "Objects that only the target has may use it." },
+});

@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { inSchema, type Kind } from "../kind.js";
 
 export const statistics: Kind = (version) => {
@@ -10,3 +11,5 @@ export const statistics: Kind = (version) => {
     definition: "pg_get_statisticsobjdef(o.oid)",
   };
 };
+
+export const statisticsRules = restoredRules("statistics");

@@ -1,3 +1,4 @@
+import { restoredRules } from "../change-rule.js";
 import { type Kind, ofDatabase, ofRelation, rowOf } from "../kind.js";
 
 export const triggers: Kind = (version) => ({
@@ -15,3 +16,6 @@ export const eventTriggers: Kind = () => ({
   kind: "'event trigger'",
   definition: rowOf("o", "evtowner"),
 });
+
+export const triggerRules = restoredRules("trigger", { ifRefused: "pause" });
+export const eventTriggerRules = restoredRules("event trigger");

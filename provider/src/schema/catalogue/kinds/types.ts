@@ -1,3 +1,4 @@
+import { restoredRules, rulesOf } from "../change-rule.js";
 import { inSchema, type Kind } from "../kind.js";
 
 export interface TypeDetails {
@@ -40,4 +41,38 @@ export const types: Kind<TypeDetails> = () => ({
   // Other types are altered in place.
   definition: `(SELECT concat_ws(' ', format_type(rngsubtype, NULL), rngcollation, rngsubopc, rngcanonical, rngsubdiff)
     FROM pg_range WHERE rngtypid = o.oid)`,
+});
+
+/** Of base types and ranges. Others are altered in place. */
+export const typeRules = {
+  ...restoredRules("type", { neededBy: "columns" }),
+  ...rulesOf("type", {
+    renamed: { change: "renamed or moved", action: "before", reason: "The stream does not name types." },
+  }),
+};
+
+export const domainRules = rulesOf("domain", {
+  created: { action: "before", reason: "New columns may need it." },
+  renamed: { change: "renamed or moved", action: "before", reason: "The stream does not name types." },
+  nullable: { change: "DROP NOT NULL", action: "before", reason: "Earlier rows are accepted." },
+  notNull: { change: "SET NOT NULL", action: "after", reason: "Earlier rows may violate it." },
+  default: { change: "default changed", action: "after", reason: "The stream contains the values." },
+  dropped: { action: "keep", reason: "Objects that only the target has may use it." },
+});
+
+export const labelRules = rulesOf("enum label", {
+  added: { action: "before", reason: "Earlier rows do not have it." },
+  renamed: { action: "pause", reason: "Later rows have the new label." },
+});
+
+export const attributeRules = rulesOf("attribute of a composite type", {
+  added: { action: "pause", reason: "Later rows have one more value." },
+  dropped: { action: "pause", reason: "The target would lose the values." },
+  retyped: { change: "changed to another type", action: "pause", reason: "Later rows may have other values." },
+  renamed: { action: "before", reason: "The stream does not name attributes." },
+  renamedColumn: {
+    change: "renamed, and tables are OF the type",
+    action: "pause",
+    reason: "The stream names the columns of these tables.",
+  },
 });

@@ -1,3 +1,4 @@
+import { restoredRules, rulesOf } from "../change-rule.js";
 import { aRelation, type Kind } from "../kind.js";
 
 export const views: Kind = () => ({
@@ -6,4 +7,12 @@ export const views: Kind = () => ({
   where: "o.relkind IN ('v', 'm')",
   // The options of a materialized view are settings that can change while it exists.
   definition: "concat_ws(' ', pg_get_viewdef(o.oid), CASE o.relkind WHEN 'v' THEN o.reloptions::text END)",
+});
+
+export const viewRules = restoredRules("view", { ifRefused: "pause" });
+
+export const materializedViewRules = rulesOf("materialized view", {
+  created: { action: "after", reason: "No row depends on it." },
+  changed: { action: "pause", reason: "It can only be dropped and created again, and other objects may need it." },
+  dropped: { action: "keep", reason: "Objects that only the target has may use it." },
 });

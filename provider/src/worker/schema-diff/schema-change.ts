@@ -1,0 +1,11 @@
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+
+/** A statement that applies a change of the source's schema to the target. The rule decides when it runs. */
+export interface SchemaChange {
+  readonly rule: ChangeRule;
+  readonly sql: string;
+  /** Whose later rows cannot be applied before, if the stream pauses for it; qualified and quoted. */
+  readonly tables: readonly string[];
+  /** The table whose rows the statement computes again; qualified and quoted. */
+  readonly recomputes?: string;
+}
