@@ -13,9 +13,11 @@ describe("the rule table of schema changes", () => {
 
   it("has the rules of every kind of object", () => {
     const kinds = join(sources, "schema/catalogue/kinds");
-    const exported = readdirSync(kinds).flatMap((file) =>
-      [...readFileSync(join(kinds, file), "utf8").matchAll(/^export const (\w+Rules)\b/gm)].map(([, name]) => name!),
-    );
+    const exported = readdirSync(kinds, { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .flatMap((file) =>
+        [...readFileSync(join(kinds, file), "utf8").matchAll(/^export const (\w+Rules)\b/gm)].map(([, name]) => name!),
+      );
     const list = readFileSync(join(sources, "schema/catalogue/change-rules.ts"), "utf8");
     const [, table = ""] = list.split("export const changeRules");
     assert.deepEqual(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { otherKinds, tableKinds } from "../../provider/src/schema/catalogue/kinds";
-import { defaults } from "../../provider/src/schema/catalogue/kinds/columns";
+import { defaults } from "../../provider/src/schema/catalogue/kinds/relations/columns";
 import { readObjectSettings } from "../../provider/src/schema/catalogue/object-settings";
 import { readSchema } from "../../provider/src/schema/catalogue/read-schema";
 import { dumpSchema } from "../../provider/src/schema/dump/dump";

@@ -1,25 +1,25 @@
 import type { ChangeRule, ChangeRules } from "./change-rule.js";
 import { castRules } from "./kinds/casts.js";
 import { collationRules } from "./kinds/collations.js";
-import { columnRules, defaultRules, generatedColumnRules, identityRules } from "./kinds/columns.js";
-import { checkRules, domainConstraintRules, foreignKeyRules, keyRules } from "./kinds/constraints.js";
+import { columnRules, defaultRules, generatedColumnRules, identityRules } from "./kinds/relations/columns.js";
+import { checkRules, domainConstraintRules, foreignKeyRules, keyRules } from "./kinds/relations/constraints.js";
 import { conversionRules } from "./kinds/conversions.js";
 import { extensionRules } from "./kinds/extensions.js";
-import { indexRules, uniqueIndexRules } from "./kinds/indexes.js";
-import { inheritanceRules, partitionRules } from "./kinds/inheritance.js";
+import { indexRules, uniqueIndexRules } from "./kinds/relations/indexes.js";
+import { inheritanceRules, partitionRules } from "./kinds/relations/inheritance.js";
 import { operatorClassRules, operatorFamilyRules, operatorRules } from "./kinds/operators.js";
-import { policyRules } from "./kinds/policies.js";
+import { policyRules } from "./kinds/relations/policies.js";
 import { aggregateRules, functionRules, procedureRules } from "./kinds/routines.js";
-import { ruleRules } from "./kinds/rules.js";
+import { ruleRules } from "./kinds/relations/rules.js";
 import { schemaRules } from "./kinds/schemas.js";
-import { sequenceRules } from "./kinds/sequences.js";
+import { sequenceRules } from "./kinds/relations/sequences.js";
 import { settingRules } from "./kinds/settings.js";
-import { statisticsRules } from "./kinds/statistics.js";
-import { tableRules, typedTableRules } from "./kinds/tables.js";
+import { statisticsRules } from "./kinds/relations/statistics.js";
+import { tableRules, typedTableRules } from "./kinds/relations/tables.js";
 import { textSearchConfigurationRules, textSearchDictionaryRules } from "./kinds/text-search.js";
-import { eventTriggerRules, triggerRules } from "./kinds/triggers.js";
+import { eventTriggerRules, triggerRules } from "./kinds/relations/triggers.js";
 import { attributeRules, domainRules, labelRules, typeRules } from "./kinds/types.js";
-import { materializedViewRules, viewRules } from "./kinds/views.js";
+import { materializedViewRules, viewRules } from "./kinds/relations/views.js";
 
 /** The rule table: what becomes of each change of the source's schema. docs/schema-changes.md shows it. */
 export const changeRules: readonly ChangeRules[] = [

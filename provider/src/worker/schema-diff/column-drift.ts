@@ -5,7 +5,7 @@ import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifie
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Column, Table } from "../../postgres/tables.js";
 import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
-import { columnRules, defaultRules, generatedColumnRules } from "../../schema/catalogue/kinds/columns.js";
+import { columnRules, defaultRules, generatedColumnRules } from "../../schema/catalogue/kinds/relations/columns.js";
 import type { InheritanceDrift } from "./inheritance-drift.js";
 import type { PairedTables, Shapes } from "./compared-schemas.js";
 import type { ColumnOrdinals } from "./schema-baseline.js";

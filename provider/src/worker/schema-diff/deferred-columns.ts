@@ -10,7 +10,7 @@ import {
   defaults,
   generatedColumnRules,
   identityRules,
-} from "../../schema/catalogue/kinds/columns.js";
+} from "../../schema/catalogue/kinds/relations/columns.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import type { SchemaChange } from "./schema-change.js";

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { inheritanceRules, inheritances, partitionRules } from "../../schema/catalogue/kinds/inheritance.js";
+import { inheritanceRules, inheritances, partitionRules } from "../../schema/catalogue/kinds/relations/inheritance.js";
 import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import type { SchemaChange } from "./schema-change.js";

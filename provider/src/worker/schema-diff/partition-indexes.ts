@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
-import { type IndexDetails, indexes, indexRules } from "../../schema/catalogue/kinds/indexes.js";
+import { type IndexDetails, indexes, indexRules } from "../../schema/catalogue/kinds/relations/indexes.js";
 import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
 import type { SchemaChange } from "./schema-change.js";
 

@@ -8,8 +8,8 @@ import {
   foreignKeyRules,
   keyRules,
   type RuleDetails,
-} from "../../schema/catalogue/kinds/constraints.js";
-import { indexes, indexRules, uniqueIndexRules } from "../../schema/catalogue/kinds/indexes.js";
+} from "../../schema/catalogue/kinds/relations/constraints.js";
+import { indexes, indexRules, uniqueIndexRules } from "../../schema/catalogue/kinds/relations/indexes.js";
 import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";

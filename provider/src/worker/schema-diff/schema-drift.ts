@@ -2,7 +2,7 @@ import type { PairedTables, Shapes } from "./compared-schemas.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { ChangeAction } from "../../schema/catalogue/change-rule.js";
 import { schemaRules } from "../../schema/catalogue/kinds/schemas.js";
-import { tableRules } from "../../schema/catalogue/kinds/tables.js";
+import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import type { Table } from "../../postgres/tables.js";
 import { readColumnDrift } from "./column-drift.js";
 import { type InheritanceDrift, readInheritanceDrift } from "./inheritance-drift.js";

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { sequenceRules, sequences } from "../../schema/catalogue/kinds/sequences.js";
+import { sequenceRules, sequences } from "../../schema/catalogue/kinds/relations/sequences.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import type { SchemaChange } from "./schema-change.js";
 

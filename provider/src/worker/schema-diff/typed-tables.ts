@@ -1,7 +1,7 @@
 import { qualify } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
 import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
-import { typedTableRules } from "../../schema/catalogue/kinds/tables.js";
+import { typedTableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import type { SchemaChange } from "./schema-change.js";
 import type { TypeDrift } from "./type-drift.js";
 

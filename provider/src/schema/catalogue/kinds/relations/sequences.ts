@@ -1,5 +1,5 @@
-import { rulesOf } from "../change-rule.js";
-import { aRelation, type Kind } from "../kind.js";
+import { rulesOf } from "../../change-rule.js";
+import { aRelation, type Kind } from "../../kind.js";
 
 const sequence = { ...aRelation, kind: "'sequence'", where: "o.relkind = 'S'" };
 

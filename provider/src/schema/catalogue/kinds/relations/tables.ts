@@ -1,5 +1,5 @@
-import { rulesOf } from "../change-rule.js";
-import { aRelation, type Kind } from "../kind.js";
+import { rulesOf } from "../../change-rule.js";
+import { aRelation, type Kind } from "../../kind.js";
 
 export const tables: Kind = () => ({
   ...aRelation,

@@ -1,5 +1,5 @@
-import { rulesOf } from "../change-rule.js";
-import { aRelation, type Kind } from "../kind.js";
+import { rulesOf } from "../../change-rule.js";
+import { aRelation, type Kind } from "../../kind.js";
 
 /** Partitions with their bounds, and children of other tables. `of` is the parent. */
 export const inheritances: Kind = (version) => ({

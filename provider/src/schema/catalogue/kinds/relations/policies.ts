@@ -1,5 +1,5 @@
-import { restoredRules } from "../change-rule.js";
-import { type Kind, ofRelation } from "../kind.js";
+import { restoredRules } from "../../change-rule.js";
+import { type Kind, ofRelation } from "../../kind.js";
 
 export const policies: Kind = (version) => ({
   ...ofRelation("pg_policy", "polrelid", "polname"),

@@ -1,5 +1,5 @@
-import { restoredRules } from "../change-rule.js";
-import { type Kind, ofDatabase, ofRelation, rowOf } from "../kind.js";
+import { restoredRules } from "../../change-rule.js";
+import { type Kind, ofDatabase, ofRelation, rowOf } from "../../kind.js";
 
 export const triggers: Kind = (version) => ({
   ...ofRelation("pg_trigger", "tgrelid", "tgname"),

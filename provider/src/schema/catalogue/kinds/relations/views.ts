@@ -1,5 +1,5 @@
-import { restoredRules, rulesOf } from "../change-rule.js";
-import { aRelation, type Kind } from "../kind.js";
+import { restoredRules, rulesOf } from "../../change-rule.js";
+import { aRelation, type Kind } from "../../kind.js";
 
 export const views: Kind = () => ({
   ...aRelation,

@@ -1,6 +1,6 @@
-import type { RelationName } from "../../../postgres/identifiers.js";
-import { rulesOf } from "../change-rule.js";
-import { aRelation, type Kind } from "../kind.js";
+import type { RelationName } from "../../../../postgres/identifiers.js";
+import { rulesOf } from "../../change-rule.js";
+import { aRelation, type Kind } from "../../kind.js";
 import type { RuleDetails } from "./constraints.js";
 
 export interface IndexDetails extends RuleDetails {

@@ -1,5 +1,5 @@
-import { restoredRules } from "../change-rule.js";
-import { type Kind, ofRelation } from "../kind.js";
+import { restoredRules } from "../../change-rule.js";
+import { type Kind, ofRelation } from "../../kind.js";
 
 export const rules: Kind = () => ({
   ...ofRelation("pg_rewrite", "ev_class", "rulename"),

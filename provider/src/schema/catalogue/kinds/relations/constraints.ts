@@ -1,6 +1,6 @@
-import { notExtensionMember } from "../../../postgres/catalogue-filters.js";
-import { rulesOf } from "../change-rule.js";
-import { type Kind, ofRelation } from "../kind.js";
+import { notExtensionMember } from "../../../../postgres/catalogue-filters.js";
+import { rulesOf } from "../../change-rule.js";
+import { type Kind, ofRelation } from "../../kind.js";
 
 /** A rule for the values of a table or domain: a constraint, or an index without one. */
 export interface RuleDetails {

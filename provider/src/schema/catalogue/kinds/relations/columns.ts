@@ -1,6 +1,6 @@
-import { defaultExpression } from "../../../postgres/default-expression.js";
-import { rulesOf } from "../change-rule.js";
-import { type Kind, ofRelation } from "../kind.js";
+import { defaultExpression } from "../../../../postgres/default-expression.js";
+import { rulesOf } from "../../change-rule.js";
+import { type Kind, ofRelation } from "../../kind.js";
 
 export const columns: Kind = () => ({
   ...ofRelation("pg_attribute", "attrelid", "attname"),

@@ -1,5 +1,5 @@
-import { restoredRules } from "../change-rule.js";
-import { inSchema, type Kind } from "../kind.js";
+import { restoredRules } from "../../change-rule.js";
+import { inSchema, type Kind } from "../../kind.js";
 
 export const statistics: Kind = (version) => {
   if (version < 100000) return undefined;
