@@ -113,6 +113,18 @@ describe("an offline migration", () => {
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await lab.target.query("CREATE TABLE precious (id int)", { database, login: lab.administrator });
     const resource = new Resource();
+    const renamed = new Resource();
+    const databaseNames = { [database]: database.toUpperCase() };
+    await lab.target.query(`CREATE DATABASE "${database.toUpperCase()}"`);
+    assert.match(
+      await Resource.failure(renamed.create(lab.inputs([database], { databaseNames }))),
+      new RegExp(`603101: set overwriteDbsInTarget to true .* "${database.toUpperCase()}"`),
+    );
+    assert.match(
+      await Resource.failure(renamed.update({ overwriteDbsInTarget: true })),
+      new RegExp(`603117: ALTER DATABASE "${database.toUpperCase()}" OWNER TO`),
+    );
+    await renamed.destroy();
     const text = await Resource.failure(resource.create(lab.inputs([database])));
     assert.match(text, /ValidationFailed/);
     assert.match(text, /603101/);

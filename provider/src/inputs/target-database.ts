@@ -6,3 +6,9 @@ export function targetDatabase(
   // A database may be named "constructor".
   return Object.hasOwn(databaseNames, database) ? databaseNames[database]! : database;
 }
+
+/** The source's name of a database on the target, by which findings and status name it. */
+export const sourceDatabase = (
+  spec: { readonly dbsToMigrate: readonly string[]; readonly databaseNames: Readonly<Record<string, string>> },
+  targetName: string,
+): string => spec.dbsToMigrate.find((database) => targetDatabase(spec, database) === targetName) ?? targetName;

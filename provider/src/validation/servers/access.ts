@@ -3,7 +3,7 @@ import type { Client } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { readSelection } from "../../schema/plan/selection.js";
-import { targetDatabase } from "../../inputs/target-database.js";
+import { sourceDatabase, targetDatabase } from "../../inputs/target-database.js";
 import type { Finding } from "../../findings.js";
 import type { Rule, SourceRule } from "../context.js";
 import { enumerate } from "../../units/enumerate.js";
@@ -20,7 +20,7 @@ export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupi
   const findings: Finding[] = [];
   for (const [database, migration] of occupied) {
     findings.push({
-      database,
+      database: sourceDatabase(spec, database),
       type,
       state: "Failed",
       code: "PGM-303",
@@ -33,7 +33,13 @@ export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupi
   if (spec.dataOnly) return [...findings, ...missingDatabases(spec, new Set(rows.map(({ name }) => name)))];
   for (const { name, owner, may_drop } of rows) {
     if (ownDatabases.has(name) || occupied.has(name)) continue;
-    const common = { database: name, type, object: name, objectType: "Database", state: "Failed" } as const;
+    const common = {
+      database: sourceDatabase(spec, name),
+      type,
+      object: name,
+      objectType: "Database",
+      state: "Failed",
+    } as const;
     if (!spec.overwriteDbsInTarget)
       findings.push({
         ...common,

@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { targetDatabase } from "../../inputs/target-database.js";
+import { sourceDatabase, targetDatabase } from "../../inputs/target-database.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Finding } from "../../findings.js";
 import type { Rule } from "../context.js";
@@ -30,7 +30,8 @@ async function sessionsOfOthers(target: Client, spec: MigrationSpec): Promise<Fi
     [spec.dbsToMigrate.map((database) => targetDatabase(spec, database))],
   );
   return rows.map(({ database, roles }) => ({
-    ...{ ...common, database, objectType: "Database", object: database, state: "Failed", code: "603111" },
+    ...{ ...common, database: sourceDatabase(spec, database), objectType: "Database", object: database },
+    ...{ state: "Failed", code: "603111" },
     message: `${spec.target.user} may not terminate the sessions of ${enumerate(roles)} in ${database} on the target, which is to be replaced`,
     remedy: `GRANT pg_signal_backend TO ${quoteIdentifier(spec.target.user)} on the target, or end these sessions`,
   }));
