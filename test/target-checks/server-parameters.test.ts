@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { azureFlexibleServer } from "../../provider/src/platforms/azure";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { checkParameters, parameterProblems } from "../../provider/src/target-checks/server-parameters";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { startAzureLikeServer } from "../support/servers/azure-like";
 
 const good = new Map([
@@ -71,6 +72,21 @@ describe("the check of a target's parameters", () => {
         ["PGM-302", "PGM-821", "PGM-822", "PGM-822", "PGM-822", "PGM-823", "PGM-824", "PGM-825"],
       );
       assert(problems.every(({ remedy }) => remedy!.includes("az postgres flexible-server")));
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it("reports a read-only target outside Azure with the commands of its own platform", async () => {
+    const parameters = { default_transaction_read_only: "on" };
+    const server = await EmbeddedServer.start({ major: 17, parameters });
+    try {
+      const session = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+      const [problem] = await checkParameters(session);
+      await session.end();
+      assert.equal(problem!.code, "PGM-302");
+      assert.doesNotMatch(`${problem!.message} ${problem!.remedy!}`, /azure/i);
+      assert.match(problem!.remedy!, /ALTER SYSTEM SET default_transaction_read_only = '?off'?; SELECT pg_reload_conf/);
     } finally {
       await server.stop();
     }

@@ -9,10 +9,12 @@ export const targetCodes = {
     privilege: "CREATEDB on the target",
   },
   "PGM-302": {
-    meaning: "the target is read-only by default; Azure sets this when storage is nearly full",
+    meaning:
+      "the target is read-only by default; Azure sets this when storage is nearly full, elsewhere only a user does",
     severity: "Warning",
-    remedy: "increase the storage: az postgres flexible-server update --storage-size <GiB>",
-    privilege: "Contributor of the flexible server",
+    remedy:
+      "Azure: az postgres flexible-server update --storage-size <GiB>; elsewhere: reset default_transaction_read_only if applications must write",
+    privilege: "Azure: Contributor of the flexible server; elsewhere: superuser, or owner of the database or role",
   },
   "PGM-303": {
     meaning: "another migration uses the target database",

@@ -49,6 +49,7 @@ export interface Platform {
 const reloadable: readonly string[] = [
   ...["idle_replication_slot_timeout", "max_slot_wal_keep_size", "autovacuum", "max_wal_size", "checkpoint_timeout"],
   ...["maintenance_work_mem", "pgbouncer.enabled", "track_io_timing", "pg_stat_statements.track"],
+  "default_transaction_read_only",
 ];
 
 export const needsRestart = (parameters: readonly ServerParameter[]): boolean =>

@@ -1,6 +1,7 @@
 import { log } from "../../log.js";
 import { CanceledError, TakenOverError } from "../../errors.js";
 import { tagSessions } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { Lease } from "../../store/lease.js";
 import { DatabaseSteps } from "./database-steps.js";
 import { ownerTag } from "../context/session-owner.js";
@@ -42,7 +43,8 @@ export async function runMigration(job: WorkerJob, stop: AbortSignal): Promise<v
     const requests = await RequestWatch.start(lease);
     const throughput = new ThroughputSampler(lease);
     const observers = await JournalObservers.gather(job, lease, requests);
-    const readOnly = new ReadOnlyTargetMonitor(observers.journal);
+    const session = { database: job.maintenanceDatabase, purpose: `${job.migrationName} parameters` };
+    const readOnly = new ReadOnlyTargetMonitor(observers.journal, (check) => withSession(job.target, session, check));
     try {
       await new MigrationRun(new RunContext(job, { owner, journal: observers.journal, requests }, stop)).run();
     } finally {
