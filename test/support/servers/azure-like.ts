@@ -30,13 +30,19 @@ export async function startAzureLikeServer(
     },
   });
   const password = `admin-${randomBytes(8).toString("hex")}`;
-  await server.query(`
-    CREATE ROLE azure_pg_admin NOLOGIN;
-    GRANT pg_monitor, pg_signal_backend, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
-    CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${scramVerifier(password)}';
-    GRANT azure_pg_admin TO ${administrator};
-    ${options.major >= 15 ? "GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;" : ""}
-    ALTER DATABASE postgres OWNER TO azure_pg_admin;
-  `);
+  try {
+    await server.query(`
+      CREATE ROLE azure_pg_admin NOLOGIN;
+      GRANT pg_monitor, pg_signal_backend, pg_read_all_settings, pg_read_all_stats, pg_stat_scan_tables TO azure_pg_admin;
+      CREATE ROLE ${administrator} LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '${scramVerifier(password)}';
+      GRANT azure_pg_admin TO ${administrator};
+      ${options.major >= 15 ? "GRANT SET ON PARAMETER session_replication_role TO azure_pg_admin;" : ""}
+      ALTER DATABASE postgres OWNER TO azure_pg_admin;
+    `);
+  } catch (error) {
+    // A running server would keep the process of the tests alive.
+    await server.stop();
+    throw error;
+  }
   return { server, administrator: { host: server.login.host, port: server.port, user: administrator, password } };
 }
