@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -60,6 +60,20 @@ export class InstalledPackage {
       JSON.stringify({ compilerOptions: { ...compilerOptions, noEmit: true, types: ["node"] }, files: ["index.ts"] }),
     );
     this.run(process.execPath, [resolve("node_modules/typescript/bin/tsc"), "-p", this.folder]);
+  }
+
+  /** Installs an empty package of this version beside the tarball. */
+  async add(name: string, version: string): Promise<void> {
+    const path = join(this.folder, "node_modules", name);
+    await mkdir(path, { recursive: true });
+    await writeFile(join(path, "package.json"), JSON.stringify({ name, version, main: "index.js" }));
+    await writeFile(join(path, "index.js"), "");
+  }
+
+  /** What npm reports about the installed packages, including versions that a dependent does not accept. */
+  listed(): string {
+    const { stdout, stderr } = spawnSync("npm", ["ls", "--all"], { cwd: this.folder, encoding: "utf8" });
+    return stdout + stderr;
   }
 
   async #install(): Promise<void> {

@@ -40,13 +40,34 @@ describe("the npm package", () => {
     assert.match(help, /pg-migration/);
   });
 
-  it("names the OpenTelemetry packages to install if an endpoint is set without them", () => {
-    const script = `require("./node_modules/pulumi-pg-migration/dist/worker/monitoring/traces.js")
-      .Traces.start({ migration: "crm", source: "a", target: "b", databases: [] }, process.env)
-      .catch((error) => console.log(error.name, error.message))`;
-    const printed = npmPackage.run(process.execPath, ["-e", script], {
-      OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
-    });
-    assert.match(printed, /^RefusedError .*packages are not installed .*\n {2}To do: npm install @opentelemetry\/api /);
+  const startTraces = (): string =>
+    npmPackage.run(
+      process.execPath,
+      [
+        "-e",
+        `require("./node_modules/pulumi-pg-migration/dist/worker/monitoring/traces.js")
+          .Traces.start({ migration: "crm", source: "a", target: "b", databases: [] }, process.env)
+          .catch((error) => console.log(error.name, error.message))`,
+      ],
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" },
+    );
+
+  it("names the OpenTelemetry packages to install if an endpoint is set without them", () =>
+    assert.match(
+      startTraces(),
+      /^RefusedError .*packages are not installed .*\n {2}To do: npm install @opentelemetry\/api@1 /,
+    ));
+
+  it("accepts the OpenTelemetry of @pulumi/pulumi for Node.js 20 beside it, and names newer ones for traces", async () => {
+    for (const [name, version] of [
+      ...["resources", "sdk-trace-base"].map((one) => [one, "1.30.1"] as const),
+      ...["exporter-trace-otlp-grpc", "otlp-exporter-base", "otlp-transformer"].map((one) => [one, "0.57.2"] as const),
+      ["api", "1.9.1"] as const,
+    ])
+      await npmPackage.add(`@opentelemetry/${name}`, version);
+    const isRejected = (line: string): boolean =>
+      /@opentelemetry.*invalid: .* from node_modules\/pulumi-pg-migration/.test(line);
+    assert.deepEqual(npmPackage.listed().split("\n").filter(isRejected), []);
+    assert.match(startTraces(), /packages are older than version 2\n {2}To do: npm install .*resources@2/);
   });
 });

@@ -49,12 +49,13 @@ export class Traces implements JournalObserver {
     });
   }
 
-  /** Loads OpenTelemetry, an optional peer dependency. @throws RefusedError if its packages are not installed */
+  /** Loads OpenTelemetry, an optional peer dependency. @throws RefusedError if its packages are missing or too old */
   static async start(subject: WebhookSubject, environment: Environment): Promise<Traces> {
     try {
       return await Traces.#start(subject, environment);
     } catch (error) {
-      throw isModuleMissing(error) ? packagesMissing(error) : error;
+      if (!isModuleMissing(error)) throw error;
+      throw packagesMissing(`are not installed (${error.message.split("\n")[0]!})`, error);
     }
   }
 
@@ -62,6 +63,8 @@ export class Traces implements JournalObserver {
     const api = await import("@opentelemetry/api");
     const sdk = await import("@opentelemetry/sdk-trace-base");
     const resources = await import("@opentelemetry/resources");
+    // @pulumi/pulumi for Node.js 20 depends on version 1.
+    if (!("resourceFromAttributes" in resources)) throw packagesMissing("are older than version 2");
     // Failed deliveries are reported in the worker's log only.
     api.diag.setLogger(new api.DiagConsoleLogger(), api.DiagLogLevel.ERROR);
     const resource = resources
@@ -144,24 +147,17 @@ export class Traces implements JournalObserver {
   }
 }
 
-/** Optional peer dependencies of the package. */
+/** Optional peer dependencies of the package, with the versions that work. */
 const packages = [
-  "api",
-  "sdk-trace-base",
-  "resources",
-  "exporter-trace-otlp-grpc",
-  "otlp-exporter-base",
-  "otlp-transformer",
+  ...["api@1", "sdk-trace-base@2", "resources@2"],
+  ...["exporter-trace-otlp-grpc@0.220", "otlp-exporter-base@0.220", "otlp-transformer@0.220"],
 ];
 
-const packagesMissing = (cause: Error): RefusedError =>
-  new RefusedError(
-    `an endpoint for OpenTelemetry is set, but its packages are not installed (${cause.message.split("\n")[0]!})`,
-    {
-      remedy: `npm install ${packages.map((name) => `@opentelemetry/${name}`).join(" ")}`,
-      cause,
-    },
-  );
+const packagesMissing = (found: string, cause?: Error): RefusedError =>
+  new RefusedError(`an endpoint for OpenTelemetry is set, but its packages ${found}`, {
+    remedy: `npm install ${packages.map((name) => `@opentelemetry/${name}`).join(" ")}`,
+    cause,
+  });
 
 /** Selects the exporter by OTEL_EXPORTER_OTLP_PROTOCOL. The specification's default is http/protobuf. */
 async function exporterFor(environment: Environment): Promise<SpanExporter> {
