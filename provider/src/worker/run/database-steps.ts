@@ -1,3 +1,4 @@
+import { omittedByCancel } from "./omitted-by-cancel.js";
 import { SourceAtRiskError, TakenOverError, messageOf } from "../../errors.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import type { MigrationCleanup } from "../cleanup/migration-cleanup.js";
@@ -163,8 +164,15 @@ export class DatabaseSteps {
   async #cancel(name: string, why: string | null = null): Promise<void> {
     const { journal } = this.#context;
     await journal.event("canceled", { database: name });
-    // Before the removal: after a kill, the successor only completes the cleanup.
-    await journal.database(name, { phase: "canceled", state: "Canceling", message: why });
+    const record = await this.#context.currentDatabase(name);
+    if (record) await this.recordCancellation(record, why);
     await this.letGo(name);
+  }
+
+  /** Called before the removal of objects: after a kill, the successor only completes the clean-up. */
+  async recordCancellation(record: DatabaseRecord, why: string | null = null): Promise<void> {
+    const { journal } = this.#context;
+    await journal.omitted(record.name, omittedByCancel(record));
+    await journal.database(record.name, { phase: "canceled", state: "Canceling", message: why });
   }
 }

@@ -38,8 +38,7 @@ export class RunFailureHandler {
     if (!requests.canceled) return;
     await journal.state("CleaningUp", "CancelingRequestedDBMigrations");
     const databases = (await this.#context.currentDatabases()).filter(({ phase }) => phase !== "done");
-    for (const { name, phase } of databases)
-      if (phase !== "canceled") await journal.database(name, { phase: "canceled", state: "Canceling", message: null });
+    for (const database of databases) if (database.phase !== "canceled") await this.#steps.recordCancellation(database);
     // In parallel, because each removal waits for an unreachable server.
     const results = await Promise.all(databases.map(({ name }) => this.#letGo(name)));
     const notes = results.flatMap((note) => note ?? []);
