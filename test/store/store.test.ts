@@ -13,7 +13,7 @@ import { listMigrations } from "../../provider/src/store/list-migrations";
 import { changeMigration } from "../../provider/src/resource/changes/change-migration";
 import { readStatus } from "../../provider/src/store/read-status";
 import { readDatabaseRequests } from "../../provider/src/store/requests";
-import { CopyTasks } from "../../provider/src/store/copy-tasks";
+import { CopyTasks } from "../../provider/src/store/copy-tasks/copy-tasks";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import { type MigrationSpec, specOf } from "../../provider/src/inputs/inputs";
@@ -351,11 +351,11 @@ describe("the store", () => {
     const theirs = new CopyTasks(member, "app");
     const [claimed] = await theirs.claimTables({ pid: 1, since: "for a session that has ended" });
     const [session] = await member.store.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-    await units.evictSilentWorkers(60);
-    assert.equal((await units.takeBack()).queued, 0, "it was active a moment ago");
+    await units.recovery.evictSilentWorkers(60);
+    assert.equal((await units.recovery.takeBack()).queued, 0, "it was active a moment ago");
     await untilSilent(session!.pid);
-    await units.evictSilentWorkers(1);
-    await until("its session has ended", async () => (await units.takeBack()).queued === 1);
+    await units.recovery.evictSilentWorkers(1);
+    await until("its session has ended", async () => (await units.recovery.takeBack()).queued === 1);
     await assert.rejects(theirs.committing([{ id: claimed!.id, bytes: 0, rows: 0 }], "1"), /terminat|not queryable/);
     await member.leave();
     await lease.release();
@@ -372,7 +372,7 @@ describe("the store", () => {
       `UPDATE pgmigration.copy_task SET state = 'loading', claimed_by = ($1::text[])[id + 1] WHERE migration = 'counted'`,
       { values: [[lease.worker, member.worker, "box:1:aaaaaaaa1", "box:1:aaaaaaaa2", "box:1:bbbbbbbb1"]] },
     );
-    for (const right of [lease, member]) assert.equal(await new CopyTasks(right, "app").othersCopying(), 2);
+    for (const right of [lease, member]) assert.equal(await new CopyTasks(right, "app").counts.othersCopying(), 2);
     await member.leave();
     await lease.release();
     await deleteMigration(store, "counted");

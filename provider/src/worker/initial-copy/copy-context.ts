@@ -6,7 +6,7 @@ import { connect } from "../../postgres/connection/connect.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { Selection } from "../../schema/plan/selection.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
-import type { CopyTasks } from "../../store/copy-tasks.js";
+import type { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import type { SharedCopy } from "../../store/shared-copies.js";
 import type { Work } from "../context/work.js";

@@ -18,7 +18,7 @@ import type { OmittedObject } from "../../store/journal.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { enumerate } from "../../units/enumerate.js";
 import { deleteSharedSnapshots } from "../../store/shared-copies.js";
-import { CopyTasks } from "../../store/copy-tasks.js";
+import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import { endEarlierSessions } from "../cleanup/earlier-sessions.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { reportFindings } from "../context/report-findings.js";
@@ -131,13 +131,13 @@ async function resumeCopy(job: CopyJob, earlier: EarlierCopy): Promise<PostCutov
     if (emptied.length > 0) {
       await reportEmptied(job, emptied, snapshot !== undefined);
       if (!snapshot) return undefined;
-      await tasks.repeat(emptied);
+      await tasks.recovery.repeat(emptied);
     }
     const { sourceSearchPath } = shared;
     const restore = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
     skipTables(restore, skipped);
     const selection = await readSelection(source, work.spec);
-    await tasks.resumeClaims();
+    await tasks.recovery.resumeClaims();
     const rowsCopied = shared.rowsCopied && emptied.length === 0;
     await sharing.resume({ ...shared, rowsCopied, snapshotId: snapshot?.id ?? shared.snapshotId }, earlier.state);
     const tables = snapshot
@@ -224,9 +224,9 @@ async function inSessions<Result>(
 
 /** Waits until statements of earlier workers on the target have ended, because they could interfere with this copy. */
 async function endEarlierTargetSessions({ tasks, record }: CopyJob): Promise<void> {
-  await tasks.pauseClaims();
+  await tasks.recovery.pauseClaims();
   const deadline = Date.now() + earlierSessionsTimeoutMs;
-  while ((await tasks.takeBack(true)).sessions > 0) {
+  while ((await tasks.recovery.takeBack(true)).sessions > 0) {
     if (Date.now() > deadline)
       throw new TimeoutError(`sessions of an earlier worker on ${record.targetName} do not end`, {
         remedy:

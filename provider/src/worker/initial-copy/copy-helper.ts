@@ -16,7 +16,7 @@ import { Membership } from "../../store/membership.js";
 import { readDatabases, readMigration, type DatabaseRecord } from "../../store/records.js";
 import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
 import { withExistingStore, type Store } from "../../store/store.js";
-import { CopyTasks } from "../../store/copy-tasks.js";
+import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";

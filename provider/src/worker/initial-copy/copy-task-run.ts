@@ -3,7 +3,7 @@ import { TakenOverError } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
-import type { CopyTasks } from "../../store/copy-tasks.js";
+import type { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import type { Work } from "../context/work.js";
 
 /** One worker's part in the copy of a database. */

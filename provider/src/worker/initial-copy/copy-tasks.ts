@@ -6,7 +6,7 @@ import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
 import type { Entry } from "../../schema/sql/toc-entries.js";
 import { restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
-import type { Counts, Skipped, Returned, TargetSession, CopyTask } from "../../store/copy-tasks.js";
+import type { Counts, Skipped, Returned, TargetSession, CopyTask } from "../../store/copy-tasks/copy-task.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { Notifier } from "../../async/notifier.js";
 import { delay } from "../../async/delay.js";
@@ -68,11 +68,11 @@ class CopyPool {
   async run(): Promise<void> {
     const { work, tasks } = this.options;
     const [tableJobs, indexJobs] = [work.tableSlots.limit(), work.indexSlots.limit()];
-    this.#total = await tasks.total();
+    this.#total = await tasks.counts.total();
     // Completed by an earlier attempt of this worker.
-    const own = await tasks.completedHere();
+    const own = await tasks.counts.completedHere();
     [this.#copied, this.#built] = [own.tables, own.indexes];
-    this.#byOthers = await tasks.completedByOthers();
+    this.#byOthers = await tasks.counts.completedByOthers();
     // Helpers that start together do not see each other's claims yet.
     await this.#shareRate(work.spec.workers);
     if (this.#openTables > 0) await this.#inSessions("catalogue", (sessions) => this.#copier.readCatalogues(sessions));
@@ -99,7 +99,7 @@ class CopyPool {
   async #shareRate(least = 1): Promise<void> {
     const { work, tasks } = this.options;
     // Without a limit, the number is estimated: a limit may be set before the next check.
-    const others = work.spec.maxCopyRate === undefined ? work.spec.workers - 1 : await tasks.othersCopying();
+    const others = work.spec.maxCopyRate === undefined ? work.spec.workers - 1 : await tasks.counts.othersCopying();
     work.copyRate.processes = Math.max(least, 1 + others);
   }
 
@@ -140,7 +140,7 @@ class CopyPool {
       await delay(checkEveryMs, this.#over.signal);
       if (this.#over.signal.aborted || this.#signal.aborted) return;
       if (this.lead) await this.#takeBack(this.lead, check % checksPerRecovery === 0);
-      this.#byOthers = await tasks.completedByOthers();
+      this.#byOthers = await tasks.counts.completedByOthers();
       await this.#shareRate();
       const failure = await tasks.failureOfOthers();
       if (failure !== undefined) throw new RefusedError(failure.message, { cause: failure });
@@ -150,10 +150,10 @@ class CopyPool {
 
   async #takeBack({ onTakenBack }: LeaderHooks, recovers: boolean): Promise<void> {
     const { tasks } = this.options;
-    if (recovers) await tasks.evictSilentWorkers(silentForSeconds);
-    const returned = await tasks.takeBack();
+    if (recovers) await tasks.recovery.evictSilentWorkers(silentForSeconds);
+    const returned = await tasks.recovery.takeBack();
     if (returned.completed + returned.queued > 0) await onTakenBack(returned);
-    if (recovers || returned.completed > 0) await tasks.releaseIndexBuilds();
+    if (recovers || returned.completed > 0) await tasks.recovery.releaseIndexBuilds();
   }
 
   async #copyTables(): Promise<void> {

@@ -9,7 +9,7 @@ import { formatLsn, parseLsn } from "../../postgres/lsn.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { generationAfterFailure, sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
-import type { Skipped } from "../../store/copy-tasks.js";
+import type { Skipped } from "../../store/copy-tasks/copy-task.js";
 import { selectedTablesIn } from "../context/selected-tables.js";
 import type { CopyPoint } from "./take-snapshot.js";
 import type { Work } from "../context/work.js";

@@ -35,7 +35,7 @@ export async function findKeptRows(job: CopyJob): Promise<EarlierCopy | undefine
   const { sharedCopy: shared } = record;
   if (shared?.generation !== generationAfterFailure) return undefined;
   const found = await keptRows(job, shared);
-  const count = await tasks.copiedTables();
+  const count = await tasks.counts.copiedTables();
   const tables = `the rows of ${count} ${count === 1 ? "table" : "tables"}, which an earlier attempt copied,`;
   if (typeof found !== "string") {
     await work.journal.event(`${tables} are used again`, { database });
@@ -75,7 +75,7 @@ async function keptRows(job: CopyJob, shared: SharedCopy): Promise<EarlierCopy |
   );
   let found: EarlierCopy | string = "the schema, a setting, an owner or a privilege changed on the source";
   try {
-    const incomplete = new Set(shared.rowsCopied ? [] : await tasks.incomplete());
+    const incomplete = new Set(shared.rowsCopied ? [] : await tasks.recovery.incomplete());
     const kept = { shared, state, slot, taken, incomplete };
     const digest = await withSession(work.source, { database, purpose: purposeOf(work, "read") }, (session) =>
       schemaDigest(taken.read, session),
@@ -97,7 +97,7 @@ async function followedRows(job: CopyJob, kept: KeptRows): Promise<EarlierCopy |
   if (!shared.rowsCopied) {
     const obstacle = await obstacleToJoining(job, kept);
     if (obstacle !== undefined) return obstacle;
-    await tasks.postponeIncomplete("an earlier attempt failed before it was copied");
+    await tasks.recovery.postponeIncomplete("an earlier attempt failed before it was copied");
     const later = `copied later, when they join the stream: ${enumerate([...incomplete], maxNamed)}`;
     if (incomplete.size > 0) await work.journal.event(later, { database });
   }
@@ -139,7 +139,7 @@ async function equalRows(job: CopyJob, kept: KeptRows): Promise<EarlierCopy | st
     return "large objects were copied only in part";
   const difference = await differenceIn(job, kept);
   if (difference !== undefined) return difference;
-  await tasks.restartIncomplete();
+  await tasks.recovery.restartIncomplete();
   const target = await connectToTarget(job, "empty");
   try {
     for (const one of tables)

@@ -5,7 +5,7 @@ import { isSmall, tableBytes, type TableToCopy } from "../../copy/tables-to-copy
 import { qualify } from "../../postgres/identifiers.js";
 import { tablesUnsafeToPlan } from "../../postgres/planner-functions.js";
 import type { Build, RestorePlan } from "../../schema/plan/restore-plan.js";
-import type { NewCopyTask } from "../../store/copy-tasks.js";
+import type { NewCopyTask } from "../../store/copy-tasks/copy-task.js";
 
 /** Limits the number of tasks. The parts of a table of 100 TB are therefore larger than requested. */
 const maxParts = 1000;

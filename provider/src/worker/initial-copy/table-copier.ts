@@ -15,7 +15,7 @@ import { isUnsafeToPlan } from "../../postgres/planner-functions.js";
 import { useSearchPath } from "../../postgres/search-path.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { listTables, type Table } from "../../postgres/tables.js";
-import type { CompletedCopyTask, CopyTask } from "../../store/copy-tasks.js";
+import type { CompletedCopyTask, CopyTask } from "../../store/copy-tasks/copy-task.js";
 import { type CopyTaskRun, isTaskFailure } from "./copy-task-run.js";
 import type { TableLocks } from "./table-locks.js";
 

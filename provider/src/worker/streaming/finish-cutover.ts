@@ -8,7 +8,7 @@ import { carryConnectionLimit } from "../../schema/database/database.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
-import { CopyTasks } from "../../store/copy-tasks.js";
+import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { compareSchemas, nameDropped, nameForeignOptions } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";

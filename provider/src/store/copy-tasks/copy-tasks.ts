@@ -1,90 +1,23 @@
-import type { Entry } from "../schema/sql/toc-entries.js";
-import type { SkippedEntry } from "../schema/restore/restore-context.js";
-import { TakenOverError, messageOf } from "../errors.js";
-import { qualify, type RelationName } from "../postgres/identifiers.js";
-import { causingSqlState } from "../postgres/sql-state.js";
-import { holdsLease, type WriteFence } from "./lease.js";
-import { claimantIsGone, endSilentMembers } from "./membership.js";
-
-/** A table to copy, or one index or constraint to build on it. */
-export interface NewCopyTask {
-  readonly kind: "table" | "index";
-  readonly schema: string;
-  readonly table: string;
-  /** Name for display: the table's or the index's name. */
-  readonly entry: string;
-  readonly bytesTotal: number;
-  readonly rowsEstimated: number;
-  /** A whole table with few rows, or an index of such a table. Small tasks are claimed together. */
-  readonly small: boolean;
-  /** False for an index whose table is also a task: it waits for the table. */
-  readonly ready: boolean;
-  /** The table's rows require rows of other tables on the target. It waits for all tables that are not deferred. */
-  readonly deferred: boolean;
-  /** SQL condition on the rows, if the table is copied in parts. */
-  readonly condition?: string | undefined;
-  /** For an index: the entry to execute. */
-  readonly build?: Entry | undefined;
-}
-
-export interface CopyTask {
-  readonly id: number;
-  readonly kind: "table" | "index";
-  readonly schema: string;
-  readonly table: string;
-  /** As in {@link NewCopyTask}. */
-  readonly deferred: boolean;
-  readonly condition: string | undefined;
-  readonly build: Entry | undefined;
-  /** The task was returned to the queue because its worker died. */
-  readonly returned: boolean;
-}
-
-/** The amounts of a copied table. */
-export interface CompletedCopyTask {
-  readonly id: number;
-  readonly bytes: number;
-  readonly rows: number;
-}
-
-/** The entries that the target refused, as in `RestoreContext`. */
-export interface Skipped {
-  readonly entries: readonly (readonly [id: number, skipped: SkippedEntry])[];
-  readonly missing: readonly string[];
-}
-
-/** The target session that executes a claimed task. The work ends with the session. */
-export interface TargetSession {
-  readonly pid: number;
-  /** Its backend_start, because process IDs are reused. */
-  readonly since: string;
-}
-
-/** Numbers of tasks by kind. */
-export interface Counts {
-  readonly tables: number;
-  readonly indexes: number;
-}
-
-/** Tasks returned to the queue because their workers died. */
-export interface Returned {
-  readonly completed: number;
-  readonly queued: number;
-}
+import type { Entry } from "../../schema/sql/toc-entries.js";
+import { TakenOverError, messageOf } from "../../errors.js";
+import { qualify, type RelationName } from "../../postgres/identifiers.js";
+import { causingSqlState } from "../../postgres/sql-state.js";
+import { holdsLease, type WriteFence } from "../lease.js";
+import { CopyTaskCounts } from "./copy-task-counts.js";
+import { CopyTaskRecovery } from "./copy-task-recovery.js";
+import {
+  type CompletedCopyTask,
+  type CopyTask,
+  type NewCopyTask,
+  ours,
+  type Skipped,
+  type TargetSession,
+} from "./copy-task.js";
 
 /**
  * Maximum number of small tasks in one claim. They share a transaction, and are repeated together when a worker dies.
  */
 const tasksPerClaim = 100;
-
-const ours = "u.migration = $1 AND u.database = $3";
-/** SQL expression: the process of a worker's name. A helper of several databases has several names, which end differently. */
-const processOf = (worker: string): string => `substring(${worker} FROM '^(.*:.{8})')`;
-/** SQL condition: the tasks of tables with a task that is not complete. */
-const incomplete = `${ours} AND u.kind = 'table' AND EXISTS (
-          SELECT FROM pgmigration.copy_task t
-           WHERE t.migration = $1 AND t.database = $3 AND t.kind = 'table' AND t.state <> 'completed'
-             AND t.table_schema = u.table_schema AND t.table_name = u.table_name)`;
 
 /**
  * The copy tasks of one database, which workers claim one after another. IDs count from 0, in the given order.
@@ -94,6 +27,9 @@ const incomplete = `${ours} AND u.kind = 'table' AND EXISTS (
  * old session is terminated. Then the server knows whether the transaction was committed.
  */
 export class CopyTasks {
+  readonly counts: CopyTaskCounts;
+  readonly recovery: CopyTaskRecovery;
+
   /**
    * @param copy `SharedCopy.id`, for a helper in another worker's copy. It then claims no task of another copy, which
    * has another snapshot.
@@ -102,7 +38,10 @@ export class CopyTasks {
     readonly right: WriteFence,
     readonly database: string,
     readonly copy?: string,
-  ) {}
+  ) {
+    this.counts = new CopyTaskCounts(right, database);
+    this.recovery = new CopyTaskRecovery(right, database);
+  }
 
   /** Replaces the tasks, comparisons and counts of an earlier attempt by new tasks. */
   async replace(tasks: readonly NewCopyTask[]): Promise<void> {
@@ -216,26 +155,6 @@ export class CopyTasks {
     return rows.map(({ schema, table }) => qualify(schema, table));
   }
 
-  /** The tables, qualified and quoted, with a task that is not complete. */
-  async incomplete(): Promise<string[]> {
-    const rows = await this.right.query<{ schema: string; table: string }>(
-      `SELECT DISTINCT u.table_schema AS schema, u.table_name AS "table" FROM pgmigration.copy_task u
-        WHERE ${incomplete} AND ${holdsLease}`,
-      [this.database],
-    );
-    return rows.map(({ schema, table }) => qualify(schema, table));
-  }
-
-  /** Queues all tasks of the {@link incomplete} tables after {@link pauseClaims}. */
-  async restartIncomplete(): Promise<void> {
-    await this.right.query(
-      `UPDATE pgmigration.copy_task u
-          SET state = 'queued', ready = false, claimed_by = NULL, bytes_copied = 0, rows_copied = 0, ended_at = NULL
-        WHERE ${incomplete} AND ${holdsLease}`,
-      [this.database],
-    );
-  }
-
   /** Those of the tables of which at least one row is on the target, according to the records. */
   async withRows(tables: readonly RelationName[]): Promise<RelationName[]> {
     return this.right.query<RelationName>(
@@ -245,64 +164,6 @@ export class CopyTasks {
         WHERE ${ours} AND u.kind = 'table' AND u.state = 'completed' AND u.rows_copied > 0 AND ${holdsLease}`,
       [this.database, JSON.stringify(tables)],
     );
-  }
-
-  /** Queues the completed tasks of these tables again after {@link pauseClaims}. */
-  async repeat(tables: readonly RelationName[]): Promise<void> {
-    await this.right.query(
-      `UPDATE pgmigration.copy_task u
-          SET state = 'queued', ready = false, claimed_by = NULL, bytes_copied = 0, rows_copied = 0, ended_at = NULL
-         FROM json_to_recordset($4::json) AS t (schema text, name text)
-        WHERE ${ours} AND u.kind = 'table' AND u.table_schema = t.schema AND u.table_name = t.name AND ${holdsLease}`,
-      [this.database, JSON.stringify(tables)],
-    );
-  }
-
-  /** Completes the tasks of the {@link incomplete} tables like {@link postpone}. */
-  async postponeIncomplete(reason: string): Promise<void> {
-    await this.right.query(
-      `UPDATE pgmigration.copy_task u
-          SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = 0, rows_copied = 0, postponed = $4,
-              claimed_by = coalesce(u.claimed_by, $5)
-        WHERE ${incomplete} AND ${holdsLease}`,
-      [this.database, reason, this.right.worker],
-    );
-  }
-
-  /** The number of tables whose rows are on the target. */
-  async copiedTables(): Promise<number> {
-    const [row] = await this.right.query<{ tables: number }>(
-      `SELECT count(*)::float8 AS tables
-         FROM (SELECT FROM pgmigration.copy_task u WHERE ${ours} AND u.kind = 'table' AND ${holdsLease}
-                GROUP BY u.table_schema, u.table_name
-               HAVING bool_and(u.state = 'completed' AND u.postponed IS NULL)) AS one`,
-      [this.database],
-    );
-    return row?.tables ?? 0;
-  }
-
-  async total(): Promise<Counts> {
-    return this.#count("true");
-  }
-
-  /** Tasks that other workers have completed. The numbers never decrease. */
-  async completedByOthers(): Promise<Counts> {
-    return this.#count("u.state = 'completed' AND u.claimed_by <> $4", [this.right.worker]);
-  }
-
-  async completedHere(): Promise<Counts> {
-    return this.#count("u.state = 'completed' AND u.claimed_by = $4", [this.right.worker]);
-  }
-
-  /** The number of other processes that copy tables of any database of the migration now. */
-  async othersCopying(): Promise<number> {
-    const [row] = await this.right.query<{ processes: number }>(
-      `SELECT count(DISTINCT ${processOf("u.claimed_by")})::float8 AS processes FROM pgmigration.copy_task u
-        WHERE u.migration = $1 AND u.kind = 'table' AND u.state = 'loading'
-          AND ${processOf("u.claimed_by")} <> ${processOf("$3::text")} AND ${holdsLease}`,
-      [this.right.worker],
-    );
-    return row?.processes ?? 0;
   }
 
   /** The error of a task that failed in another worker, and its SQLSTATE. */
@@ -323,94 +184,6 @@ export class CopyTasks {
       [this.database],
     );
     return rows.map((row) => row.skipped);
-  }
-
-  /**
-   * Returns tasks of dead workers to the queue. Only the lease's holder may call it. With `everybody`, it returns all
-   * claimed tasks, and this worker must have none. Sessions that still exist are terminated; their tasks are returned
-   * by the next call.
-   */
-  async takeBack(everybody = false): Promise<Returned & { readonly sessions: number }> {
-    const deadWorkersTasks = `${ours} AND u.state = 'loading' AND ${everybody ? "$4::text IS NOT NULL" : `u.claimed_by <> $4 AND ${claimantIsGone}`}`;
-    const session = `a.pid = u.session_pid AND coalesce(a.backend_start::text, u.session_since) = u.session_since`;
-    const values = [this.database, this.right.worker];
-    const sessions = await this.right.query(
-      `SELECT pg_terminate_backend(pid) FROM (
-         SELECT DISTINCT a.pid FROM pgmigration.copy_task u JOIN pg_stat_activity a ON ${session}
-          WHERE ${deadWorkersTasks} AND ${holdsLease}) AS open`,
-      values,
-    );
-    const rows = await this.right.query<{ id: number; completed: boolean }>(
-      `WITH decided AS (
-         SELECT u.id, coalesce(txid_status(u.target_xid) = 'committed', false) AS completed
-           FROM pgmigration.copy_task u
-          WHERE ${deadWorkersTasks} AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE ${session}) AND ${holdsLease}
-          FOR UPDATE
-       )
-       UPDATE pgmigration.copy_task u
-          SET state = CASE WHEN completed THEN 'completed' ELSE 'queued' END,
-              ended_at = CASE WHEN completed THEN clock_timestamp() END,
-              claimed_by = CASE WHEN completed THEN u.claimed_by END,
-              bytes_copied = CASE WHEN completed THEN u.bytes_copied ELSE 0 END,
-              rows_copied = CASE WHEN completed THEN u.rows_copied ELSE 0 END,
-              target_xid = NULL, session_pid = NULL, session_since = NULL, returned = true
-         FROM decided WHERE ${ours} AND u.id = decided.id
-       RETURNING u.id, completed`,
-      values,
-    );
-    const completed = rows.filter((row) => row.completed).length;
-    return { sessions: sessions.length, completed, queued: rows.length - completed };
-  }
-
-  /**
-   * Removes workers that are silent, so that {@link takeBack} returns their tasks. Only the lease's holder may call it.
-   */
-  async evictSilentWorkers(silentForSeconds: number): Promise<void> {
-    await endSilentMembers(this.right, this.database, silentForSeconds);
-  }
-
-  /** Prevents further claims. Workers that share the copy may not know yet that it has stopped. */
-  async pauseClaims(): Promise<void> {
-    await this.right.query(
-      `UPDATE pgmigration.copy_task u SET ready = false WHERE ${ours} AND u.state <> 'completed' AND ${holdsLease}`,
-      [this.database],
-    );
-  }
-
-  /** Ends the effect of {@link pauseClaims}, and queues failed tasks again. */
-  async resumeClaims(): Promise<void> {
-    await this.right.query(
-      `UPDATE pgmigration.copy_task u
-          SET ready = u.ready OR u.kind = 'table', error = NULL, error_code = NULL,
-              state = CASE u.state WHEN 'errored' THEN 'queued' ELSE u.state END,
-              returned = u.returned OR u.state = 'errored'
-        WHERE ${ours} AND (u.kind = 'table' OR u.state = 'errored') AND ${holdsLease}`,
-      [this.database],
-    );
-    await this.releaseIndexBuilds();
-  }
-
-  /** Makes indexes ready if a worker was killed after it completed the table, but before it recorded this. */
-  async releaseIndexBuilds(): Promise<void> {
-    await this.right.query(
-      `UPDATE pgmigration.copy_task i SET ready = true
-        WHERE i.migration = $1 AND i.database = $3 AND i.kind = 'index' AND NOT i.ready AND ${holdsLease}
-          AND NOT EXISTS (
-                SELECT FROM pgmigration.copy_task t
-                 WHERE t.migration = $1 AND t.database = $3 AND t.kind = 'table' AND t.state <> 'completed'
-                   AND t.table_schema = i.table_schema AND t.table_name = i.table_name)`,
-      [this.database],
-    );
-  }
-
-  async #count(condition: string, values: readonly unknown[] = []): Promise<Counts> {
-    const rows = await this.right.query<{ kind: CopyTask["kind"]; tasks: number }>(
-      `SELECT u.kind, count(*)::float8 AS tasks FROM pgmigration.copy_task u
-        WHERE ${ours} AND ${condition} AND ${holdsLease} GROUP BY u.kind`,
-      [this.database, ...values],
-    );
-    const of = (kind: CopyTask["kind"]): number => rows.find((row) => row.kind === kind)?.tasks ?? 0;
-    return { tables: of("table"), indexes: of("index") };
   }
 
   /** A separate statement: if two workers complete the last two parts of a table, the later one sees both. */
