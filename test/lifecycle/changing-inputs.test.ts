@@ -41,6 +41,7 @@ describe("inputs that change", () => {
     { tableJobs: 8 },
     { indexJobs: 8 },
     { maxCopyRate: "50MB" },
+    { schemaChanges: "pause" },
     { workers: 2 },
     { verification: "counts" },
     { overwriteDbsInTarget: true },

@@ -37,7 +37,7 @@ export async function digests({ server, database, login }: Place): Promise<Recor
                       FROM pg_attribute
                      WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attname) AS columns
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
+        WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated) AND n.nspname !~ '^(pg_|pgmigration_dropped_)' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
     );
     // Expressions of tables find functions by the search_path of applications.
     await client.query("RESET search_path");

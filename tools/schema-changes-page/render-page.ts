@@ -23,7 +23,7 @@ const page = `<!-- Generated from provider/src/schema/catalogue by \`npm run sch
 # Schema changes of the source
 
 The worker of an online migration compares the schemas every three seconds, and before each cutover. This page shows what it
-does about each change of the source. The worker reads its decisions from the same table.
+does about each change of the source, with \`schemaChanges: "carry"\`. The worker reads its decisions from the same table.
 
 | action | meaning |
 | - | - |
@@ -45,6 +45,31 @@ ${changeRules
   .flatMap((rules) => Object.values(rules))
   .map(rowOf)
   .join("\n")}
+
+## Dropped tables
+
+A table that is dropped on the source may have been dropped by mistake. So the worker does not drop it on the target. It moves
+the table, with its rows, indexes and sequences, to a schema of its own: \`pgmigration_dropped_<number>\`. The comment of the
+schema is the former name of the table. Two tables of the same name, dropped one after the other, do not collide. The table is
+detached from its parents, and its foreign keys are dropped, so that it does not affect other tables.
+
+A finding (PGM-510) lists each of them at once, and again after the cutover. The schemas stay after the cutover until you drop them. The
+same applies to the former copy of a table that was copied again under a new name.
+
+Dropped columns and attributes pause the stream. Other dropped objects stay on the target under their names.
+
+## Who applies the changes
+
+With \`schemaChanges: "carry"\`, the default, the worker applies every change whose action is not \`pause\`. With
+\`schemaChanges: "pause"\`, you run each statement:
+
+- Changes of schemas, tables, columns, types, domains, constraints and sequences pause the stream. For a new table, you run
+  \`CREATE TABLE\`. The worker then copies its rows, and creates its indexes and constraints with the objects that are still missing.
+- Changes of all other objects, and settings, refuse the cutover with the statements. Their definitions are compared as the
+  servers print them. If two versions print one differently, set \`carry\`.
+- Tables that the source rewrote are copied again without a question. Owners and privileges are set at the cutover.
+
+The input may change at any time, also while the stream is paused: with \`carry\`, the worker runs the statements that it may run.
 
 Changes of objects that the filter excludes are ignored. Large objects and subscriptions are not compared.
 `;

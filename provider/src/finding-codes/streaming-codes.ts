@@ -52,4 +52,10 @@ export const streamingCodes = {
     remedy: "copy the rows of these tables again, or let the application fill them",
     omits: true,
   },
+  "PGM-510": {
+    meaning: "a table was dropped on the source during the replication, and the target keeps it in a schema of its own",
+    severity: "Warning",
+    remedy: "drop the schema pgmigration_dropped_<number> on the target, or move the table back with SET SCHEMA",
+    privilege: "ownership of the schema",
+  },
 } as const satisfies Catalogue;

@@ -206,6 +206,8 @@ export const inputsSchema = z.strictObject({
   migrateRoles: switchSchema.default(false),
   /** Online: for keyless tables, replicates only inserts, or sets REPLICA IDENTITY FULL temporarily. */
   keylessTables: z.enum(["insertsOnly", "full"]).default("insertsOnly"),
+  /** Online: whether the worker applies changes of the source's schema, or asks the operator for each of them. */
+  schemaChanges: z.enum(["carry", "pause"]).default("carry"),
   /** Online: the source's decoding plugin. Undefined: chosen by the source's version. */
   decodingPlugin: z.enum(["pgoutput", "test_decoding"]).optional(),
   /** Whether the source's databases become read-only, and their sessions end: before the copy, or online at the cutover. */

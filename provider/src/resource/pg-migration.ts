@@ -218,6 +218,13 @@ export interface PgMigrationArgs {
    * IDENTITY FULL on them. It is reset at every end of the migration.
    */
   readonly keylessTables?: pulumi.Input<"insertsOnly" | "full"> | undefined;
+  /**
+   * Online: what happens to changes of the source's schema. `carry` (default) applies them to the target at their position in
+   * the stream, and asks you only for what would lose values. `pause` asks you for each of them: the stream, or the cutover,
+   * waits until you have run the statement on the target. `docs/schema-changes.md` has the rules. A change applies to the
+   * running worker.
+   */
+  readonly schemaChanges?: pulumi.Input<"carry" | "pause"> | undefined;
   /** Online: the source's output plugin. Default pgoutput, and test_decoding for sources before PostgreSQL 10. */
   readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**

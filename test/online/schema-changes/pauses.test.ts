@@ -133,7 +133,7 @@ describe("a followed database whose schema change cannot be applied", () => {
     await resource.destroy();
   });
 
-  it("pauses for DDL that it cannot apply, names the statement, and resumes each time it was run", async () => {
+  it("pauses for DDL that the user wants to apply, names the statement, and resumes each time it was run", async () => {
     const database = await lab.database(`
       CREATE TABLE renamed_column (id int PRIMARY KEY, v text); CREATE TABLE other_type (id int PRIMARY KEY, n numeric(10,2));
       CREATE TABLE dropped_column (id int PRIMARY KEY, v text NOT NULL); CREATE TABLE not_unique (id int PRIMARY KEY, v text UNIQUE);
@@ -141,7 +141,7 @@ describe("a followed database whose schema change cannot be applied", () => {
       CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (parent); INSERT INTO heir VALUES (1, 'a');
       INSERT INTO renamed_column VALUES (1, 'a'); INSERT INTO other_type VALUES (1, 1.25);
       INSERT INTO dropped_column VALUES (1, 'a'); INSERT INTO not_unique VALUES (1, 'a'), (2, 'b'); INSERT INTO old_name VALUES (1, 'a')`);
-    const resource = await lab.follow([database]);
+    const resource = await lab.follow([database], { schemaChanges: "pause" });
     // Created before the first schema change: it is not taken for a table of the initial copy.
     await lab.queryTarget(database, "CREATE TABLE only_here (id int)");
     const changes: readonly (readonly [older: string, ddl: string, newer: string, expected: string])[] = [

@@ -23,16 +23,16 @@ describe("tables of a followed source that are copied again", () => {
        INSERT INTO p SELECT i, 'new' FROM generate_series(5, 30) i`,
       { database },
     );
-    const dropped = `DROP TABLE "public"."p_old"`;
-    await lab.runRequested(resource, database, dropped);
+    await until("the dropped partition is kept aside", async () => {
+      const kept = "SELECT FROM pg_tables WHERE schemaname LIKE 'pgmigration_dropped_%' AND tablename = 'p_old'";
+      return (await lab.queryTarget(database, kept)).length === 1;
+    });
     await lab.source.query(
       `BEGIN; ALTER TABLE live RENAME TO past; ALTER TABLE next RENAME TO live;
        ALTER INDEX live_pkey RENAME TO past_pkey; ALTER INDEX next_pkey RENAME TO live_pkey; COMMIT;
        UPDATE live SET v = 'newer' WHERE id < 4; UPDATE past SET v = 'older' WHERE id > 15`,
       { database },
     );
-    const statement = `DROP TABLE "public"."next"`;
-    await lab.runRequested(resource, database, statement);
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();

@@ -21,6 +21,7 @@ export interface ChangeFlags extends SourceFlags {
   readonly windowStart?: string;
   readonly windowEnd?: string;
   readonly maxCopyRate?: string;
+  readonly schemaChanges?: MigrationSpec["schemaChanges"];
 }
 
 export function addChangeOptions(command: Command): Command {
@@ -36,6 +37,7 @@ export function addChangeOptions(command: Command): Command {
       new Option("--cancel [database...]", "cancel all or these; copied data stays").conflicts("setupReplication"),
     )
     .addOption(new Option("--verify-now", "compare all rows while writes continue").conflicts("cutover"))
+    .addOption(choice("--schema-changes <how>", "who applies schema changes of the source", ["carry", "pause"]))
     .addOption(choice("--rollback <decision>", "replication back to the source", ["keep", "return", "drop"]))
     .optionsGroup("While the migration waits before its start:")
     .option("--setup-replication", "configure the source for logical replication")
@@ -62,6 +64,7 @@ export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): P
     ...(windowStart && { migrationWindowStartTimeInUtc: windowStart }),
     ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
     ...(flags.maxCopyRate !== undefined && { maxCopyRate: copyRateOf(flags.maxCopyRate) }),
+    ...(flags.schemaChanges && { schemaChanges: flags.schemaChanges }),
     ...(flags.databases && (await databasesChange(flags.databases, flags, source))),
   };
 }

@@ -12,6 +12,7 @@ const terms: readonly (readonly [RegExp, string])[] = [
   [/\b(?:set )?startDataMigration(?: to true|: true)?/g, "--start"],
   [/\bmigrationWindowStartTimeInUtc\b/g, "--window-start"],
   [/\bmigrationWindowEndTimeInUtc\b/g, "--window-end"],
+  [/\b(?:set )?schemaChanges(?: to (carry|pause)|: "(carry|pause)")?/g, "--schema-changes $1$2"],
   [/\bmaxCopyRate\b/g, "--max-copy-rate"],
   [/\bdbsToTriggerCutoverOn\b/g, "--cutover"],
   [/\bdbsToCancelMigrationOn\b/g, "--cancel"],

@@ -4,6 +4,7 @@ export type ChangeAction = keyof typeof actionMeanings;
 /** The text of each action in docs/schema-changes.md. */
 export const actionMeanings = {
   before: "The worker applies it at once. The target then accepts the rows of both definitions.",
+  at: "The worker applies all earlier rows, then the statement, then the later rows.",
   after: "The worker applies it when all earlier rows are applied. The stream does not wait for it.",
   copy: "The worker copies the table under a new snapshot. Its stream starts there.",
   cutover: "The worker applies it at the cutover.",
@@ -28,7 +29,7 @@ export type ChangeRules<Change extends string = string> = Readonly<Record<Change
 
 /**
  * @example
- * const schemaRules = rulesOf("schema", { renamed: { action: "pause", reason: "Later rows name the new schema." } });
+ * const schemaRules = rulesOf("schema", { renamed: { action: "at", reason: "Later rows name the new schema." } });
  */
 export const rulesOf = <Change extends string>(
   kind: string,

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Table } from "../../postgres/tables.js";
 import type { FollowedTables } from "./followed-tables.js";
 import type { SchemaBaseline } from "./schema-baseline.js";
@@ -15,6 +16,8 @@ export interface Shapes {
   readonly mark: SchemaBaseline | undefined;
   /** Qualified names of the tables that are copied again. */
   readonly outdated: ReadonlySet<string>;
+  /** With `pause`, the operator runs every statement. */
+  readonly schemaChanges: MigrationSpec["schemaChanges"];
 }
 
 interface Pair {

@@ -76,7 +76,8 @@ export async function readDeferredColumns({
       if (other.identity && !column.identity)
         change(identityRules.dropped, `ALTER TABLE ${name} ${alter} DROP IDENTITY`);
       if (!wanted && present) change(defaultRules.dropped, `ALTER TABLE ONLY ${name} ${alter} DROP DEFAULT`);
-      if (wanted && (!present || isChanged || (before && before[wanted.key] === undefined)))
+      const isOther = present?.expression !== wanted?.expression;
+      if (wanted && (!present || (isOther && (isChanged || (before && before[wanted.key] === undefined)))))
         change(defaultRules.set, `ALTER TABLE ONLY ${name} ${alter} SET DEFAULT ${wanted.expression}`);
       if (column.notNull && !other.notNull) change(columnRules.notNull, `ALTER TABLE ${name} ${alter} SET NOT NULL`);
       if (column.identity && other.identity && column.identity !== other.identity)

@@ -179,7 +179,8 @@ function endedRules(
     const counterpart = sourceByKey.get(keyOf(rule));
     const former = knownByKey.get(keyOf(rule));
     const isRemoved = counterpart === undefined;
-    const isReplaced = counterpart && former && !known.has(counterpart.id) && former.digest !== counterpart.digest;
+    const isOther = counterpart && former && former.digest !== counterpart.digest && rule.digest !== counterpart.digest;
+    const isReplaced = isOther && !known.has(counterpart.id);
     if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, counterpart]);
     else if (isReplaced || isRemoved) {
       const { replaced, dropped: removed, onlyOnTarget } = changeRules[rule.kind];

@@ -8,4 +8,11 @@ export interface SchemaChange {
   readonly tables: readonly string[];
   /** The table whose rows the statement computes again; qualified and quoted. */
   readonly recomputes?: string;
+  /** What the worker runs instead of `sql`, which is for an operator: it loses nothing. */
+  readonly keepingSql?: string;
+}
+
+/** A change for which the stream pauses until the worker or the operator has run its statement. */
+export interface PausingChange extends SchemaChange {
+  readonly runBy: "worker" | "operator";
 }

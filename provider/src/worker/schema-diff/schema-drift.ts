@@ -11,7 +11,8 @@ import { readRenamedSchemas } from "./renamed-schemas.js";
 import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
-import type { SchemaChange } from "./schema-change.js";
+import type { PausingChange, SchemaChange } from "./schema-change.js";
+import { keepDropped } from "./kept-tables.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
 
@@ -27,8 +28,8 @@ export interface SchemaDrift {
   readonly deferred: readonly string[];
   /** Statements that recompute columns of tables that are copied again. They run before the copy. */
   readonly beforeCopies: readonly string[];
-  /** `pause`: statements for the operator. */
-  readonly manualChanges: readonly SchemaChange[];
+  /** `at` and `pause`: the stream pauses for them. */
+  readonly pausing: readonly PausingChange[];
   /** Tables that have lost a column on the target, qualified and quoted. They are copied again. */
   readonly tablesWithLostColumns: ReadonlySet<string>;
   /** Types that the target has under another name, qualified and quoted. The additions rename them. */
@@ -62,7 +63,11 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const releases = [...inheritance.releases, ...typed.releases];
   const changes = [
     ...releases,
-    ...removed.map((table) => removedTable(table, renamed.get(table))),
+    ...removed.filter((table) => renamed.has(table)).map((table) => renamedTable(table, renamed.get(table)!)),
+    ...(await keepDropped(
+      target,
+      removed.filter((table) => !renamed.has(table)),
+    )),
     ...types.changes,
     // Before the columns: a key is dropped before its columns lose NOT NULL.
     ...rules,
@@ -76,14 +81,21 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   ];
   const precedesCopy = ({ recomputes }: SchemaChange): boolean =>
     recomputes !== undefined && shapes.outdated.has(recomputes);
+  const actionOf = ({ rule: { action } }: SchemaChange): ChangeAction =>
+    shapes.schemaChanges === "pause" && action !== "keep" ? "pause" : action;
   const by = (action: ChangeAction, all: readonly SchemaChange[] = changes): SchemaChange[] =>
-    all.filter(({ rule }) => rule.action === action);
+    all.filter((change) => actionOf(change) === action);
+  const pausing = changes.flatMap((change): PausingChange[] => {
+    const action = actionOf(change);
+    if (action !== "at" && action !== "pause") return [];
+    return [{ ...withChildren(change, sourceTables, inheritance), runBy: action === "at" ? "worker" : "operator" }];
+  });
   const statements = (all: readonly SchemaChange[]): string[] => all.map(({ sql }) => sql);
   return {
     newTables: tables.newTables,
     releases: statements(by("before", releases)),
     additions: statements(by("before")),
-    manualChanges: by("pause").map((change) => withChildren(change, sourceTables, inheritance)),
+    pausing,
     deferred: statements(by("after").filter((change) => !precedesCopy(change))),
     beforeCopies: statements(by("after").filter(precedesCopy)),
     tablesWithLostColumns: columns.tablesWithLostColumns,
@@ -157,10 +169,8 @@ const renamedSchema = (from: string, to: string, tables: readonly Table[]): Sche
   sql: `ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
 });
 
-function removedTable(table: Table, renamed: Table | undefined): SchemaChange {
-  const name = nameOf(table);
-  if (!renamed) return { rule: tableRules.dropped, tables: [name], sql: `DROP TABLE ${name}` };
-  const tables = [nameOf(renamed)];
+function renamedTable(table: Table, renamed: Table): SchemaChange {
+  const [name, tables] = [nameOf(table), [nameOf(renamed)]];
   if (renamed.schema !== table.schema)
     return { rule: tableRules.moved, tables, sql: `ALTER TABLE ${name} SET SCHEMA ${quoteIdentifier(renamed.schema)}` };
   return { rule: tableRules.renamed, tables, sql: `ALTER TABLE ${name} RENAME TO ${quoteIdentifier(renamed.name)}` };

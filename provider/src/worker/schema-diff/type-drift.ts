@@ -252,7 +252,8 @@ function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | 
     type.notNull && !targetType.notNull ? [statement(domainRules.notNull, `${alter} SET NOT NULL`)] : [];
   if (type.default === null && targetType.default !== null)
     statements.push(statement(domainRules.default, `${alter} DROP DEFAULT`));
-  if (type.default !== null && (targetType.default === null || isChanged))
+  const isOther = type.default !== targetType.default;
+  if (type.default !== null && isOther && (targetType.default === null || isChanged))
     statements.push(statement(domainRules.default, `${alter} SET DEFAULT ${type.default}`));
   return statements;
 }

@@ -1,13 +1,17 @@
-import type { Client } from "pg";
+import pg, { type Client } from "pg";
 import { CanceledError, RefusedError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
 import type { Followers } from "../followers/followers.js";
 import { delay } from "../../async/delay.js";
 import type { SchemaDrift } from "../schema-diff/schema-drift.js";
-import type { SchemaChange } from "../schema-diff/schema-change.js";
+import type { PausingChange, SchemaChange } from "../schema-diff/schema-change.js";
+import { keptTableFindings } from "../schema-diff/kept-tables.js";
+import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
+import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
+import type { NewObjects } from "./new-objects.js";
 import type { TableResync } from "./table-resync.js";
 
 export const pausedCheckMs = 1000;
@@ -20,9 +24,11 @@ export interface PauseReason {
   /** The table whose changes the target refuses, if it is known. */
   readonly stuckAt: string | undefined;
   readonly readAgain: () => Promise<SchemaDrift>;
+  /** Whether to wait until the operator has run statements, or to refuse. */
+  readonly patience: "once" | "untilResolved";
 }
 
-/** Pauses the stream until the operator has run statements on the target. */
+/** Pauses the stream until the worker or the operator has run statements on the target. */
 export class ManualDdlGate {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
@@ -30,6 +36,8 @@ export class ManualDdlGate {
   readonly #stopped: AbortSignal;
   #statements: string | undefined;
   #side: AlteredSide = "source";
+  /** Statements of the worker that the target refused. The operator is asked for them. */
+  readonly #refused = new Set<string>();
 
   constructor(record: StreamRecord, followers: Followers, joins: TableResync, stopped: AbortSignal) {
     this.#record = record;
@@ -43,43 +51,40 @@ export class ManualDdlGate {
     return this.#statements === undefined ? undefined : this.#refusalFor(this.#statements);
   }
 
-  /** Returns {@link refusal} without a pause, for the statements that the stream needs next. */
-  async refusalOf(source: Client, drift: SchemaDrift, side: AlteredSide): Promise<RefusedError> {
-    this.#side = side;
-    try {
-      const come = drift.manualChanges.filter(atStake(drift, await this.#applyOlderShapes(source, drift)));
-      return this.#refusalFor(textOf(come.length > 0 ? come : drift.manualChanges));
-    } finally {
-      this.#followers.current.resume();
-    }
-  }
-
   /**
-   * Applies all changes of the former table definitions, then waits until the operator has run the statements.
+   * Applies all changes of the former table definitions, then runs the worker's statements, and waits until the operator has
+   * run the others.
    *
    * @returns the remaining differences: statements for other tables, and for later changes
+   * @throws RefusedError with the operator's statements, if they are not waited for
    */
   async untilResolved(
-    source: Client,
+    { source, target }: Pick<NewObjects, "source" | "target">,
     drift: SchemaDrift,
-    { side, stuckAt, readAgain }: PauseReason,
+    { side, stuckAt, readAgain, patience }: PauseReason,
   ): Promise<SchemaDrift> {
     this.#side = side;
-    const reasons = drift.manualChanges.map(({ sql, rule }) => `${sql} (${rule.kind} ${rule.change}: ${rule.reason})`);
-    const text = `the ${side}'s schema has changed; the stream is paused for: ${reasons.join("; ")}`;
-    await this.#record.say(text, "warning");
+    const operators = this.#forOperator(drift.pausing);
+    if (operators.length > 0 && patience === "untilResolved") {
+      const reasons = operators.map(({ sql, rule }) => `${sql} (${rule.kind} ${rule.change}: ${rule.reason})`);
+      const text = `the ${side}'s schema has changed; the stream is paused for: ${reasons.join("; ")}`;
+      await this.#record.say(text, "warning");
+    }
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
       const stuck = isPassable ? await this.#applyOlderShapes(source, drift) : stuckAt;
-      const now = await this.#whileAtStake(drift, stuck, readAgain);
-      await this.#record.say("resumes: the target's schema was changed like the source's");
+      const now = await this.#whileAtStake(target, drift, { stuck, readAgain, patience });
+      if (this.#statements !== undefined)
+        await this.#record.say("resumes: the target's schema was changed like the source's");
+      // A follower that met the new definition has ended.
+      if (stuck !== undefined && patience === "once") await this.#followers.restart();
       return now;
     } finally {
       // Also after an error: no other code resumes the stream.
       this.#statements = undefined;
       this.#followers.current.resume();
       // The message stays for a successor, which pauses for the same statements.
-      if (!this.#stopped.aborted) await this.#record.showMessage(null);
+      if (patience === "untilResolved" && !this.#stopped.aborted) await this.#record.showMessage(null);
     }
   }
 
@@ -106,19 +111,66 @@ export class ManualDdlGate {
   }
 
   async #whileAtStake(
+    target: Client,
     drift: SchemaDrift,
-    stuck: string | undefined,
-    readAgain: () => Promise<SchemaDrift>,
+    {
+      stuck,
+      readAgain,
+      patience,
+    }: Pick<PauseReason, "readAgain" | "patience"> & { readonly stuck: string | undefined },
   ): Promise<SchemaDrift> {
     const isAtStake = atStake(drift, stuck);
     let now = drift;
-    while (now.manualChanges.some(isAtStake)) {
-      await this.#show(textOf(now.manualChanges.filter(isAtStake)));
-      if (this.#stopped.aborted) throw new CanceledError("following was stopped");
-      await delay(pausedCheckMs, this.#stopped);
+    for (let waiting: readonly PausingChange[]; (waiting = now.pausing.filter(isAtStake)).length > 0;) {
+      if (!(await this.#runOwn(target, waiting))) {
+        const asked = this.#forOperator(waiting);
+        if (patience === "once") throw this.#refusalFor(textOf(asked));
+        await this.#show(textOf(asked));
+        if (this.#stopped.aborted) throw new CanceledError("following was stopped");
+        await delay(pausedCheckMs, this.#stopped);
+      }
       now = await readAgain();
     }
+    if (now === drift && patience === "once") throw this.#refusalFor(textOf(drift.pausing));
     return now;
+  }
+
+  /** The changes from the first one on that needs the operator: later statements may depend on it. */
+  #forOperator(changes: readonly PausingChange[]): readonly PausingChange[] {
+    const first = changes.findIndex(({ runBy, sql }) => runBy === "operator" || this.#refused.has(sql));
+    return first < 0 ? [] : changes.slice(first);
+  }
+
+  /**
+   * Runs the statements before the first one that needs the operator. A refused statement may need one that follows, such as
+   * the new name of a schema. It is left to the operator when no other statement succeeds.
+   *
+   * @returns whether the target was changed
+   */
+  async #runOwn(target: Client, changes: readonly PausingChange[]): Promise<boolean> {
+    const own = changes.slice(0, changes.length - this.#forOperator(changes).length);
+    const refused = new Map<string, string>();
+    for (const { rule, sql, keepingSql = sql } of own)
+      try {
+        await target.query(keepingSql);
+        this.#followers.noteAlteration();
+        await this.#record.say(`carried over from the source: ${keepingSql}`);
+        if (rule === tableRules.dropped) await this.#reportKept(target);
+      } catch (error) {
+        if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
+        refused.set(sql, error.message);
+      }
+    if (refused.size < own.length) return true;
+    for (const [sql, why] of refused) {
+      this.#refused.add(sql);
+      await this.#record.say(`could not be carried over from the source: ${sql}: ${why}`, "warning");
+    }
+    return false;
+  }
+
+  async #reportKept(target: Client): Promise<void> {
+    const { work, database } = this.#record;
+    await work.journal.findings(await keptTableFindings(database, target));
   }
 
   async #show(statements: string): Promise<void> {
@@ -151,8 +203,8 @@ const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undef
   newTables.find(({ schema, name }) => qualify(schema, name) === table);
 
 /** Statements for changes that were made after the drain have to wait: earlier rows have not been applied yet. */
-function atStake({ manualChanges }: SchemaDrift, stuck: string | undefined): (change: SchemaChange) => boolean {
-  const drained = new Set(manualChanges.map(({ sql }) => sql));
+function atStake({ pausing }: SchemaDrift, stuck: string | undefined): (change: SchemaChange) => boolean {
+  const drained = new Set(pausing.map(({ sql }) => sql));
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }
 

@@ -10,7 +10,14 @@ import { compareSchema, type SchemaDifference } from "../../verify/compare-schem
 import type { Followers } from "../followers/followers.js";
 import { mergeRestored } from "../followers/stream-state.js";
 import { enumerate } from "../../units/enumerate.js";
-import { type NewObjects, restorePrerequisites, restoreMissing } from "./new-objects.js";
+import type { PausingChange } from "../schema-diff/schema-change.js";
+import {
+  missingPrerequisites,
+  missingStatements,
+  type NewObjects,
+  restorePrerequisites,
+  restoreMissing,
+} from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 
 /** Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. */
@@ -23,6 +30,14 @@ export class MissingObjects {
   constructor(record: StreamRecord, followers: Followers) {
     this.#record = record;
     this.#followers = followers;
+  }
+
+  /** Changes for the operator that create types and similar objects, which new columns and tables need. */
+  async prerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<PausingChange[]> {
+    if (!(await this.#lacksAny(objects, isGroundwork))) return [];
+    return (await missingPrerequisites(objects, renamedTypes)).map(({ type, sql }) => ({
+      ...{ rule: restoredRule(type, "created")!, sql: oneLine(sql), tables: [], runBy: "operator" },
+    }));
   }
 
   /** Restores types and similar objects that new columns need. */
@@ -47,6 +62,7 @@ export class MissingObjects {
   async complete(objects: NewObjects): Promise<boolean> {
     const { mark } = this.#record.following;
     const redefined = redefinedSince(mark?.definitions ?? {}, await readDefinitions(objects.source));
+    if (this.#record.work.spec.schemaChanges === "pause") await this.#requireAll(objects, redefined);
     const isChanged = mark?.catalogues !== (await readCatalogueVersion(objects.source));
     const hasBrought = isChanged || redefined.length > 0 || (await this.#lacksAny(objects));
     if (hasBrought) {
@@ -56,6 +72,27 @@ export class MissingObjects {
     }
     await this.#carrySettings(objects);
     return hasBrought;
+  }
+
+  /** @throws RefusedError with the statements that the operator has to run. Definitions are compared as the servers print them. */
+  async #requireAll(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
+    const { database, targetName, following } = this.#record;
+    const onTarget = digestsOf(await readDefinitions(objects.target));
+    const other = redefined.filter(({ key, digest }) => onTarget[key] !== digest);
+    const objectsDiffer = other.length > 0 || (await this.#lacksAny(objects));
+    const settings = following.mark?.settings
+      ? settingsSince(
+          following.mark.settings,
+          await readObjectSettings(objects.source),
+          await readObjectSettings(objects.target),
+        )
+      : [];
+    const due = [...(objectsDiffer ? await missingStatements(objects, other) : []), ...settings].map(oneLine);
+    if (due.length === 0) return;
+    throw new RefusedError(`${database} is not cut over: the source's schema has changed, and schemaChanges is pause`, {
+      remedy: `on the target, in ${targetName}: ${due.join("; ")}; then cut over again. Or set schemaChanges to carry`,
+      code: "PGM-503",
+    });
   }
 
   /** A setting that the target refuses does not prevent the cutover: it only affects speed and descriptions. */
@@ -120,6 +157,8 @@ export class MissingObjects {
     return compareSchema(source, target, { without: new Set([...without, ...later, ...leftOut().cut]) });
   }
 }
+
+const oneLine = (sql: string): string => sql.trim().replace(/;$/, "");
 
 /** No such table, column, function, schema, or object of another kind. */
 const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;

@@ -12,7 +12,7 @@ import { catalogueKey, type Entry, parseTocEntries } from "../../schema/sql/toc-
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
-import { listTables, withPartitionedTables } from "../../postgres/tables.js";
+import { listTables, type Table, withPartitionedTables } from "../../postgres/tables.js";
 import { constraintKey, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
@@ -57,15 +57,14 @@ export interface RestoreMissing {
 const isPrerequisite = ({ type }: Entry): boolean => restoredRule(type, "created")?.action === "before";
 
 /**
- * Restores the objects that a table may need for a new column or a new schema.
+ * The objects that the target lacks and a table may need for a new column or a new schema.
  *
  * @param renamedTypes qualified names of types that the target has under another name
- * @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one.
  */
-export async function restorePrerequisites(
-  { work, database, source, target, sourceSearchPath, leftOut }: NewObjects,
+export async function missingPrerequisites(
+  { work, database, source, leftOut }: NewObjects,
   renamedTypes: ReadonlySet<string>,
-): Promise<RefusedError | undefined> {
+): Promise<readonly Entry[]> {
   const { signal } = work;
   const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
@@ -83,10 +82,19 @@ export async function restorePrerequisites(
     const table = type === "SEQUENCE" ? owners.get(oid) : undefined;
     return table !== undefined && !known.has(nameOf({ type: "TABLE", ...table }));
   };
-  const wanted = before.filter(
+  return before.filter(
     (entry) => isPrerequisite(entry) && !known.has(nameOf(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
   );
-  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal });
+}
+
+/** @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one. */
+export async function restorePrerequisites(
+  objects: NewObjects,
+  renamedTypes: ReadonlySet<string>,
+): Promise<RefusedError | undefined> {
+  const { work, database, target, sourceSearchPath } = objects;
+  const wanted = await missingPrerequisites(objects, renamedTypes);
+  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
   try {
     await reportFindings(work, database, await restoreEntries(target, wanted, context));
     return undefined;
@@ -166,6 +174,29 @@ export async function restoreMissing(
   for (const entry of allEntries(now).filter(isMissing))
     await work.journal.event(`${titleOf(entry)} of the source was carried over`, { database });
   return { plan: { ...plan, handover }, missing };
+}
+
+/** The entries of these tables in a dump of the source, without keys, indexes and rows. */
+export async function tableEntries(
+  { work, database }: NewObjects,
+  tables: readonly Pick<Table, "oid">[],
+): Promise<readonly Entry[]> {
+  const oids = new Set(tables.map(({ oid }) => oid));
+  const entries = parseTocEntries((await dumpSchema(work.source, database, { signal: work.signal })).text);
+  return entries.filter(({ type, oid }) => type === "TABLE" && oids.has(oid));
+}
+
+/** The statements that create what a dump of the target lacks, and replace what was redefined. */
+export async function missingStatements(objects: NewObjects, redefined: readonly Redefined[]): Promise<string[]> {
+  const { onSource, onTarget } = await readBoth(objects, {});
+  const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
+  const { deferTriggersAndForeignKeys } = objects;
+  const replacementOf = replacementsOf(onSource, redefined);
+  return allEntries(planRestore(onSource, { deferTriggersAndForeignKeys })).flatMap((entry) => {
+    if (!known.has(nameOf(entry))) return [entry.sql.trim()];
+    const replacement = replacementOf(entry);
+    return replacement ? [replaceEntry(replacement, entry).sql.trim()] : [];
+  });
 }
 
 /** Dumps both sides. Entries of the source that the filter excludes, or that are left out now, are omitted. */

@@ -12,7 +12,10 @@ import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { Followers } from "../followers/followers.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
 import { MissingObjects } from "./missing-objects.js";
-import type { NewObjects } from "./new-objects.js";
+import { type NewObjects, tableEntries } from "./new-objects.js";
+import type { PausingChange } from "../schema-diff/schema-change.js";
+import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
+import { isKeptSchema } from "../schema-diff/kept-tables.js";
 import { readDrift, type SchemaDrift } from "../schema-diff/schema-drift.js";
 import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
 import {
@@ -141,21 +144,21 @@ export class SchemaSynchronizer {
     const lockSeconds = patience === "once" ? lockTimeoutSeconds : retriedLockSeconds;
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
-      const drift = await this.#driftOfReleased(objects);
+      const drift = await this.#preparedDrift(objects);
       if (patience === "once" && this.refusal) throw this.refusal;
       const skipsMore = await this.#leftOut.skipIn(this.#followers);
       await this.#leaveOutBereft(drift);
-      // New columns may need them.
-      if (drift.additions.length + drift.manualChanges.length > 0 && !drift.awaitsSchema)
-        await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
-      if (drift.manualChanges.length === 0) return this.#settle(objects, drift, seen, skipsMore);
+      if (drift.pausing.length === 0) return this.#settle(objects, drift, seen, skipsMore);
       const { mark } = this.#record.following;
       const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
-      if (patience === "once") throw await this.#pause.refusalOf(objects.source, drift, side);
-      const readAgain = () => this.#drift(objects);
-      const left = await this.#pause.untilResolved(objects.source, drift, { side, stuckAt: table, readAgain });
+      const readAgain = () => this.#preparedDrift(objects);
+      const resolve = (from: SchemaDrift, stuckAt?: string): Promise<SchemaDrift> =>
+        this.#pause.untilResolved(objects, from, { side, stuckAt, readAgain, patience });
+      let left = await resolve(drift, table);
+      // Each round runs at least one statement, or throws.
+      while (patience === "once" && left.pausing.length > 0) left = await resolve(left);
       const isPutRight = skipsMore || left !== drift;
-      if (left.manualChanges.length === 0) return this.#settle(objects, left, seen, isPutRight);
+      if (left.pausing.length === 0) return this.#settle(objects, left, seen, isPutRight);
       // Other tables keep their former definitions until the stream needs the new ones.
       const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
       return isChanged || isPutRight ? "changed" : "pausedByOthers";
@@ -213,7 +216,8 @@ export class SchemaSynchronizer {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
     await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
     if (joins) await this.#joins.join(objects, drift.newTables);
-    else if (isSourceAltered) await this.#restoreMissing(objects, drift.deferred);
+    else if (isSourceAltered && this.#record.work.spec.schemaChanges === "carry")
+      await this.#restoreMissing(objects, drift.deferred);
     if (joins) this.#followers.noteAlteration();
     return joins || drift.additions.length > 0;
   }
@@ -277,6 +281,15 @@ export class SchemaSynchronizer {
     await work.journal.findings([insertOnlyFinding(database, keyless)]);
   }
 
+  /** Creates types and similar objects that new columns may need. */
+  async #preparedDrift(objects: NewObjects): Promise<SchemaDrift> {
+    const drift = await this.#driftOfReleased(objects);
+    const isCarried = this.#record.work.spec.schemaChanges === "carry";
+    if (isCarried && drift.additions.length + drift.pausing.length > 0 && !drift.awaitsSchema)
+      await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
+    return drift;
+  }
+
   /** Compares again after tables are detached, because only then their other differences show. */
   async #driftOfReleased(objects: NewObjects): Promise<SchemaDrift> {
     const drift = await this.#drift(objects);
@@ -289,7 +302,7 @@ export class SchemaSynchronizer {
   async #readTables({ source, target }: NewObjects): Promise<readonly [readonly Table[], readonly Table[]]> {
     const { work, following } = this.#record;
     const inScope = await tablesInScope(source, work.spec);
-    const targetTables = await listTables(target);
+    const targetTables = (await listTables(target)).filter(({ schema }) => !isKeptSchema(schema));
     if (!following.followed) await this.#record.keep({ followed: await this.#followedAtFirst(source, targetTables) });
     await this.#leftOut.update({ source, target }, inScope, targetTables);
     return [inScope, targetTables];
@@ -304,12 +317,28 @@ export class SchemaSynchronizer {
     await this.#joins.updateJoining(inScope, targetTables);
     const outdated = await this.#joins.outdated(source);
     const { joining = {}, mark, followed = {} } = record.following;
-    const drift = await readDrift({ source, target, sourceTables, targetTables, followed, mark, outdated });
+    const { schemaChanges } = record.work.spec;
+    const sides = { source, target, sourceTables, targetTables };
+    const drift = await readDrift({ ...sides, followed, mark, outdated, schemaChanges });
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
       return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));
     });
-    return { ...drift, newTables: [...drift.newTables, ...again] };
+    if (schemaChanges === "carry") return { ...drift, newTables: [...drift.newTables, ...again] };
+    return { ...drift, newTables: again, pausing: await this.#withCreations(objects, drift) };
+  }
+
+  /** Asks the operator to create new tables, and what they and new columns need. Their rows are copied afterwards. */
+  async #withCreations(objects: NewObjects, drift: SchemaDrift): Promise<readonly PausingChange[]> {
+    if (drift.newTables.length + drift.pausing.length === 0 || drift.awaitsSchema) return drift.pausing;
+    const prerequisites = await this.#missing.prerequisites(objects, drift.renamedTypes);
+    if (drift.newTables.length === 0) return [...prerequisites, ...drift.pausing];
+    for (const { schema, name, oid } of drift.newTables) await this.#joins.skip(qualify(schema, name), oid);
+    const created = (await tableEntries(objects, drift.newTables)).map(({ schema, name, sql }): PausingChange => {
+      const statement = sql.trim().replace(/;$/, "");
+      return { rule: tableRules.created, sql: statement, tables: [qualify(schema ?? "", name)], runBy: "operator" };
+    });
+    return [...prerequisites, ...created, ...drift.pausing];
   }
 
   /**

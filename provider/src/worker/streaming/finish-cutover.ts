@@ -14,6 +14,7 @@ import { compareSchemas, nameDropped, nameForeignOptions } from "../comparison/c
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";
 import type { StreamState } from "../followers/stream-state.js";
+import { keptTableFindings } from "../schema-diff/kept-tables.js";
 import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 
 /**
@@ -33,6 +34,7 @@ export async function finishCutover(work: Work, database: string, state: StreamS
     if (state.keptBack) await restoreFiring(restored, state.keptBack);
     await reportFindings(work, database, await restoreEntries(target, state.handover, context));
     await reportEmptied(work, database, target);
+    await journal.findings(await keptTableFindings(database, target));
     // Only now the source is opened: without it, the target gets its foreign keys, triggers and policies all the same.
     await compareWithSource({ work, database, target }, state, context.missing);
     await dropProgress(target, spec.migrationName);

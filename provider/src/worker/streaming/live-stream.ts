@@ -38,8 +38,8 @@ function schemaCheckText(error: unknown): string {
 }
 
 /**
- * The stream of one database, with its successive followers. Additions to the source's schema are applied to the target. Other
- * schema changes pause the stream until the operator has run a statement.
+ * The stream of one database, with its successive followers. Changes of the source's schema are applied to the target by the rule table.
+ * Some pause the stream until the operator has run a statement.
  */
 export class LiveStream {
   /** Rejects when the stream has failed and is not restarted. */

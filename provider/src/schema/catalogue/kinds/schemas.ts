@@ -9,6 +9,6 @@ export const schemas: Kind = () => ({
 
 export const schemaRules = rulesOf("schema", {
   created: { action: "before", reason: "New tables and types may be in it." },
-  renamed: { action: "pause", reason: "Later rows name their tables with the new schema." },
+  renamed: { action: "at", reason: "Later rows name their tables with the new schema.", ifRefused: "pause" },
   dropped: { action: "keep", reason: "Objects that only the target has may be in it." },
 });

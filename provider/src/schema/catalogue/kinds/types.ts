@@ -62,17 +62,23 @@ export const domainRules = rulesOf("domain", {
 
 export const labelRules = rulesOf("enum label", {
   added: { action: "before", reason: "Earlier rows do not have it." },
-  renamed: { action: "pause", reason: "Later rows have the new label." },
+  renamed: { action: "at", reason: "Later rows have the new label.", ifRefused: "pause" },
 });
 
 export const attributeRules = rulesOf("attribute of a composite type", {
-  added: { action: "pause", reason: "Later rows have one more value." },
+  added: { action: "at", reason: "Later rows have one more value.", ifRefused: "pause" },
   dropped: { action: "pause", reason: "The target would lose the values." },
-  retyped: { change: "changed to another type", action: "pause", reason: "Later rows may have other values." },
+  retyped: {
+    change: "changed to another type",
+    action: "at",
+    reason: "Later rows may have other values.",
+    ifRefused: "pause",
+  },
   renamed: { action: "before", reason: "The stream does not name attributes." },
   renamedColumn: {
     change: "renamed, and tables are OF the type",
-    action: "pause",
+    action: "at",
     reason: "The stream names the columns of these tables.",
+    ifRefused: "pause",
   },
 });

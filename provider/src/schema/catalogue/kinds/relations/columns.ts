@@ -46,8 +46,9 @@ export const columnRules = rulesOf("column", {
   },
   addedComputed: {
     change: "added with NOT NULL, an identity, an expression or a volatile default",
-    action: "pause",
-    reason: "The catalogue does not have the values of the earlier rows.",
+    action: "at",
+    reason: "The target computes values of earlier rows. A table that the source rewrote is copied again.",
+    ifRefused: "pause",
   },
   lost: {
     change: "dropped on the target only",
@@ -55,11 +56,13 @@ export const columnRules = rulesOf("column", {
     reason: "The column is added again, and the table is copied again.",
   },
   dropped: { action: "pause", reason: "The target would lose the values." },
-  renamed: { action: "pause", reason: "Later rows have the new name." },
+  renamed: { action: "at", reason: "Later rows have the new name.", ifRefused: "pause" },
   retyped: {
     change: "changed to another type",
-    action: "pause",
-    reason: "The catalogue does not contain the USING expression. A table that the source rewrote is copied again.",
+    action: "at",
+    reason:
+      "The target casts the values. The catalogue does not contain the USING expression, so a table that the source rewrote is copied again.",
+    ifRefused: "pause",
   },
   nullable: { change: "DROP NOT NULL", action: "before", reason: "Earlier rows are accepted." },
   notNull: { change: "SET NOT NULL", action: "after", reason: "Earlier rows may violate it." },
@@ -83,7 +86,8 @@ export const generatedColumnRules = rulesOf("generated column", {
   },
   dropped: {
     change: "DROP EXPRESSION",
-    action: "pause",
-    reason: "Later rows have values that the target cannot accept.",
+    action: "at",
+    reason: "Later rows have values of their own.",
+    ifRefused: "pause",
   },
 });

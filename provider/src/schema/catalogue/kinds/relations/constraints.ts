@@ -45,7 +45,7 @@ export const checkRules = rulesOf("check constraint", {
     action: "before",
     reason: "Later rows may violate the former.",
   },
-  dropped: { action: "pause", reason: "A mistake on the source would remove it from the target." },
+  dropped: { action: "at", reason: "Later rows may violate it.", ifRefused: "pause" },
   onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
 });
 
@@ -86,6 +86,10 @@ export const keyRules = rulesOf("primary key, unique or exclusion constraint", {
     reason: "Rows from before and after may each violate the other one. A plain index finds rows meanwhile.",
     ifRefused: "pause",
   },
-  dropped: { action: "pause", reason: "Objects that only the target has may need it." },
+  dropped: {
+    action: "at",
+    reason: "Later rows may violate it. Objects that only the target has may need it.",
+    ifRefused: "pause",
+  },
   onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
 });

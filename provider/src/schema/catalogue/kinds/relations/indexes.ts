@@ -47,6 +47,6 @@ export const uniqueIndexRules = rulesOf("unique index", {
     reason: "Rows from before and after may each violate the other one. A plain index finds rows meanwhile.",
     ifRefused: "pause",
   },
-  dropped: { action: "pause", reason: "Objects that only the target has may need it." },
+  dropped: { action: "at", reason: "Later rows may violate it.", ifRefused: "pause" },
   onlyOnTarget: { change: "only on the target", action: "pause", reason: "It may reject rows of the source." },
 });

@@ -9,9 +9,18 @@ export const tables: Kind = () => ({
 
 export const tableRules = rulesOf("table", {
   created: { action: "copy", reason: "The stream has no rows from before the table joined it." },
-  dropped: { action: "pause", reason: "The target would lose the rows." },
-  renamed: { action: "pause", reason: "Later rows have the new name." },
-  moved: { change: "moved to another schema", action: "pause", reason: "Later rows have the new name." },
+  dropped: {
+    action: "at",
+    reason: "The target keeps the table, with its rows, in a schema of its own, until you drop it. See below.",
+    ifRefused: "pause",
+  },
+  renamed: { action: "at", reason: "Later rows have the new name.", ifRefused: "pause" },
+  moved: {
+    change: "moved to another schema",
+    action: "at",
+    reason: "Later rows have the new name.",
+    ifRefused: "pause",
+  },
   replaced: {
     change: "replaced by another table of its name",
     action: "copy",
