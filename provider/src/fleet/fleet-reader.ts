@@ -28,14 +28,34 @@ const maxRetryMs = 60_000;
  * back-off, and its last content is returned meanwhile.
  */
 export class FleetReader<Content> {
-  readonly #targets: readonly PolledTarget<Content>[];
+  #targets: readonly PolledTarget<Content>[] = [];
 
   /**
    * @param read gets undefined if no migration was ever recorded on the target
    * @param purpose shown in pg_stat_activity
    */
-  constructor(targets: readonly Target[], read: (store: Store | undefined) => Promise<Content>, purpose: string) {
-    this.#targets = targets.map((target) => new PolledTarget(target, read, new Records(target.address, purpose)));
+  constructor(
+    targets: readonly Target[],
+    readonly read: (store: Store | undefined) => Promise<Content>,
+    readonly purpose: string,
+  ) {
+    this.setTargets(targets);
+  }
+
+  get isEmpty(): boolean {
+    return this.#targets.length === 0;
+  }
+
+  /** Replaces the targets. What is known of those that stay is kept. */
+  setTargets(targets: readonly Target[]): void {
+    const former = new Map(this.#targets.map((one) => [JSON.stringify(one.target), one]));
+    this.#targets = targets.map((target) => {
+      const key = JSON.stringify(target);
+      const kept = former.get(key);
+      former.delete(key);
+      return kept ?? new PolledTarget(target, this.read, new Records(target.address, this.purpose));
+    });
+    for (const { records } of former.values()) void records.close().catch(() => undefined);
   }
 
   /** Reads all targets once, except those that have to be retried later. Never rejects. */
@@ -56,7 +76,7 @@ class PolledTarget<Content> {
   #nextAt = 0;
 
   constructor(
-    target: Target,
+    readonly target: Target,
     readonly read: (store: Store | undefined) => Promise<Content>,
     readonly records: Records,
   ) {

@@ -15,6 +15,8 @@ export interface MigrationSummary {
   readonly startedOn: Date;
   readonly endedOn: Date | undefined;
   readonly workerState: WorkerState;
+  /** Whether a worker ever held the lease. */
+  readonly hadWorker: boolean;
   /** Why the spec is unreadable; the migration is shown without it. */
   readonly damage: DamagedRecordError | undefined;
 }
@@ -59,6 +61,7 @@ function summaryOf(row: Row): MigrationSummary {
     error: damage?.message ?? row.error ?? undefined,
     startedOn: row.started_at,
     endedOn: row.ended_at ?? undefined,
+    hadWorker: row.recorded_pid !== null,
     workerState: workerState(row.state, row.recorded_pid, holderOf(row)),
   };
 }

@@ -3,6 +3,7 @@ import { CanceledError, messageOf } from "../errors.js";
 import { readJob } from "./read-worker-job.js";
 import { helpCopying } from "./help-copying.js";
 import { shareArgument } from "./context/worker-job.js";
+import { runInPool } from "./pool/run-in-pool.js";
 import { runMigration } from "./run/run-migration.js";
 
 /**
@@ -13,17 +14,19 @@ async function main(): Promise<void> {
   const job = await readJob(process.env);
   logMigration(job.migrationName);
   const stop = new AbortController();
+  process.once("disconnect", () => stop.abort(new CanceledError("the pool that started this worker has ended")));
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => {
       stop.abort(new CanceledError(`the worker was stopped by ${signal}`));
     });
   if (process.argv[2] === shareArgument) await helpCopying(job, stop.signal);
+  else if (job.budgets) await runInPool(job, job.budgets, stop.signal);
   else await runMigration(job, stop.signal);
 }
 
 main().then(
   // An open handle must not keep the process alive after its work.
-  () => process.exit(0),
+  () => process.exit(),
   (error: unknown) => {
     log.error(`the worker ends: ${error instanceof Error ? (error.stack ?? "") : messageOf(error)}`);
     process.exit(1);

@@ -3,6 +3,10 @@ import { CanceledError, InvalidInputError } from "../../errors.js";
 import { maxWorkers } from "../../inputs/inputs.js";
 import { readStatus } from "../../store/read-status.js";
 import { withExistingStore } from "../../store/store.js";
+import { readTargets } from "../targets/read-targets.js";
+import { runPool } from "../../worker/pool/run-pool.js";
+import { addPoolOptions, budgetsOf, type PoolFlags } from "../options/pool-options.js";
+import { addTargetsOption, type TargetsFlags } from "../options/targets-option.js";
 import type { WorkerJob } from "../../worker/context/worker-job.js";
 import { namesJob, readJob } from "../../worker/read-worker-job.js";
 import { serveMigration } from "../../worker/serve.js";
@@ -27,14 +31,15 @@ PG_MIGRATION_JOB_FILE names):
   PG_MIGRATION_JOB='{"migrationName": "crm", "source": {...}, "target": {...}}' \\
     pg-migration worker --stay`;
 
-interface WorkerFlags extends MigrationFlags, SourceFlags {
+interface WorkerFlags extends MigrationFlags, SourceFlags, TargetsFlags, PoolFlags {
   readonly stay?: boolean;
   readonly workers?: number;
 }
 
 export function addWorker(program: Command): void {
   const command = program.command("worker").description("run a recorded migration in this process");
-  addSourceOptions(addMigrationOptions(command))
+  addPoolOptions(addTargetsOption(addSourceOptions(addMigrationOptions(command))))
+    .optionsGroup("One migration:")
     .option("--stay", "start before the migration, stop when it is deleted")
     .option("--workers <number>", "number of local processes that share the copy", workerCount)
     .addHelpText("after", examples)
@@ -48,12 +53,38 @@ function workerCount(text: string): number {
 }
 
 async function work(flags: WorkerFlags): Promise<void> {
+  if (flags.pool) return servePool(flags);
   const job = { ...(await jobOf(flags)), ...(flags.workers === undefined ? {} : { workers: flags.workers }) };
+  await serveMigration({ job, stays: flags.stay ?? false, stop: stopSignal() });
+  if (!flags.stay) await setExitCode(job);
+}
+
+/** Aborts when the process is asked to end. */
+function stopSignal(): AbortSignal {
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.once(signal, () => stop.abort(new CanceledError(`the worker received ${signal}`)));
-  await serveMigration({ job, stays: flags.stay ?? false, stop: stop.signal });
-  if (!flags.stay) await setExitCode(job);
+  return stop.signal;
+}
+
+async function servePool(flags: WorkerFlags): Promise<void> {
+  const list = flags.targets;
+  if (list === undefined)
+    throw new InvalidInputError([{ property: "--targets", reason: "is missing: give the targets of the pool" }]);
+  if (flags.name !== undefined || flags.stay)
+    throw new InvalidInputError([
+      { property: "--pool", reason: "a pool serves all migrations: remove --name and --stay" },
+    ]);
+  await runPool({
+    readTargets: () => readTargets(list, flags),
+    jobOf: async ({ address }, migration) => ({
+      ...(await recordedInputs(migration, address.target, flags, false)),
+      workers: flags.workers,
+    }),
+    maxMigrations: flags.maxMigrations ?? 4,
+    budgets: budgetsOf(flags),
+    stop: stopSignal(),
+  });
 }
 
 /** @throws InvalidInputError if neither the environment nor a record describes the work */

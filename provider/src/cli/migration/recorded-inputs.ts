@@ -10,8 +10,9 @@ export async function recordedInputs(
   migration: MigrationSummary,
   target: Endpoint,
   flags: SourceFlags,
+  canPrompt = true,
 ): Promise<Inputs> {
-  const source = await resolveSource(flags, migration.spec.source);
+  const source = await resolveSource(flags, migration.spec.source, canPrompt);
   return inputsWith(migration, target, source);
 }
 

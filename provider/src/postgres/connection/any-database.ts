@@ -31,7 +31,8 @@ export async function withAnyDatabase<T>(server: AnyDatabase, run: (session: Cli
   }
 }
 
-async function connectToAny({ endpoint, preferred, purpose }: AnyDatabase): Promise<Client> {
+/** Opens the session of {@link withAnyDatabase}. */
+export async function connectToAny({ endpoint, preferred, purpose }: AnyDatabase): Promise<Client> {
   let refusal: RefusedError | undefined;
   for (const database of new Set([...preferred, ...usual, endpoint.user, "template1"]))
     try {
@@ -41,7 +42,7 @@ async function connectToAny({ endpoint, preferred, purpose }: AnyDatabase): Prom
       refusal ??= error;
     }
   const [first] = refusal!.message.split("\n");
-  throw new RefusedError(`no database of ${endpoint.host}:${endpoint.port} accepts this role to list all: ${first}`, {
+  throw new RefusedError(`no database of ${endpoint.host}:${endpoint.port} accepts this role: ${first}`, {
     remedy: `add the name of a database to dbsToMigrate that ${endpoint.user} may open, or ${refusal!.remedy}`,
     cause: refusal,
   });

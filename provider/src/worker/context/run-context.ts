@@ -5,6 +5,7 @@ import type { Journal } from "../../store/journal.js";
 import { readDatabases, type DatabaseRecord } from "../../store/records.js";
 import { Store } from "../../store/store.js";
 import type { SessionOwner } from "./session-owner.js";
+import type { CopyLimits } from "../budgets/migration-budget.js";
 import type { WorkerJob } from "./worker-job.js";
 import { retry, type RetryPolicy } from "./retry.js";
 import type { RequestWatch } from "./watch-requests.js";
@@ -13,6 +14,7 @@ interface RunServices {
   readonly owner: SessionOwner;
   readonly journal: Journal;
   readonly requests: RequestWatch;
+  readonly limits: CopyLimits;
 }
 
 /** The job, journal, requests and lease holder of one worker's run. */
@@ -20,18 +22,20 @@ export class RunContext implements RunServices {
   readonly owner: SessionOwner;
   readonly journal: Journal;
   readonly requests: RequestWatch;
+  readonly limits: CopyLimits;
   /** Aborts when the worker has to stop, or the migration is canceled. */
   readonly signal: AbortSignal;
 
   /** @param stop aborts when the worker has to stop */
   constructor(
     readonly job: WorkerJob,
-    { owner, journal, requests }: RunServices,
+    { owner, journal, requests, limits }: RunServices,
     stop: AbortSignal,
   ) {
     this.owner = owner;
     this.journal = journal;
     this.requests = requests;
+    this.limits = limits;
     this.signal = AbortSignal.any([stop, requests.signal]);
   }
 

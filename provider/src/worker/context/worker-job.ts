@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Authentication } from "../../postgres/authentication/authentication.js";
 import type { SslMode } from "../../postgres/connection/endpoint.js";
+import { budgetsSchema } from "../budgets/budget.js";
 import { endpointSchema } from "../../inputs/server.js";
 import { maxWorkers, webhookSchema } from "../../inputs/inputs.js";
 
@@ -12,6 +13,8 @@ export const workerJobSchema = z.object({
   target: endpointSchema,
   webhook: webhookSchema.optional(),
   workers: z.number().int().min(1).max(maxWorkers).optional(),
+  /** Set by a pool. */
+  budgets: budgetsSchema.optional(),
 });
 
 export type WorkerJob = z.infer<typeof workerJobSchema>;

@@ -38,8 +38,13 @@ export class CopyScheduler {
   run<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {
     return this.#slots.run(() => {
       const copy = (): Promise<T> => this.#runWithRetry(database, work, run);
-      return isToBeCopied(database) ? this.#helpers.during(copy) : copy();
+      return isToBeCopied(database) ? this.#runWithinLimits(database, work, copy) : copy();
     });
+  }
+
+  #runWithinLimits<T>(database: DatabaseRecord, work: Work, copy: () => Promise<T>): Promise<T> {
+    const report = (reason: string): Promise<void> => work.journal.event(reason, { database: database.name });
+    return this.#context.limits.duringCopy(() => this.#helpers.during(copy), report, work.signal);
   }
 
   #runWithRetry<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@ import { Lease } from "../../store/lease.js";
 import { DatabaseSteps } from "./database-steps.js";
 import { ownerTag } from "../context/session-owner.js";
 import { RunFailureHandler } from "./run-failure-handler.js";
+import { unlimited, type CopyLimits } from "../budgets/migration-budget.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { MigrationCleanup } from "../cleanup/migration-cleanup.js";
 import { ThroughputSampler } from "../monitoring/throughput-samples.js";
@@ -26,8 +27,10 @@ import { RequestWatch } from "../context/watch-requests.js";
 /**
  * Takes the lease of a migration and runs it to its end. Returns early if another worker holds the lease, or after a stop
  * request. Failures of the migration are recorded, not thrown.
+ *
+ * @param limits what it may use of servers that it shares with other migrations
  */
-export async function runMigration(job: WorkerJob, stop: AbortSignal): Promise<void> {
+export async function runMigration(job: WorkerJob, stop: AbortSignal, limits: CopyLimits = unlimited): Promise<void> {
   const address = { target: job.target, maintenanceDatabase: job.maintenanceDatabase };
   let lease: Lease;
   try {
@@ -46,7 +49,7 @@ export async function runMigration(job: WorkerJob, stop: AbortSignal): Promise<v
     const session = { database: job.maintenanceDatabase, purpose: `${job.migrationName} parameters` };
     const readOnly = new ReadOnlyTargetMonitor(observers.journal, (check) => withSession(job.target, session, check));
     try {
-      await new MigrationRun(new RunContext(job, { owner, journal: observers.journal, requests }, stop)).run();
+      await new MigrationRun(new RunContext(job, { owner, journal: observers.journal, requests, limits }, stop)).run();
     } finally {
       // After a cancellation the observers receive the end state. After a stop they do not wait.
       await observers.close(requests.canceled ? stop : AbortSignal.any([stop, requests.signal]));

@@ -1,0 +1,183 @@
+import { delay } from "../../async/delay.js";
+import { messageOf } from "../../errors.js";
+import { FleetReader, type TargetReading } from "../../fleet/fleet-reader.js";
+import type { ListProblem, Target, TargetList } from "../../fleet/target.js";
+import { ChangeReporter, log } from "../../log.js";
+import type { MigrationSummary } from "../../store/list-migrations.js";
+import type { Budgets } from "../budgets/budget.js";
+import type { WorkerJob } from "../context/worker-job.js";
+import { freeMigrations } from "./free-migrations.js";
+import { noRoomExitCode, PoolWorker } from "./pool-worker.js";
+
+const pollMs = 2000;
+/** How often the list of targets is read again. */
+const rereadMs = 30_000;
+/** The lease must be free for this long. A successor, an update or an erasure needs this time. */
+const minFreeLeaseMs = 5000;
+const firstRetryMs = 5000;
+const maxRetryMs = 60_000;
+
+export interface PoolOptions {
+  readonly readTargets: () => Promise<TargetList>;
+  /** Adds the passwords to a recorded migration. @throws InvalidInputError if one is missing */
+  readonly jobOf: (target: Target, migration: MigrationSummary) => Promise<WorkerJob>;
+  /** Worker processes of this pool process. */
+  readonly maxMigrations: number;
+  readonly budgets: Budgets;
+  readonly stop: AbortSignal;
+}
+
+/**
+ * Runs the migrations of many targets that wait for an external worker, each in a process of its own, until the signal aborts.
+ * Several pools may serve the same targets: the lease of a migration decides which worker runs it. When a worker of any pool
+ * dies, its lease ends, and the migration is free again.
+ */
+export async function runPool(options: PoolOptions): Promise<void> {
+  const pool = new Pool(options);
+  try {
+    await pool.serve();
+  } finally {
+    await pool.drain();
+  }
+}
+
+/** A migration that this pool has seen without a worker, or that it runs. */
+interface Known {
+  freeSince: number;
+  retryAt: number;
+  retryMs: number;
+}
+
+class Pool {
+  readonly #workers = new Map<string, { readonly worker: PoolWorker; readonly servers: string }>();
+  readonly #known = new Map<string, Known>();
+  readonly #reports = new Map<string, ChangeReporter>();
+  readonly #reader: FleetReader<MigrationSummary[]>;
+  #rereadAt = 0;
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(readonly options: PoolOptions) {
+    this.#reader = new FleetReader([], freeMigrations, "pool");
+  }
+
+  async serve(): Promise<void> {
+    const { stop } = this.options;
+    while (!stop.aborted) {
+      if (Date.now() >= this.#rereadAt) {
+        this.#rereadAt = Infinity;
+        this.#reading = this.#readTargets().finally(() => (this.#rereadAt = Date.now() + rereadMs));
+        // Later reads of the list, such as a slow answer of Azure, do not delay the migrations.
+        if (this.#reader.isEmpty) await this.#reading;
+      }
+      const readings = await this.#reader.poll();
+      for (const { target, failure } of readings)
+        this.#report(target.name, failure === undefined ? "is served" : `is skipped: ${failure}`);
+      this.#forgetServed(readings);
+      // Pools that start together begin with different migrations.
+      const free = shuffled(
+        readings.filter(isCurrent).flatMap(({ target, content }) => content.map((one) => ({ target, one }))),
+      );
+      for (const { target, one } of free) if (!stop.aborted) await this.#start(target, one);
+      await delay(pollMs, stop);
+    }
+  }
+
+  /** Stops all workers, which release their leases. Migrations then resume in other pools. */
+  async drain(): Promise<void> {
+    log.info(`the pool stops ${this.#workers.size} workers`);
+    await Promise.all([...this.#workers.values()].map(({ worker }) => worker.stop()));
+    await this.#reader.close();
+  }
+
+  async #readTargets(): Promise<void> {
+    try {
+      const { targets, problems } = await this.options.readTargets();
+      this.#reader.setTargets(targets);
+      this.#report(
+        "the list of targets",
+        problems.length === 0 ? "is valid" : `has wrong entries: ${describe(problems)}`,
+      );
+    } catch (error) {
+      // The targets that are known stay.
+      this.#report("the list of targets", `cannot be read: ${messageOf(error)}`);
+    }
+  }
+
+  /** A migration that has a worker, or is gone, must be free for the whole time again. */
+  #forgetServed(readings: readonly TargetReading<MigrationSummary[]>[]): void {
+    const free = new Set(
+      readings.flatMap(({ target, content = [] }) => content.map(({ name }) => keyOf(target, name))),
+    );
+    for (const [key, known] of this.#known) if (!free.has(key) && Date.now() >= known.retryAt) this.#known.delete(key);
+  }
+
+  async #start(target: Target, migration: MigrationSummary): Promise<void> {
+    const key = keyOf(target, migration.name);
+    const known = this.#known.get(key) ?? { freeSince: Date.now(), retryAt: 0, retryMs: firstRetryMs };
+    this.#known.set(key, known);
+    if (this.#workers.has(key) || this.#workers.size >= this.options.maxMigrations) return;
+    const freeMs = migration.hadWorker ? minFreeLeaseMs : 0;
+    if (Date.now() < Math.max(known.retryAt, known.freeSince + freeMs)) return;
+    const { source } = migration.spec;
+    const servers = `${source.host}:${source.port} ${target.name}`;
+    // A worker that waits for the budgets of these servers takes them next.
+    if ([...this.#workers.values()].some((one) => one.worker.isWaiting && one.servers === servers)) return;
+    try {
+      const job = await this.options.jobOf(target, migration);
+      this.#run(key, known, { ...job, ...this.#limits(migration) }, servers);
+    } catch (error) {
+      this.#report(key, `cannot start: ${messageOf(error)}`);
+      postpone(known);
+    }
+  }
+
+  /** The processes of a shared copy would each need a part of the budgets. */
+  #limits({ spec }: MigrationSummary): Partial<WorkerJob> {
+    const { budgets } = this.options;
+    const isLimited = [budgets.source, budgets.target].some((one) =>
+      Object.values(one).some((limit) => limit !== undefined),
+    );
+    return isLimited ? { budgets: { ...budgets, databases: Math.max(1, spec.dbsToMigrate.length) }, workers: 1 } : {};
+  }
+
+  #run(key: string, known: Known, job: WorkerJob, servers: string): void {
+    const worker = new PoolWorker(job);
+    this.#workers.set(key, { worker, servers });
+    log.info(`${key}: starts worker ${worker.pid ?? ""}`);
+    void worker.exited.then((code) => {
+      this.#workers.delete(key);
+      known.freeSince = Date.now();
+      if (code === 0 || code === noRoomExitCode) known.retryMs = firstRetryMs;
+      if (code !== 0) postpone(known);
+      if (code !== noRoomExitCode) log.info(`${key}: the worker ended with ${code ?? "a signal"}`);
+    });
+  }
+
+  #report(subject: string, text: string): void {
+    const reporter = this.#reports.get(subject) ?? new ChangeReporter();
+    this.#reports.set(subject, reporter);
+    reporter.report(`${subject} ${text}`);
+  }
+}
+
+function postpone(known: Known): void {
+  known.retryAt = Date.now() + known.retryMs;
+  known.retryMs = Math.min(2 * known.retryMs, maxRetryMs);
+}
+
+const keyOf = (target: Target, migration: string): string => `${target.name}/${migration}`;
+
+const isCurrent = <Content>(
+  reading: TargetReading<Content>,
+): reading is TargetReading<Content> & { readonly content: Content } =>
+  reading.failure === undefined && reading.content !== undefined;
+
+const describe = (problems: readonly ListProblem[]): string =>
+  problems.map(({ place, reason }) => `${place}: ${reason}`).join("; ");
+
+function shuffled<T>(list: readonly T[]): T[] {
+  return list
+    .map((item) => [Math.random(), item] as const)
+    .sort(([one], [other]) => one - other)
+    .map(([, item]) => item);
+}

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseInputs } from "../../provider/dist/inputs/check-inputs.js";
+import { specOf } from "../../provider/dist/inputs/inputs.js";
+import { deleteMigration, insertMigration } from "../../provider/dist/store/records.js";
+import { withStore } from "../../provider/dist/store/store.js";
+import { assertSameContent } from "../support/content";
+import { CommandLine } from "../cli/command";
+import { Lab } from "../support/lab";
+import { Resource } from "../support/resource";
+import { until } from "../support/until";
+import { PoolProcess } from "./pool-process";
+
+const table =
+  "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 2000) i";
+
+describe("a pool of workers", () => {
+  let lab: Lab;
+  let command: CommandLine;
+  const pools: PoolProcess[] = [];
+  const resources: Resource[] = [];
+  const undo: (() => Promise<void>)[] = [];
+
+  before(async () => {
+    lab = await Lab.start();
+    command = await CommandLine.in(lab);
+  });
+  afterEach(async () => {
+    for (const step of undo.splice(0)) await step();
+    for (const pool of pools.splice(0)) await pool.killAll();
+    for (const resource of resources.splice(0)) await resource.destroy();
+  });
+  after(async () => {
+    await command.close();
+    await lab.stop();
+  });
+
+  const start = (...options: string[]): PoolProcess => {
+    const pool = new PoolProcess(options, command.environment);
+    pools.push(pool);
+    return pool;
+  };
+
+  /** One entry is wrong, and one target does not answer. */
+  const targetList = (): Promise<string> => {
+    const { host, port } = lab.administrator;
+    return command.file("targets.csv", `name,host,port\nmain,${host},${port}\nclosed,127.0.0.1,1\nbroken,127.0.0.1\n`);
+  };
+
+  const create = (inputs: Record<string, unknown>): Promise<unknown> => {
+    const resource = new Resource();
+    resources.push(resource);
+    return resource.create({ runner: "external", ...inputs });
+  };
+
+  /** Databases whose tables are copied now. The source has sent a small table long before its copy ends. */
+  const copying = async (): Promise<string[]> =>
+    (
+      await lab.target.query<{ datname: string }>(
+        "SELECT DISTINCT datname FROM pg_stat_activity WHERE state = 'active' AND query ILIKE 'COPY %' AND application_name LIKE 'pg-migration %'",
+      )
+    ).map(({ datname }) => datname);
+
+  it("serves new migrations within its budgets, replaces a killed member, and drains on SIGTERM", async () => {
+    const list = await targetList();
+    const databases: string[] = [];
+    for (let i = 0; i < 3; i++) databases.push(await lab.database(table));
+    const options = ["--targets", list, "--source-copies", "1", "--target-copies", "2"];
+    const members = [start(...options), start(...options)];
+    const idle = members[0]!;
+    await idle.logs(/the list of targets has wrong entries: targets\.csv:4: 2 cells/);
+    await idle.logs(/closed is skipped: .*ECONNREFUSED/);
+    // 1.3 MB: a copy takes 8 s.
+    const created = databases.map((database) => create(lab.inputs([database], { maxCopyRate: "160kB" })));
+    const tooMany: string[][] = [];
+    let killed: string | undefined;
+    let isOver = false;
+    const observe = async (): Promise<void> => {
+      while (!isOver) {
+        const now = (await copying()).filter((database) => database !== killed);
+        if (now.length > 1) tooMany.push(now);
+        await delay(100);
+      }
+    };
+    const observed = observe();
+    undo.push(async () => {
+      isOver = true;
+      await observed;
+    });
+    await until("a database is copied", async () => (await copying()).length > 0);
+    [killed] = await copying();
+    const victim = members.find(({ output }) => output.includes(`[${killed}] 4 schema entries`))!;
+    const survivor = members.find((member) => member !== victim)!;
+    await victim.killAll();
+    await Promise.all(created);
+    await undo.pop()!();
+    assert.deepEqual(tooMany, [], "one copy of the source at a time");
+    for (const database of databases)
+      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    assert.match(survivor.output, /waiting for one of 1 copies of/);
+    survivor.child.kill("SIGTERM");
+    assert.deepEqual(await survivor.exited, [0, null]);
+  });
+
+  it("hands a running migration over to another member when it is stopped", async () => {
+    const list = await targetList();
+    const database = await lab.database(table);
+    const first = start("--targets", list);
+    const created = create(lab.onlineInputs([database], { migrationName: "handed-over" }));
+    await created;
+    await first.logs(/main\/handed-over: starts worker/);
+    const second = start("--targets", list);
+    first.child.kill("SIGTERM");
+    assert.deepEqual(await first.exited, [0, null]);
+    await second.logs(/handed-over: worker generation 2 took over/);
+    await resources[0]!.update({ triggerCutover: true });
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+    assert.match(first.output, /the pool stops 1 workers/);
+  });
+
+  it("opens no more connections than its budget, and refuses a migration that needs more", async () => {
+    const [one, two] = [await lab.database(table), await lab.database(table)];
+    const options = ["--source-connections", "12", "--target-connections", "16"];
+    const pool = start("--targets", await targetList(), ...options);
+    const inputs = parseInputs(lab.inputs([one, two], { migrationName: "too-large", runner: "external" }));
+    await withStore(inputs, "test", (store) => insertMigration(store, specOf(inputs)));
+    undo.push(() => withStore(inputs, "test", (store) => deleteMigration(store, "too-large")));
+    await pool.logs(/needs 14 connections to .*, but the budget has 12/);
+    await undo.pop()!();
+    let most = [0, 0];
+    let isOver = false;
+    const count = async (server: typeof lab.source): Promise<number> => {
+      const [row] = await server.query<{ count: number }>(
+        `SELECT count(*)::int FROM pg_stat_activity
+          WHERE application_name ~ '^pg-migration .*(#| lease$| budget$)' OR application_name = 'pg_dump'`,
+      );
+      return row!.count;
+    };
+    const observe = async (): Promise<void> => {
+      while (!isOver) {
+        const now = await Promise.all([count(lab.source), count(lab.target)]);
+        most = [Math.max(most[0]!, now[0]!), Math.max(most[1]!, now[1]!)];
+        await delay(30);
+      }
+    };
+    const observed = observe();
+    undo.push(async () => {
+      isOver = true;
+      await observed;
+    });
+    await create(lab.onlineInputs([one], { tableJobs: 8, indexJobs: 8, maxCopyRate: "400kB" }));
+    await undo.pop()!();
+    assert(most[0]! > 3 && most[0]! <= 12 && most[1]! > 3 && most[1]! <= 16, `at most ${most.join(" and ")}`);
+    assert.match(pool.output, /parallelism: up to [23] table copies/);
+  });
+
+  it("refuses a budget of zero and a pool without targets", async () => {
+    const zero = await command.run(["worker", "--pool", "--targets", await targetList(), "--source-copies", "0"]);
+    assert.equal(zero.code, 2);
+    assert.match(zero.stderr, /--source-copies.*expected 1 or more/);
+    const none = await command.run(["worker", "--pool"]);
+    assert.equal(none.code, 2);
+    assert.match(none.stderr, /--targets: is missing/);
+  });
+});
