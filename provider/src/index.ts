@@ -9,12 +9,13 @@ export {
   type Switch,
   type WebhookArgs,
 } from "./resource/pg-migration.js";
+export type { FleetMember } from "./resource/fleet/fleet-member.js";
 export {
   PgFleetMigration,
-  type FleetMember,
   type FleetSummary,
+  type FleetWave,
   type PgFleetMigrationArgs,
-} from "./resource/pg-fleet-migration.js";
+} from "./resource/fleet/pg-fleet-migration.js";
 export type { SourceType } from "./inputs/inputs.js";
 export { nearestName } from "./inputs/nearest-name.js";
 export type {

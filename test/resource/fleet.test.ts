@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { PgFleetMigration, type FleetSummary, type PgFleetMigrationArgs } from "../../provider/src/index";
 
@@ -7,13 +11,14 @@ type Properties = Record<string, unknown>;
 /** Declares a fleet; `outputs` returns each member's outputs. */
 async function declareFleet(
   args: PgFleetMigrationArgs,
-  outputs: (name: string) => Properties = () => ({}),
+  outputs: (name: string) => Properties | Promise<Properties> = () => ({}),
 ): Promise<{ declared: Map<string, Properties>; summary: FleetSummary }> {
   const declared = new Map<string, Properties>();
   await pulumi.runtime.setMocks({
-    newResource: ({ name, inputs }: { name: string; inputs: Properties }) => {
-      if ("migrationName" in inputs) declared.set(name, inputs);
-      return { id: name, state: { ...inputs, ...outputs(name) } };
+    newResource: async ({ name, inputs }: { name: string; inputs: Properties }) => {
+      const isMember = "migrationName" in inputs;
+      if (isMember) declared.set(name, inputs);
+      return { id: name, state: { ...inputs, ...(isMember ? await outputs(name) : {}) } };
     },
     call: () => ({}),
   });
@@ -25,12 +30,19 @@ async function declareFleet(
   return { declared, summary };
 }
 
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value), (_key, one: unknown) => secretValue(one));
+
+const serversOf = (name: string) => ({
+  source: { host: `${name}-old`, user: "u", password: "p" },
+  target: { host: `${name}-new`, user: "u", password: "p" },
+});
+
 describe("PgFleetMigration", () => {
   const status = (state: string, error?: string) => ({
     currentStatus: {
       state,
       percent: 100,
-      currentSubStateDetails: { dbDetails: { crm: { bytesCopied: 8, rowsCopied: 1 } } },
+      currentSubStateDetails: { dbDetails: { crm: { bytesTotal: 9, bytesCopied: 8, rowsCopied: 1 } } },
       error,
     },
   });
@@ -41,7 +53,7 @@ describe("PgFleetMigration", () => {
       bad: status("Failed", "no room"),
       absent: { currentStatus: null },
     };
-    const migrations = Object.keys(states).map((name) => ({ name, dbsToMigrate: ["crm"] }));
+    const migrations = Object.keys(states).map((name) => ({ name, dbsToMigrate: ["crm"], ...serversOf(name) }));
     const { summary } = await declareFleet({ migrations }, (name) => states[name] ?? {});
     assert.deepEqual([summary.total, summary.succeeded, summary.failed, summary.bytesCopied], [3, 1, 2, 16]);
     assert.deepEqual(
@@ -52,6 +64,140 @@ describe("PgFleetMigration", () => {
         ["absent", "NotCreated", undefined],
       ],
     );
+  });
+
+  describe("from a file", () => {
+    let directory: string;
+    before(async () => (directory = await mkdtemp(join(tmpdir(), "pg-migration-fleet-"))));
+    after(() => rm(directory, { recursive: true }));
+
+    const file = async (name: string, text: string): Promise<string> => {
+      await writeFile(join(directory, name), text);
+      return join(directory, name);
+    };
+    const login = { user: "migrator", password: "p" };
+    const defaults = { source: login, target: login, dbsToMigrate: ["*"], tableJobs: 2 };
+
+    it("reads CSV, and reports every wrong member once without stopping the others", async () => {
+      process.env.FLEET_TEST_PASSWORD = "own";
+      const migrations = await file(
+        "fleet.csv",
+        [
+          "name,source.host,source.port,source.passwordEnv,target.host,dbsToMigrate,wave,source.password",
+          "a,old-a,5433,FLEET_TEST_PASSWORD,new,crm shop,2,",
+          "b,old-b,,,new,erp,,",
+          "c,old-c",
+          "d,old-d,,,new,erp,,",
+          "b,old-e,,,new,other,,",
+          "f,old-f,99999,,new,f,,",
+          "g,old-g,,NOT_SET_VARIABLE,new,g,,",
+          "h,old-h,,,new,h,,hunter2",
+        ].join("\n"),
+      );
+      const { declared, summary } = await declareFleet({ migrations, defaults });
+      delete process.env.FLEET_TEST_PASSWORD;
+      assert.deepEqual([...declared.keys()].sort(), ["a", "b"]);
+      assert.deepEqual(plain(declared.get("a")!.source), {
+        ...{ host: "old-a", port: 5433, user: "migrator", password: "own" },
+      });
+      assert.deepEqual([declared.get("a")!.dbsToMigrate, declared.get("a")!.tableJobs], [["crm", "shop"], 2]);
+      assert.deepEqual(
+        summary.migrations.map(({ name, wave }) => [name, wave]),
+        [
+          ["b", 1],
+          ["a", 2],
+        ],
+      );
+      assert.equal(summary.problems.length, 6);
+      const report = summary.problems.join("\n");
+      for (const pattern of [
+        /fleet\.csv:4: 2 cells/,
+        /fleet\.csv:5: d and b migrate into the same database new:5432\/erp/,
+        /fleet\.csv:6: two members are named b: the other one is at fleet\.csv:3/,
+        /fleet\.csv:7: source\.port: /,
+        /fleet\.csv:8: passwordEnv: the variable NOT_SET_VARIABLE is not set/,
+        /fleet\.csv:9: source\.password: a list contains no passwords/,
+      ])
+        assert.match(report, pattern);
+      assert(!report.includes("hunter2"));
+    });
+
+    it("reads the output of az and of aws", async () => {
+      const azure = await file(
+        "az.json",
+        JSON.stringify([
+          {
+            ...{
+              name: "crm",
+              fullyQualifiedDomainName: "crm.postgres.database.azure.com",
+              administratorLogin: "pgadmin",
+            },
+            ...{ type: "Microsoft.DBforPostgreSQL/servers", sku: { name: "GP_Gen5_2" } },
+          },
+          { name: "erp", fullyQualifiedDomainName: "erp.example", type: "Microsoft.DBforPostgreSQL/flexibleServers" },
+        ]),
+      );
+      const target = { host: "new", ...login };
+      const byDatabase = { ...defaults, target: pulumi.output(target) };
+      const fromAzure = await declareFleet({ migrations: azure, defaults: byDatabase });
+      assert.deepEqual(
+        [plain(fromAzure.declared.get("crm")!.source), fromAzure.declared.get("crm")!.sourceType],
+        [{ host: "crm.postgres.database.azure.com", user: "pgadmin@crm", password: "p" }, "PostgreSQLSingleServer"],
+      );
+      assert.deepEqual(plain(fromAzure.declared.get("erp")!.source), { host: "erp.example", ...login });
+      const rds = await file(
+        "rds.json",
+        JSON.stringify({
+          DBInstances: [
+            {
+              ...{ DBInstanceIdentifier: "shop", Engine: "postgres", MasterUsername: "root" },
+              Endpoint: { Address: "shop.rds.example", Port: 5433 },
+            },
+            { DBInstanceIdentifier: "wiki", Engine: "mysql", MasterUsername: "root" },
+          ],
+        }),
+      );
+      const fromAws = await declareFleet({ migrations: rds, defaults: byDatabase });
+      assert.deepEqual(plain(fromAws.declared.get("shop")!.source), {
+        ...{ host: "shop.rds.example", port: 5433, user: "root", password: "p" },
+      });
+      assert.equal(fromAws.declared.get("shop")!.sourceType, "AWS_RDS");
+      assert.deepEqual(fromAws.summary.problems, ["rds.json:1: wiki is no PostgreSQL server, but mysql"]);
+    });
+  });
+
+  it("starts a wave after the former one, a few members at a time, with windows and cutover by wave", async () => {
+    const running = new Set<string>();
+    const ended: string[] = [];
+    const overlaps: string[] = [];
+    const run = async (name: string): Promise<Properties> => {
+      running.add(name);
+      if (running.size > 2) overlaps.push([...running].join());
+      if (name.startsWith("second") && ended.filter((one) => one.startsWith("first")).length < 3) overlaps.push(name);
+      await delay(20);
+      running.delete(name);
+      ended.push(name);
+      return {};
+    };
+    const migrations = [
+      { name: "second-1", wave: 2, migrationMode: "Online" as const },
+      ...[1, 2, 3].map((i) => ({ name: `first-${i}` })),
+      { name: "second-2", wave: 2 },
+    ].map((member) => ({ dbsToMigrate: ["crm"], ...serversOf(member.name), ...member }));
+    const waves = { 2: { windowStart: "2030-01-31T22:00:00Z", cutover: true } };
+    const { declared } = await declareFleet({ migrations, waves, concurrency: 2 }, run);
+    assert.deepEqual(overlaps, []);
+    assert.deepEqual(ended.length, 5);
+    const settings = ["first-1", "second-1", "second-2"].map((name) => [
+      declared.get(name)!.migrationWindowStartTimeInUtc,
+      declared.get(name)!.triggerCutover,
+    ]);
+    const start = "2030-01-31T22:00:00Z";
+    assert.deepEqual(settings, [
+      [undefined, undefined],
+      [start, true],
+      [start, undefined],
+    ]);
   });
 
   it("merges a member's servers and credentials with the defaults, key by key", async () => {
@@ -71,8 +217,6 @@ describe("PgFleetMigration", () => {
         },
       ],
     });
-    const plain = (value: unknown): unknown =>
-      JSON.parse(JSON.stringify(value), (_key, one: unknown) => secretValue(one));
     assert.deepEqual(plain(declared.get("a")!.source), {
       user: "migrator",
       password: "shared",
