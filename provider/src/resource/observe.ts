@@ -1,10 +1,11 @@
+import { Semaphore } from "../async/semaphore.js";
 import { withTimeout } from "../async/with-timeout.js";
 import type { Inputs } from "../inputs/inputs.js";
 import { type DatabaseDetails, hasDatabaseEnded, hasEnded, type MigrationStatus } from "../status.js";
 import { describeKeptSlot, readStatus } from "../store/read-status.js";
 import { readMigration } from "../store/records.js";
 import type { RecordOwner } from "../store/record-owner.js";
-import { withExistingStore } from "../store/store.js";
+import { type Store, withExistingStore } from "../store/store.js";
 import { formatBytes } from "../units/byte-size.js";
 import { readSourceObjects, type SourceObjects } from "./source-objects.js";
 import { describeOwner, formerOwnerRemedy, owns } from "./ownership/ownership.js";
@@ -21,15 +22,30 @@ export type Observation =
     }
   | { readonly kind: "missing" };
 
+/** Pulumi reads all members of a fleet at the same time, in one process. Together they would take all sessions of a target. */
+const readsPerTarget = 8;
+const readSlots = new Map<string, Semaphore>();
+
+function slotsOf({ target: { host, port } }: Inputs): Semaphore {
+  const server = `${host}:${port}`;
+  const slots = readSlots.get(server) ?? new Semaphore(() => readsPerTarget);
+  readSlots.set(server, slots);
+  return slots;
+}
+
 /** @throws RefusedError, UnreachableError when the target's records cannot be read */
 export const observe = (inputs: Inputs, purpose: string): Promise<Observation> =>
-  withExistingStore(inputs, `${inputs.migrationName} ${purpose}`, async (store) => {
-    const record = store && (await readMigration(store, inputs.migrationName));
-    const status = record && (await readStatus(store, inputs.migrationName));
-    if (!status) return { kind: "missing" };
-    const onSource = await readSourceObjects(store, inputs, status.state);
-    return { kind: "recorded", status, owner: record.owner, onSource };
-  });
+  slotsOf(inputs).run(() =>
+    withExistingStore(inputs, `${inputs.migrationName} ${purpose}`, (store) => read(store, inputs)),
+  );
+
+async function read(store: Store | undefined, inputs: Inputs): Promise<Observation> {
+  const record = store && (await readMigration(store, inputs.migrationName));
+  const status = record && (await readStatus(store, inputs.migrationName));
+  if (!status) return { kind: "missing" };
+  const onSource = await readSourceObjects(store, inputs, status.state);
+  return { kind: "recorded", status, owner: record.owner, onSource };
+}
 
 /** How long a preview waits for a server. */
 export const observeWithinMs = 8000;
