@@ -56,12 +56,12 @@ function failuresOf(
 /** `host:port/database` for each database that is named, not selected by a pattern. */
 function targetDatabasesOf(known: Readonly<Record<string, unknown>>): string[] {
   const { declared, inputs } = checkInputs(known);
-  const target = (known.target ?? {}) as { readonly host?: unknown; readonly port?: unknown };
+  const target = (known.target ?? {}) as { readonly host?: unknown; readonly port?: string | number };
   if (!declared || typeof target.host !== "string" || target.host === unknownValue || hasOpenPatterns(known)) return [];
   const port = inputs?.target.port ?? target.port ?? 5432;
   return declared.dbsToMigrate
     .filter((database) => database !== unknownValue)
-    .map((database) => `${String(target.host).toLowerCase()}:${String(port)}/${targetDatabase(declared, database)}`);
+    .map((database) => `${String(target.host).toLowerCase()}:${port}/${targetDatabase(declared, database)}`);
 }
 
 /** Outputs and promises are not known while the program runs. */

@@ -115,7 +115,7 @@ function ownMember(values: Values): FleetMember | string {
     ...parsed.data,
     ...(source ? { source: withPassword(source) } : {}),
     ...(target ? { target: withPassword(target) } : {}),
-  } as FleetMember;
+  };
 }
 
 function withPassword({ passwordEnv, ...server }: z.infer<typeof serverSchema>): object {

@@ -77,7 +77,7 @@ class Pool {
       const free = shuffled(
         readings.filter(isCurrent).flatMap(({ target, content }) => content.map((one) => ({ target, one }))),
       );
-      for (const { target, one } of free) if (!stop.aborted) await this.#start(target, one);
+      for (const { target, one } of free) await this.#start(target, one);
       await delay(pollMs, stop);
     }
   }
@@ -115,7 +115,7 @@ class Pool {
     const key = keyOf(target, migration.name);
     const known = this.#known.get(key) ?? { freeSince: Date.now(), retryAt: 0, retryMs: firstRetryMs };
     this.#known.set(key, known);
-    if (this.#workers.has(key) || this.#workers.size >= this.options.maxMigrations) return;
+    if (this.options.stop.aborted || this.#workers.has(key) || this.#workers.size >= this.options.maxMigrations) return;
     const freeMs = migration.hadWorker ? minFreeLeaseMs : 0;
     if (Date.now() < Math.max(known.retryAt, known.freeSince + freeMs)) return;
     const { source } = migration.spec;
