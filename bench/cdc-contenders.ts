@@ -4,12 +4,14 @@ import { join } from "node:path";
 import type { FollowOptions } from "../provider/dist/cdc/follow-options.js";
 import { initProgress, type SlotIdentity } from "../provider/dist/cdc/target/progress.js";
 import { dropSlot } from "../provider/dist/cdc/source/drop-slot.js";
-import type { EmbeddedServer, Login } from "../test/support/servers/embedded-server";
-import type { Usage } from "./process-usage";
+import type { Login } from "../test/support/servers/embedded-server";
+import { targetMajor } from "./cores/bench-servers";
+import type { Servers } from "./cores/measurement";
+import type { ProcessWatch, Usage } from "./cores/process-watch";
 
-export interface Drain {
-  readonly source: EmbeddedServer;
-  readonly target: EmbeddedServer;
+export interface Drain extends Servers {
+  /** Measures from the start of the drain to the arrival of the last change. */
+  readonly watch: ProcessWatch;
   /** Logins through a proxy, which delays requests if the load has a delay. */
   readonly delayedSource: Login;
   readonly delayedTarget: Login;
@@ -21,24 +23,18 @@ export interface Drain {
   readonly arrived: () => Promise<void>;
 }
 
-export interface Drained {
-  readonly seconds: number;
-  readonly usage: Usage | undefined;
-}
-
 /** Applies a slot's changes to the target, and drops the slot. */
 export interface Drainer {
   readonly name: string;
-  readonly version: (target: EmbeddedServer) => string;
-  readonly drain: (drain: Drain) => Promise<Drained>;
+  readonly version?: string;
+  readonly drain: (drain: Drain) => Promise<Usage>;
 }
 
 const migration = "bench";
 
 export const ours: Drainer = {
   name: "pulumi-pg-migration",
-  version: () => "this",
-  async drain({ source, target, delayedTarget, database, slot, publications, arrived }) {
+  async drain({ watch, source, target, delayedTarget, database, slot, publications, arrived }) {
     const session = await target.connect(database);
     await initProgress(session, migration, 0, slot);
     await session.end();
@@ -49,33 +45,32 @@ export const ours: Drainer = {
     };
     const follower = fork(join(__dirname, "cdc-follower.mjs"), { execArgv: [] });
     await once(follower, "message");
-    const startedAt = performance.now();
+    watch.start();
     follower.send(options);
     await arrived();
-    const seconds = (performance.now() - startedAt) / 1000;
+    const usage = watch.end();
     follower.send("end");
-    const [usage] = (await once(follower, "message")) as [Usage];
     await once(follower, "exit");
     await dropSlot(options.source, database, slot.slot);
-    return { seconds, usage };
+    return usage;
   },
 };
 
 export const subscription: Drainer = {
   name: "native subscription",
-  version: ({ major }) => String(major),
-  async drain({ target, delayedSource: { host, port, user, password }, database, slot, publications, arrived }) {
+  version: String(targetMajor),
+  async drain({ watch, target, delayedSource: { host, port, user, password }, database, slot, publications, arrived }) {
     const uri = `postgres://${user}:${password}@${host}:${port}/${database}`;
     await target.query(
       `CREATE SUBSCRIPTION bench CONNECTION '${uri}' PUBLICATION ${publications.join(", ")}
          WITH (enabled = false, create_slot = false, slot_name = '${slot.slot}', copy_data = false)`,
       { database },
     );
-    const startedAt = performance.now();
+    watch.start();
     await target.query("ALTER SUBSCRIPTION bench ENABLE", { database });
     await arrived();
-    const seconds = (performance.now() - startedAt) / 1000;
+    const usage = watch.end();
     await target.query("DROP SUBSCRIPTION bench", { database });
-    return { seconds, usage: undefined };
+    return usage;
   },
 };

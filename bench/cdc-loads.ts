@@ -14,29 +14,48 @@ const count = (scale: number, rows: number): number => Math.max(1, Math.round(ro
 const several = (sessions: number, call: (session: number) => string): string[] =>
   Array.from({ length: sessions }, (_, session) => call(session + 1));
 
-/** pgbench's tables at scale 50, and its script `simple-update` (`-N`). */
-const pgbench: Omit<Load, "name"> = {
-  tables: (scale) => `
+/** pgbench's tables at scale 50. */
+const pgbenchTables = (scale: number): string => `
     CREATE TABLE pgbench_branches (bid int PRIMARY KEY, bbalance int, filler char(88));
     CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int, tbalance int, filler char(84));
     CREATE TABLE pgbench_accounts (aid int PRIMARY KEY, bid int, abalance int, filler char(84)) WITH (fillfactor = 100);
     CREATE TABLE pgbench_history (tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));
     INSERT INTO pgbench_branches SELECT i, 0 FROM generate_series(1, 50) i;
     INSERT INTO pgbench_tellers SELECT i, (i - 1) / 10 + 1, 0 FROM generate_series(1, 500) i;
-    INSERT INTO pgbench_accounts SELECT i, (i - 1) / 100000 + 1, 0, '' FROM generate_series(1, ${count(scale, 5_000_000)}) i;
-    CREATE PROCEDURE load(session int, transactions int) LANGUAGE plpgsql AS $$
-    DECLARE account int; delta int;
-    BEGIN
-      PERFORM setseed(session / 100.0);
-      COMMIT;
-      FOR n IN 1..transactions LOOP
+    INSERT INTO pgbench_accounts SELECT i, (i - 1) / 100000 + 1, 0, '' FROM generate_series(1, ${count(scale, 5_000_000)}) i;`;
+
+/** pgbench's script `simple-update` (`-N`), as statements of a procedure. */
+const simpleUpdate = (scale: number): string => `
         account := 1 + floor(random() * ${count(scale, 5_000_000)});
         delta := floor(random() * 10001) - 5000;
         UPDATE pgbench_accounts SET abalance = abalance + delta WHERE aid = account;
         PERFORM abalance FROM pgbench_accounts WHERE aid = account;
         INSERT INTO pgbench_history (tid, bid, aid, delta, mtime)
           VALUES (1 + floor(random() * 500), 1 + floor(random() * 50), account, delta, CURRENT_TIMESTAMP);
-        COMMIT;
+        COMMIT;`;
+
+/** The tables of `sustained`, and a procedure that writes for some seconds and returns the number of its transactions. */
+export const sustainedTables = (scale: number): string => `${pgbenchTables(scale)}
+    CREATE TABLE heartbeat (id int PRIMARY KEY, beat int, at timestamptz, lsn pg_lsn);
+    INSERT INTO heartbeat VALUES (1, 0, clock_timestamp(), pg_current_wal_insert_lsn());
+    CREATE PROCEDURE write(session int, seconds float8, INOUT transactions bigint) LANGUAGE plpgsql AS $$
+    DECLARE account int; delta int; ends timestamptz := clock_timestamp() + seconds * interval '1 second';
+    BEGIN
+      PERFORM setseed(session / 100.0);
+      COMMIT;
+      WHILE clock_timestamp() < ends LOOP${simpleUpdate(scale)}
+        transactions := transactions + 1;
+      END LOOP;
+    END $$`;
+
+const pgbench: Omit<Load, "name"> = {
+  tables: (scale) => `${pgbenchTables(scale)}
+    CREATE PROCEDURE load(session int, transactions int) LANGUAGE plpgsql AS $$
+    DECLARE account int; delta int;
+    BEGIN
+      PERFORM setseed(session / 100.0);
+      COMMIT;
+      FOR n IN 1..transactions LOOP${simpleUpdate(scale)}
       END LOOP;
     END $$`,
   calls: (scale) => several(4, (session) => `CALL load(${session}, ${count(scale, 50_000)})`),

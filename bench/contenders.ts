@@ -5,18 +5,16 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import * as lifecycle from "../provider/dist/resource/lifecycle.js";
-import type { EmbeddedServer, Login } from "../test/support/servers/embedded-server";
-import { usageOf, type Usage } from "./process-usage";
+import type { Login } from "../test/support/servers/embedded-server";
+import { targetMajor } from "./cores/bench-servers";
+import type { Servers } from "./cores/measurement";
 
 const run = promisify(execFile);
 
-/** The versions of the servers between which all contenders migrate. */
-export const sourceMajor = 14;
-export const targetMajor = 17;
-
-export interface Course {
-  readonly source: EmbeddedServer;
-  readonly target: EmbeddedServer;
+export interface Course extends Servers {
+  /** The logins of the contenders. They lead through a proxy if the servers are far. */
+  readonly sourceLogin: Login;
+  readonly targetLogin: Login;
   readonly database: string;
   readonly jobs: number;
 }
@@ -24,12 +22,18 @@ export interface Course {
 /** Migrates a database. The target has no database of this name before. The caller drops it afterwards. */
 export interface Contender {
   readonly name: string;
-  /** Undefined if the tool is not installed. */
-  readonly version: () => Promise<string | undefined>;
-  readonly migrate: (course: Course) => Promise<Usage | undefined>;
+  readonly migrate: (course: Course) => Promise<void>;
 }
 
-const environment = ({ host, port, user, password }: Login): NodeJS.ProcessEnv => ({
+/** Another tool. */
+export interface Peer extends Contender {
+  /** The name in `--peer`. */
+  readonly option: string;
+  /** Undefined if the tool is not installed. */
+  readonly version: () => Promise<string | undefined>;
+}
+
+export const environment = ({ host, port, user, password }: Login): NodeJS.ProcessEnv => ({
   PATH: process.env.PATH,
   PGHOST: host,
   PGPORT: String(port),
@@ -37,11 +41,14 @@ const environment = ({ host, port, user, password }: Login): NodeJS.ProcessEnv =
   PGPASSWORD: password,
 });
 
+const uriWithoutPassword = ({ host, port, user }: Login, database: string): string =>
+  `postgres://${user}@${host}:${port}/${database}`;
+
 const uri = ({ host, port, user, password }: Login, database: string): string =>
   `postgres://${user}:${password}@${host}:${port}/${database}`;
 
 /** The version that a tool prints; undefined if the tool is not installed. */
-async function toolVersion(tool: string): Promise<string | undefined> {
+export async function toolVersion(tool: string): Promise<string | undefined> {
   const { stdout } = await run(tool, ["--version"]).catch(() => ({ stdout: "" }));
   return /\d+(\.\d+)*/.exec(stdout)?.[0];
 }
@@ -49,15 +56,13 @@ async function toolVersion(tool: string): Promise<string | undefined> {
 export function ours(verification: "none" | "content"): Contender {
   return {
     name: verification === "none" ? "pulumi-pg-migration" : "pulumi-pg-migration with verification",
-    version: () => Promise.resolve("this"),
-    async migrate({ source, target, database, jobs }) {
-      const migrationName = `bench-${Math.random().toString(36).slice(2)}`;
+    async migrate({ sourceLogin, targetLogin, database, jobs }) {
       const { inputs, failures } = await lifecycle.check(
         {},
         {
-          migrationName,
-          source: source.login,
-          target: target.login,
+          migrationName: `bench-${Math.random().toString(36).slice(2)}`,
+          source: sourceLogin,
+          target: targetLogin,
           dbsToMigrate: [database],
           verification,
           tableJobs: jobs,
@@ -65,66 +70,43 @@ export function ours(verification: "none" | "content"): Contender {
         },
       );
       if (failures.length > 0) throw new Error(JSON.stringify(failures));
-      const usage: Usage = { cpuSeconds: 0, maxRssBytes: 0 };
-      const ended = new AbortController();
-      const watched = watchWorker(target, migrationName, usage, ended.signal);
-      const { outs } = await lifecycle.create(inputs, () => undefined).finally(() => ended.abort());
-      await watched;
+      const { outs } = await lifecycle.create(inputs, () => undefined);
       await lifecycle.remove(outs);
-      return usage;
     },
   };
 }
 
-async function watchWorker(target: EmbeddedServer, migration: string, usage: Usage, ended: AbortSignal): Promise<void> {
-  const client = await target.connect();
-  try {
-    while (!ended.aborted) {
-      await sleep(100);
-      const { rows } = await client
-        .query<{ pid: number }>("SELECT (worker ->> 'pid')::int AS pid FROM pgmigration.migration WHERE name = $1", [
-          migration,
-        ])
-        // The migration has not created its records yet.
-        .catch(() => ({ rows: [] }));
-      const now = rows[0]?.pid ? await usageOf(rows[0].pid) : undefined;
-      if (now) Object.assign(usage, now);
-    }
-  } finally {
-    await client.end();
-  }
-}
-
-export const dumpAndRestore: Contender = {
+const dumpAndRestore: Peer = {
+  option: "pg_dump",
   name: "pg_dump -Fd, pg_restore",
   version: () => toolVersion("pg_dump"),
-  async migrate({ source, target, database, jobs }) {
+  async migrate({ target, sourceLogin, targetLogin, database, jobs }) {
     const directory = await mkdtemp(join(tmpdir(), "bench-"));
     try {
       const dump = join(directory, "dump");
       await run("pg_dump", ["-Fd", "-j", String(jobs), "-Z0", "-f", dump, database], {
-        env: environment(source.login),
+        env: environment(sourceLogin),
       });
       await target.query(`CREATE DATABASE ${database}`);
-      await run("pg_restore", ["-j", String(jobs), "-d", database, dump], { env: environment(target.login) });
+      await run("pg_restore", ["-j", String(jobs), "-d", database, dump], { env: environment(targetLogin) });
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
-    return undefined;
   },
 };
 
-export const subscription: Contender = {
+const subscription: Peer = {
+  option: "native",
   name: "native subscription, initial copy",
   // The target copies the rows itself. pg_dump migrates only the schema.
   version: async () => ((await toolVersion("pg_dump")) === undefined ? undefined : String(targetMajor)),
-  async migrate({ source, target, database, jobs }) {
+  async migrate({ source, target, sourceLogin, targetLogin, database, jobs }) {
     const directory = await mkdtemp(join(tmpdir(), "bench-"));
     try {
       const schema = join(directory, "schema");
-      await run("pg_dump", ["-s", "-Fc", "-f", schema, database], { env: environment(source.login) });
+      await run("pg_dump", ["-s", "-Fc", "-f", schema, database], { env: environment(sourceLogin) });
       await target.query(`CREATE DATABASE ${database}`);
-      await run("pg_restore", ["-d", database, schema], { env: environment(target.login) });
+      await run("pg_restore", ["-d", database, schema], { env: environment(targetLogin) });
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
@@ -132,7 +114,7 @@ export const subscription: Contender = {
     await target.query("SELECT pg_reload_conf()");
     await source.query("CREATE PUBLICATION bench FOR ALL TABLES", { database });
     try {
-      await target.query(`CREATE SUBSCRIPTION bench CONNECTION '${uri(source.login, database)}' PUBLICATION bench`, {
+      await target.query(`CREATE SUBSCRIPTION bench CONNECTION '${uri(sourceLogin, database)}' PUBLICATION bench`, {
         database,
       });
       const open = "SELECT FROM pg_subscription_rel WHERE srsubstate NOT IN ('r', 's') LIMIT 1";
@@ -141,23 +123,31 @@ export const subscription: Contender = {
       await target.query("DROP SUBSCRIPTION IF EXISTS bench", { database });
       await source.query("DROP PUBLICATION bench", { database });
     }
-    return undefined;
   },
 };
 
-export const pgcopydb: Contender = {
+const pgcopydb: Peer = {
+  option: "pgcopydb",
   name: "pgcopydb",
   version: () => toolVersion("pgcopydb"),
-  async migrate({ source, target, database, jobs }) {
+  async migrate({ target, sourceLogin, targetLogin, database, jobs }) {
     const directory = await mkdtemp(join(tmpdir(), "bench-"));
     try {
       await target.query(`CREATE DATABASE ${database}`);
       const args = ["--table-jobs", String(jobs), "--index-jobs", String(jobs), "--dir", join(directory, "work")];
-      const ends = ["--source", uri(source.login, database), "--target", uri(target.login, database)];
-      await run("pgcopydb", ["clone", ...ends, ...args], { env: { PATH: process.env.PATH }, maxBuffer: 1 << 30 });
+      const ends = [
+        "--source",
+        uriWithoutPassword(sourceLogin, database),
+        "--target",
+        uriWithoutPassword(targetLogin, database),
+      ];
+      // Both servers have the same password. A failure prints the arguments.
+      const env = { PATH: process.env.PATH, PGPASSWORD: sourceLogin.password };
+      await run("pgcopydb", ["clone", ...ends, ...args], { env, maxBuffer: 1 << 30 });
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
-    return undefined;
   },
 };
+
+export const peers: readonly Peer[] = [dumpAndRestore, subscription, pgcopydb];

@@ -4,11 +4,12 @@ import { assertSameContent } from "../test/support/content";
 import { Lab } from "../test/support/lab";
 import { Resource } from "../test/support/resource";
 import { Traffic } from "../test/support/traffic";
-import { DelayingProxy } from "./delaying-proxy";
 import { median } from "./median";
-import type { OfflineOptions } from "./offline";
-
-export type CutoverOptions = Omit<OfflineOptions, "jobs">;
+import { Measurement } from "./cores/measurement";
+import type { ProcessWatch, Usage } from "./cores/process-watch";
+import { withDelay } from "./delaying-proxy";
+import type { BenchOptions } from "./options";
+import { type Contended, coresTitle, limitedBy, markdownTable, summarizeRounds } from "./results";
 
 interface Situation {
   readonly name: string;
@@ -30,61 +31,80 @@ export interface CutoverResult {
   /** The time of `pulumi up` from `triggerCutover` to `Succeeded`, and the sum of the timeline's steps. */
   readonly ours: { readonly medianSeconds: number; readonly timelineSeconds: number };
   readonly steps: readonly { readonly step: string; readonly medianSeconds: number }[];
+  /** The situation: `shared`, or the quota of each process. */
+  readonly cores: string;
+  readonly contended: Contended;
 }
 
 /** Cutovers of AdventureWorks. There is no peer to compare with. @throws if one fails, or the content differs */
-export async function benchCutover(options: CutoverOptions): Promise<CutoverResult[]> {
-  const results: CutoverResult[] = [];
-  for (const situation of situations.filter(({ name }) => options.sets?.includes(name) ?? true)) {
-    const lab = await Lab.start();
-    try {
-      const database = await lab.adventureWorks(options.scale);
-      await lab.source.query(Traffic.schema, { database });
-      const rounds: Round[] = [];
-      for (let round = 1; round <= options.rounds; round++) {
-        rounds.push(await cutOver(lab, database, situation));
-        options.say(`${situation.name}, round ${round}: ${sentence(rounds.at(-1)!)}`);
-      }
-      results.push(summarize(situation.name, rounds));
+export async function benchCutover(options: BenchOptions): Promise<CutoverResult[]> {
+  const measurement = new Measurement(options.cores, options.quotaCores);
+  try {
+    const results: CutoverResult[] = [];
+    for (const situation of situations.filter(({ name }) => options.sets?.includes(name) ?? true)) {
+      results.push(await benchSituation(situation, measurement, options));
       options.say(`${situation.name}: median ${results.at(-1)!.ours.medianSeconds.toFixed(2)} s`);
-    } finally {
-      await lab.stop();
     }
+    return results;
+  } finally {
+    measurement.close();
   }
-  return results;
+}
+
+async function benchSituation(
+  situation: Situation,
+  measurement: Measurement,
+  options: BenchOptions,
+): Promise<CutoverResult> {
+  const lab = await Lab.start();
+  try {
+    const database = await lab.adventureWorks(options.scale);
+    await lab.source.query(Traffic.schema, { database });
+    const rounds: Round[] = [];
+    for (let round = 1; round <= options.rounds; round++) {
+      rounds.push(await measurement.watch(lab, (watch) => cutOver(lab, database, situation, watch)));
+      options.say(`${situation.name}, round ${round}: ${sentence(rounds.at(-1)!)}`);
+    }
+    return summarize(situation.name, rounds, coresTitle(options));
+  } finally {
+    await lab.stop();
+  }
 }
 
 interface Round {
-  readonly seconds: number;
+  readonly usage: Usage;
   readonly timeline: MigrationStatus["cutoverTimeline"];
 }
 
-async function cutOver(lab: Lab, database: string, { load, delayMs = 0 }: Situation): Promise<Round> {
-  const proxies = await Promise.all([lab.source, lab.target].map(({ login }) => DelayingProxy.to(login.port, delayMs)));
+async function cutOver(
+  lab: Lab,
+  database: string,
+  { load, delayMs = 0 }: Situation,
+  watch: ProcessWatch,
+): Promise<Round> {
   const resource = new Resource();
   await lab.source.query("TRUNCATE ledger", { database });
   const traffic = load && Traffic.start(lab.source, database, load.sessions, 0);
   try {
-    const [source, target] = [
-      { ...lab.source.login, port: proxies[0]!.port, sslMode: "Prefer" },
-      { ...lab.administrator, port: proxies[1]!.port, sslMode: "Prefer" },
-    ];
-    const near = { source: { ...lab.source.login }, target: { ...lab.administrator } };
-    await resource.create(
-      lab.inputs([database], { migrationMode: "Online", ...near, ...(delayMs > 0 ? { source, target } : {}) }),
-    );
-    if (load) await fallBehind(lab, database, load.behindSeconds);
-    const startedAt = performance.now();
-    const { cutoverTimeline: timeline } = await resource.update({ triggerCutover: true });
-    const seconds = (performance.now() - startedAt) / 1000;
-    await traffic?.stop();
-    if (!traffic) await assertSameContent(...lab.places(database));
-    return { seconds, timeline };
+    return await withDelay([lab.source.login, lab.administrator], delayMs, async (sourceLogin, targetLogin) => {
+      const source = { ...sourceLogin, sslMode: "Prefer" };
+      const target = { ...targetLogin, sslMode: "Prefer" };
+      try {
+        await resource.create(lab.inputs([database], { migrationMode: "Online", source, target }));
+        if (load) await fallBehind(lab, database, load.behindSeconds);
+        watch.start();
+        const { cutoverTimeline: timeline } = await resource.update({ triggerCutover: true });
+        const usage = watch.end();
+        await traffic?.stop();
+        if (!traffic) await assertSameContent(...lab.places(database));
+        return { usage, timeline };
+      } finally {
+        await resource.destroy();
+      }
+    });
   } finally {
     await traffic?.stop();
-    await resource.destroy();
     await lab.target.query(`DROP DATABASE IF EXISTS ${database}`);
-    await Promise.all(proxies.map((proxy) => proxy.close()));
   }
 }
 
@@ -98,18 +118,30 @@ async function fallBehind(lab: Lab, database: string, seconds: number): Promise<
 
 const sumOf = (timeline: Round["timeline"]): number => timeline.reduce((sum, { seconds }) => sum + seconds, 0);
 
-const sentence = ({ seconds, timeline }: Round): string =>
-  `${seconds.toFixed(2)} s, of which the timeline has ${sumOf(timeline).toFixed(2)} s: ` +
-  timeline.map(({ step, seconds: took }) => `${step} ${took.toFixed(2)}`).join(", ");
+const sentence = ({ usage, timeline }: Round): string =>
+  `${usage.seconds.toFixed(2)} s, of which the timeline has ${sumOf(timeline).toFixed(2)} s: ` +
+  `${timeline.map(({ step, seconds: took }) => `${step} ${took.toFixed(2)}`).join(", ")}; limited by ${limitedBy(usage)}`;
 
-function summarize(name: string, rounds: readonly Round[]): CutoverResult {
+function summarize(name: string, rounds: readonly Round[], cores: string): CutoverResult {
   const steps = rounds[0]!.timeline.map(({ step }, index) => ({
     step,
     medianSeconds: median(rounds.map(({ timeline }) => timeline[index]!.seconds)),
   }));
-  const ours = {
-    medianSeconds: median(rounds.map(({ seconds }) => seconds)),
-    timelineSeconds: median(rounds.map(({ timeline }) => sumOf(timeline))),
-  };
-  return { name, ours, steps };
+  const contended = summarizeRounds(
+    name,
+    rounds.map(({ usage }) => usage),
+  );
+  const timelineSeconds = median(rounds.map(({ timeline }) => sumOf(timeline)));
+  return { name, cores, ours: { medianSeconds: contended.medianSeconds, timelineSeconds }, steps, contended };
+}
+
+/** The table of a run. */
+export function cutoverTable(results: readonly CutoverResult[]): string {
+  const rows = results.map(({ name, cores, ours, contended }) => [
+    ...[name, cores, ours.medianSeconds.toFixed(2), ours.timelineSeconds.toFixed(2)],
+    ...(["source", "worker", "target"] as const).map((role) => contended.cpuSeconds[role].toFixed(2)),
+    limitedBy(contended),
+  ]);
+  const cpu = ["source CPU s", "worker CPU s", "target CPU s"];
+  return markdownTable(["situation", "cores", "this", "steps", ...cpu, "limited by"], rows);
 }
