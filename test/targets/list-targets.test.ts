@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import type { FleetRow } from "../../provider/dist/fleet/fleet-rows.js";
-import { CommandLine } from "../cli/command";
+import { CommandLine, commandPath } from "../cli/command";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { until } from "../support/until";
 
 describe("pg-migration list --targets", () => {
   let lab: Lab;
@@ -30,6 +33,21 @@ describe("pg-migration list --targets", () => {
     await command.close();
     await lab.stop();
   });
+
+  /** Watches until the output is complete. The migrations never all end. */
+  async function watchUntil(args: readonly string[], isComplete: (text: string) => boolean): Promise<string> {
+    const child = spawn(process.execPath, [commandPath, ...args], {
+      cwd: command.directory,
+      env: command.environment,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const exited = once(child, "exit");
+    let text = "";
+    child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    await until("the fleet is shown", () => isComplete(text), 60).finally(() => child.kill("SIGKILL"));
+    await exited;
+    return text;
+  }
 
   it("lists what needs the user first, and reports wrong entries and unreachable targets without stopping", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
@@ -71,6 +89,14 @@ describe("pg-migration list --targets", () => {
     assert.match(rows[2]!.unreachable ?? "", /no answer|not answer/);
     assert.match(answer.stderr, /fleet\.csv:6: 2 cells, but the first line has 5 names/);
     assert.equal(answer.code, 2, "a wrong entry");
+    const watched = await watchUntil(
+      ["watch", "--targets", list],
+      (text) => text.includes("a-good: Succeeded") && text.includes("silent: unreachable"),
+    );
+    assert.match(watched, /main\/c-bad: ValidationFailed, validation found 1 problem/);
+    assert.match(watched, /main\/b-waiting: WaitingForUserAction, WaitingForCutoverTrigger, 100 % copied\n/);
+    assert.match(watched, /closed: unreachable: .*ECONNREFUSED/);
+    assert.match(watched, /empty: no migration/);
     const table = await command.run(["list", "--targets", list, "-o", "table"]);
     assert.match(table.stdout, /^Target +Migration +Status/);
     assert.match(table.stdout, /^main +b-waiting +WaitingForUserAction +100 % +0 B, [\d.]+ s +running/m);

@@ -7,19 +7,29 @@ import { readTables } from "../../store/read-tables.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { followStatus } from "../migration/follow-status.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
+import { addTargetsOption, type TargetsFlags } from "../options/targets-option.js";
+import { watchFleet } from "../targets/watch-fleet.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
 import { sampleOf } from "../../units/rates.js";
-import { escapeLine } from "../../units/terminal-text.js";
 import { problemLines } from "../output/problem-lines.js";
 import { writeOutput } from "../output/terminal.js";
-import { colorize } from "../output/colorize.js";
+import { Screen } from "../output/screen.js";
 import { watchScreen } from "../output/watch-screen.js";
 
 export function addWatch(program: Command): void {
-  addMigrationOptions(program.command("watch").description("show the progress of a migration until it has ended"))
-    .addHelpText("after", "\nExample:\n  pg-migration watch --service prod --name crm")
-    .action((flags: MigrationFlags) => withMigration(flags, watch));
+  const command = program
+    .command("watch")
+    .description("show the progress of a migration, or of those on many targets, until it has ended");
+  addTargetsOption(addMigrationOptions(command)).addHelpText("after", examples).action(start);
 }
+
+const examples = `
+Examples:
+  pg-migration watch --service prod --name crm
+  pg-migration watch --targets targets.csv`;
+
+const start = (flags: MigrationFlags & TargetsFlags): Promise<void> =>
+  flags.targets === undefined ? withMigration(flags, watch) : watchFleet(flags.targets, flags);
 
 async function watch(found: FoundMigration): Promise<void> {
   const { stdout } = process;
@@ -55,21 +65,5 @@ async function watchOnTerminal({ store, migration }: FoundMigration): Promise<Mi
     screen.draw(watchScreen({ name: migration.name, spec: migration.spec, status, tables, samples }));
     if (hasEnded(status.state)) return status;
     await sleep(redrawMs);
-  }
-}
-
-/** Redraws its lines in place. */
-class Screen {
-  #drawn = 0;
-
-  draw(lines: readonly string[]): void {
-    // 0 on a terminal of unknown size.
-    const columns = process.stdout.columns || 80;
-    const rows = process.stdout.rows || 24;
-    const shown = lines.slice(0, rows - 1).map((line) => escapeLine(line).slice(0, columns - 1));
-    const back = this.#drawn > 0 ? `\x1b[${this.#drawn}A\x1b[J` : "";
-    const painted = process.stdout.hasColors() ? shown.map(colorize) : shown;
-    process.stdout.write(`${back}${painted.join("\n")}\n`);
-    this.#drawn = shown.length;
   }
 }
