@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { once } from "node:events";
 import { Snapshot, SnapshotGone, lockedSnapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
 import { columnsReplacedSince } from "../../provider/src/copy/tables-altered-since";
@@ -40,8 +39,12 @@ describe("a snapshot", () => {
     const snapshot = await Snapshot.export(endpointOf(server), database);
     const before = await count(snapshot);
     await insert();
-    // Longer than the timeouts of the server, which must not end its session.
-    await sleep(3500);
+    const idle = await server.connect(database);
+    const errors: Error[] = [];
+    idle.on("error", (error) => errors.push(error));
+    await idle.query("BEGIN");
+    await until("the server has ended an idle session that is younger than the snapshot", () => errors.length > 0);
+    assert.match(errors[0]!.message, /idle-in-transaction timeout/);
     assert.equal(await count(snapshot), before);
     await snapshot.release();
     assert.equal(snapshot.lost.aborted, false);
