@@ -39,6 +39,26 @@ describe("a followed database whose schema change cannot be applied", () => {
     await resource.destroy();
   });
 
+  it("a table of another role that the target's role may not read: holds up neither changes nor the cutover", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database]);
+    await lab.target.query(
+      "CREATE ROLE stranger; GRANT CREATE ON SCHEMA public TO stranger; SET ROLE stranger; CREATE TABLE private (id int)",
+      {
+        database,
+      },
+    );
+    await lab.querySource(database, "CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)");
+    await until("the new table is copied", async () => {
+      const found = await lab.queryTarget(database, "SELECT FROM pg_class WHERE relname = 'late'");
+      return found.length > 0 && (await lab.queryTarget(database, "SELECT FROM late")).length === 1;
+    });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await lab.target.query("DROP TABLE private", { database });
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("another role's tables under the names of new tables: all other schema changes are applied, and the cutover is refused", async () => {
     const database = await lab.database(
       `CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE parent (id int PRIMARY KEY) PARTITION BY RANGE (id);

@@ -96,12 +96,17 @@ export const isCutRelation = ({ cut }: Selection, { oid }: { readonly oid: numbe
 /** Excluded tables that this role may not read. Users exclude tables for this reason. */
 export async function hiddenTables(source: Client, { cut }: Selection): Promise<RelationName[]> {
   if (cut.size === 0) return [];
-  const { rows } = await source.query<RelationName & { readonly oid: number }>(
+  return (await unreadableTables(source)).filter(({ oid }) => cut.has(catalogueKey({ classOid: relations, oid })));
+}
+
+/** Tables that this role may not read, and that pg_dump therefore cannot lock. */
+export async function unreadableTables(session: Client): Promise<(RelationName & { readonly oid: number })[]> {
+  const { rows } = await session.query<RelationName & { readonly oid: number }>(
     `SELECT n.nspname AS schema, c.relname AS name, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
         AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'))`,
   );
-  return rows.filter(({ oid }) => cut.has(catalogueKey({ classOid: relations, oid })));
+  return rows;
 }
 
 /** Removes the entries of excluded objects, and all entries about them: comments, privileges, attached partitions. */

@@ -4,7 +4,7 @@ import { RefusedError, messageOf } from "../../errors.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
-import { dumpSchema } from "../../schema/dump/dump.js";
+import { type Dump, dumpSchema } from "../../schema/dump/dump.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import { replaceEntry, type Redefined } from "../../schema/catalogue/definitions.js";
 import { findingFor } from "../../schema/restore/adapted-entry.js";
@@ -16,7 +16,13 @@ import { listTables, type Table, withPartitionedTables } from "../../postgres/ta
 import { constraintKey, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
 import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
-import { hiddenTables, readSelection, type Selection, selectEntries } from "../../schema/plan/selection.js";
+import {
+  hiddenTables,
+  readSelection,
+  type Selection,
+  selectEntries,
+  unreadableTables,
+} from "../../schema/plan/selection.js";
 import { splitStatements } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
@@ -62,16 +68,14 @@ const isPrerequisite = ({ type }: Entry): boolean => restoredRule(type, "created
  * @param renamedTypes qualified names of types that the target has under another name
  */
 export async function missingPrerequisites(
-  { work, database, source, leftOut }: NewObjects,
+  { work, database, source, target, leftOut }: NewObjects,
   renamedTypes: ReadonlySet<string>,
 ): Promise<readonly Entry[]> {
   const { signal } = work;
   const selection = await readSelection(source, work.spec);
   const without = await hiddenTables(source, selection);
   const onSource = parseTocEntries((await dumpSchema(work.source, database, { without, signal })).text);
-  const onTarget = parseTocEntries(
-    (await dumpSchema(work.target, targetDatabase(work.spec, database), { signal })).text,
-  );
+  const onTarget = parseTocEntries((await dumpTarget({ work, database, target }, signal)).text);
   const known = new Set(onTarget.map(nameOf));
   const { before } = planRestore(selectEntries(selectEntries(onSource, selection), leftOut()));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
@@ -199,6 +203,16 @@ export async function missingStatements(objects: NewObjects, redefined: readonly
   });
 }
 
+/**
+ * Dumps the target's database. The migration owns its tables: one that it may not read was created by another role, who
+ * must not be able to hold up the stream and the cutover with it.
+ */
+const dumpTarget = async (
+  { work, database, target }: Pick<NewObjects, "work" | "database" | "target">,
+  signal: AbortSignal,
+): Promise<Dump> =>
+  dumpSchema(work.target, targetDatabase(work.spec, database), { without: await unreadableTables(target), signal });
+
 /** Dumps both sides. Entries of the source that the filter excludes, or that are left out now, are omitted. */
 async function readBoth(
   objects: NewObjects,
@@ -216,7 +230,7 @@ async function readBoth(
   const dumped = await read(dumpSchema(work.source, database, { snapshot, without, signal }));
   const onSource = selectEntries(selectEntries(dumped, selection), leftOut());
   await onDumped?.();
-  const onTarget = await read(dumpSchema(work.target, targetDatabase(work.spec, database), { signal: work.signal }));
+  const onTarget = await read(dumpTarget(objects, work.signal));
   return { selection, onSource: await withoutRenamed(objects, onSource, onTarget), onTarget };
 }
 
