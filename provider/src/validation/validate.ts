@@ -73,7 +73,6 @@ const rules: readonly Rule[] = [
   owners,
   settings,
   filters,
-  rehearsal,
 ];
 
 export interface ValidationOptions {
@@ -133,10 +132,10 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
       sourceSuperuser: await isSuperuser(anySource),
       targetSuperuser: await isSuperuser(target),
     };
-    const writers = sourceWriters(context);
-    // Awaited below, after the other rules, one of which may throw first.
-    writers.catch(() => undefined);
-    findings.push(...(await applyRules(context)), ...(await writers));
+    const steps = [applyRules(context), rehearsal(context), sourceWriters(context)];
+    // Waits for all, also if one fails: a second validation must not run beside the rehearsal of the first.
+    await Promise.allSettled(steps);
+    findings.push(...(await Promise.all(steps)).flat());
     return [...connected(findings), ...findings];
   } finally {
     await Promise.all([...sources.values(), ...(target ? [target] : [])].map((client) => client.end()));

@@ -1,6 +1,8 @@
 import type { Client } from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../../schema/database/database.js";
 import { rehearsalDatabase } from "../../schema/database/rehearsal-database.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
@@ -11,7 +13,7 @@ import { readRestoreContext, readSearchPath } from "../../schema/restore/restore
 import { type TriedEntries, tryEntries } from "../../schema/restore/restore.js";
 import { type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import type { Finding } from "../../findings.js";
-import type { Rule, ValidationContext } from "../context.js";
+import type { ValidationContext } from "../context.js";
 
 const maxFindings = 50;
 /** The copy waits longer for locks. The validation of a locked schema is a warning, and must not take a minute. */
@@ -19,36 +21,53 @@ const lockSeconds = 5;
 
 /**
  * Restores the complete schema into an empty temporary database of the target, and drops it. This reports all refusals
- * of the target at once, before the first row is copied.
+ * of the target at once, before the first row is copied. It takes most of the validation's time. Therefore it has sessions of its
+ * own, and runs while the rules use theirs.
  */
-export const rehearsal: Rule = async (context) => {
+export async function rehearsal(context: ValidationContext): Promise<Finding[]> {
   const { sources, spec } = context;
   if (spec.dataOnly) return [];
   const findings: Finding[] = [];
-  for (const [database, source] of sources) {
+  for (const database of sources.keys()) {
     try {
-      findings.push(...(await rehearse(context, database, source)));
+      findings.push(...(await rehearse(context, database)));
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       findings.push(notRehearsed(database, error));
     }
   }
   return findings;
-};
+}
 
-async function rehearse(context: ValidationContext, database: string, source: Client): Promise<Finding[]> {
-  const { target: maintenance, targetEndpoint, spec } = context;
+function rehearse(context: ValidationContext, database: string): Promise<Finding[]> {
+  const { source, targetEndpoint, spec } = context;
+  const purpose = "rehearse the restore";
+  return withTwoSessions(
+    () => connect(targetEndpoint, { database: spec.maintenanceDatabase, purpose }),
+    () => connect(source, { database, purpose }),
+    (maintenance, session) => rehearseIn(context, database, { maintenance, session }),
+  );
+}
+
+async function rehearseIn(
+  context: ValidationContext,
+  database: string,
+  { maintenance, session }: { readonly maintenance: Client; readonly session: Client },
+): Promise<Finding[]> {
+  const { targetEndpoint, spec } = context;
   const name = rehearsalDatabase(spec.migrationName, database);
-  const entries = await readEntries(context, database, source);
-  await dropTargetDatabase(maintenance, name);
-  try {
+  const properties = await readDatabaseProperties(session);
+  const create = async (): Promise<void> => {
+    await dropTargetDatabase(maintenance, name);
     await createTargetDatabase(maintenance, name, {
-      ...(await readDatabaseProperties(source)),
+      ...properties,
       ...{ comment: `pg-migration: rehearsal of ${spec.migrationName}`, settings: [], privileges: [] },
     });
-    const target = await connect(targetEndpoint, { database: name, purpose: "rehearse the restore" });
-    try {
-      const restoreContext = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(source) });
+  };
+  try {
+    const [entries] = await bothOf(readEntries(context, database, session), create());
+    return await withSession(targetEndpoint, { database: name, purpose: "rehearse the restore" }, async (target) => {
+      const restoreContext = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(session) });
       const { before, builds, deferredBuilds, after, validations, handover } = planRestore(entries);
       const tried: TriedEntries[] = [];
       for (const part of [
@@ -60,12 +79,16 @@ async function rehearse(context: ValidationContext, database: string, source: Cl
       ])
         tried.push(await tryEntries(target, part, restoreContext));
       return findingsOf(database, tried, spec.migrateRoles);
-    } finally {
-      await target.end();
-    }
+    });
   } finally {
     await dropTargetDatabase(maintenance, name);
   }
+}
+
+/** Waits for both, also if one fails, so that neither runs beside the clean-up. */
+async function bothOf<One, Other>(one: Promise<One>, other: Promise<Other>): Promise<[One, Other]> {
+  await Promise.allSettled([one, other]);
+  return Promise.all([one, other]);
 }
 
 const entryOf = ({ entry }: { readonly entry: Entry }): Entry => entry;
