@@ -41,6 +41,7 @@ describe("inputs that change", () => {
     { tableJobs: 8 },
     { indexJobs: 8 },
     { maxCopyRate: "50MB" },
+    { maxReplicaLag: "30s" },
     { schemaChanges: "pause" },
     { workers: 2 },
     { verification: "counts" },

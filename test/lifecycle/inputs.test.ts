@@ -154,6 +154,7 @@ describe("inputs with Azure's names", () => {
       { maxCopyRate },
       /^maxCopyRate: invalid rate: give bytes per second, at least 64kB, or a text such as "50MB"$/,
     ]),
+    [{ maxReplicaLag: "soon" }, /^maxReplicaLag: give seconds, or a text/],
     [{ workers: 1.5 }, /^workers: give a number from 1 to 16$/],
     [{ reconnectFor: 0 }, /^reconnectFor: give seconds, or a text/],
   ];

@@ -24,6 +24,8 @@ const maxWaitMs = 500;
 export class CopyRate {
   /** Number of processes that copy tables of the migration. They share the limit equally. */
   processes = 1;
+  /** Limit of this process, in addition to the shared one; undefined for none. */
+  ofProcess: number | undefined;
   readonly #limit: () => number | undefined;
   readonly #clock: Clock;
   /** Paused copies, by the number of bytes that must be allowed before each continues. */
@@ -66,9 +68,15 @@ export class CopyRate {
     signal?.removeEventListener("abort", resolve);
   }
 
+  /** Bytes read so far while there was a limit. */
+  get bytesRead(): number {
+    return this.#read;
+  }
+
   get #rate(): number | undefined {
     const limit = this.#limit();
-    return limit === undefined ? undefined : limit / this.processes;
+    if (limit === undefined) return this.ofProcess;
+    return Math.min(limit / this.processes, this.ofProcess ?? Infinity);
   }
 
   #allow(rate: number): void {

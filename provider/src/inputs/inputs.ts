@@ -195,6 +195,8 @@ export const inputsSchema = z.strictObject({
   workers: wholeNumber("a number", 1, maxWorkers).default(1),
   /** Bytes per second that the copy reads from the source, over all tables and workers. Undefined: no limit. */
   maxCopyRate: copyRate.optional(),
+  /** The copy slows down while a replica of the source is farther behind, in seconds. Undefined: no limit. */
+  maxReplicaLag: duration.optional(),
   /** Larger tables are copied in parts. */
   splitTablesLargerThan: byteSize.default(10 * 1024 ** 3),
   include: filterSchema.default({}),

@@ -214,6 +214,12 @@ export interface PgMigrationArgs {
    */
   readonly maxCopyRate?: pulumi.Input<number | string> | undefined;
   /**
+   * The copy of rows slows down, to 64 kB per second at the least, while a physical or logical replica of the source is farther
+   * behind: seconds, or a text such as "30s". A change applies to a running copy within seconds. The source's role has to be a
+   * member of `pg_monitor`. Default: no limit.
+   */
+  readonly maxReplicaLag?: pulumi.Input<number | string> | undefined;
+  /**
    * Online, for tables without a primary key or replica identity: replicates only inserts (default), or sets REPLICA
    * IDENTITY FULL on them. It is reset at every end of the migration.
    */

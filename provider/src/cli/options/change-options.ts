@@ -21,6 +21,7 @@ export interface ChangeFlags extends SourceFlags {
   readonly windowStart?: string;
   readonly windowEnd?: string;
   readonly maxCopyRate?: string;
+  readonly maxReplicaLag?: string;
   readonly schemaChanges?: MigrationSpec["schemaChanges"];
 }
 
@@ -46,7 +47,8 @@ export function addChangeOptions(command: Command): Command {
     .option("--window-start <time>", "start of the migration window, in UTC")
     .option("--window-end <time>", "end of the migration window, in UTC")
     .optionsGroup("While rows are copied:")
-    .option("--max-copy-rate <rate>", "bytes per second to read, such as 50MB; or none");
+    .option("--max-copy-rate <rate>", "bytes per second to read, such as 50MB; or none")
+    .option("--max-replica-lag <time>", "slow down beyond this lag, such as 30s; or none");
   return addDatabasesOption(command);
 }
 
@@ -63,18 +65,19 @@ export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): P
     ...(flags.start && { startDataMigration: true }),
     ...(windowStart && { migrationWindowStartTimeInUtc: windowStart }),
     ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
-    ...(flags.maxCopyRate !== undefined && { maxCopyRate: copyRateOf(flags.maxCopyRate) }),
+    ...(flags.maxCopyRate !== undefined && { maxCopyRate: limitOf("maxCopyRate", flags.maxCopyRate) }),
+    ...(flags.maxReplicaLag !== undefined && { maxReplicaLag: limitOf("maxReplicaLag", flags.maxReplicaLag) }),
     ...(flags.schemaChanges && { schemaChanges: flags.schemaChanges }),
     ...(flags.databases && (await databasesChange(flags.databases, flags, source))),
   };
 }
 
-/** Bytes per second. @throws InvalidInputError */
-function copyRateOf(text: string): number | undefined {
+/** Bytes per second, or seconds. @throws InvalidInputError */
+function limitOf(property: "maxCopyRate" | "maxReplicaLag", text: string): number | undefined {
   if (text === "none") return undefined;
-  const { data, error } = inputsSchema.shape.maxCopyRate.safeParse(text);
+  const { data, error } = inputsSchema.shape[property].safeParse(text);
   if (!error) return data;
-  throw new InvalidInputError(error.issues.map(({ message }) => ({ property: "maxCopyRate", reason: message })));
+  throw new InvalidInputError(error.issues.map(({ message }) => ({ property, reason: message })));
 }
 
 async function databasesChange(

@@ -18,6 +18,7 @@ export type MigrationChange = Partial<
     | "migrationWindowStartTimeInUtc"
     | "migrationWindowEndTimeInUtc"
     | "maxCopyRate"
+    | "maxReplicaLag"
     | "schemaChanges"
   >
 >;

@@ -21,6 +21,15 @@ export interface Work {
   readonly tableSlots: Semaphore;
   readonly indexSlots: Semaphore;
   readonly copyRate: CopyRate;
+  readonly replicaLag: ReplicaWatch;
   /** Counts how often the copy of the database released its locks for applications. */
   readonly releases?: { count: number };
+}
+
+/** Receives what slows the copy down, such as "replica standby1 is 40 s behind". Undefined if nothing does. */
+export type OnSlowedDown = (by: string | undefined) => void;
+
+/** Watches the replicas of the source while it runs the copy of a database. */
+export interface ReplicaWatch {
+  during<Result>(database: string, copy: () => Promise<Result>, onSlowedDown?: OnSlowedDown): Promise<Result>;
 }

@@ -17,6 +17,7 @@ import { readDatabases, readMigration, type DatabaseRecord } from "../../store/r
 import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
 import { withExistingStore, type Store } from "../../store/store.js";
 import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
+import { ReplicaLagMonitor } from "../monitoring/replica-lag-monitor.js";
 import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";
@@ -100,10 +101,18 @@ export class CopyHelper {
   readonly #tableSlots = new Semaphore(() => this.#spec?.tableJobs ?? this.#defaultJobs?.tableJobs ?? 1);
   readonly #indexSlots = new Semaphore(() => this.#spec?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
   readonly #copyRate = new CopyRate(() => this.#spec?.maxCopyRate);
+  readonly #replicaLag: ReplicaLagMonitor;
 
   constructor(job: WorkerJob, write: Log) {
     this.#job = job;
     this.#log = write;
+    this.#replicaLag = new ReplicaLagMonitor({
+      source: job.source,
+      purpose: `${job.migrationName} replicas`,
+      limitSeconds: () => this.#spec?.maxReplicaLag,
+      copyRate: this.#copyRate,
+      onFailure: write,
+    });
   }
 
   /** Whether it holds a snapshot for the next leader. */
@@ -246,6 +255,7 @@ export class CopyHelper {
       tableSlots: this.#tableSlots,
       indexSlots: this.#indexSlots,
       copyRate: this.#copyRate,
+      replicaLag: this.#replicaLag,
     };
   }
 }

@@ -23,6 +23,7 @@ export async function copyRows(context: CopyContext, tables: readonly TableToCop
       // Each task records whether an earlier worker started it.
       context: { ...restore, resumed: false },
       signal,
+      onSlowedDown: (by) => void reportSlowed(context, by).catch(() => undefined),
       onFindings: (findings) => reportFindings(work, database, findings),
     },
     {
@@ -36,6 +37,15 @@ export async function copyRows(context: CopyContext, tables: readonly TableToCop
     },
   );
   for (const skipped of await tasks.skipped()) skipTables(restore, skipped);
+}
+
+/** Lost leases are detected elsewhere. */
+async function reportSlowed({ work, database }: CopyContext, by: string | undefined): Promise<void> {
+  const slowed = by === undefined ? "" : `, slowed down: ${by}`;
+  await work.journal.database(database, { message: `copying tables${slowed}` });
+  const text =
+    by === undefined ? "the replicas of the source have caught up: the copy continues" : `the copy slows down: ${by}`;
+  await work.journal.event(text, { database, level: by === undefined ? "info" : "warning" });
 }
 
 async function completeTables(context: CopyContext): Promise<void> {

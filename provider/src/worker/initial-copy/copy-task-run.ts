@@ -4,7 +4,7 @@ import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import type { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
-import type { Work } from "../context/work.js";
+import type { OnSlowedDown, Work } from "../context/work.js";
 
 /** One worker's part in the copy of a database. */
 export interface CopyTaskRun {
@@ -16,6 +16,8 @@ export interface CopyTaskRun {
   readonly tables: readonly TableToCopy[];
   readonly context: RestoreContext;
   readonly signal: AbortSignal;
+  /** Shows which replica slows the copy down. */
+  readonly onSlowedDown?: OnSlowedDown;
   readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
 }
 

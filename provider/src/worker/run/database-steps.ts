@@ -5,6 +5,7 @@ import type { MigrationCleanup } from "../cleanup/migration-cleanup.js";
 import type { PlannedParallelism } from "./planned-parallelism.js";
 import type { RunContext } from "../context/run-context.js";
 import { withStatementCancellation } from "../context/statement-cancellation.js";
+import { ReplicaLagMonitor } from "../monitoring/replica-lag-monitor.js";
 import type { RetainedWalMonitor } from "../monitoring/retained-wal-monitor.js";
 import type { Work } from "../context/work.js";
 
@@ -16,6 +17,7 @@ export class DatabaseSteps {
   readonly guards = new Map<string, RetainedWalMonitor>();
   readonly #context: RunContext;
   readonly #jobs: PlannedParallelism;
+  readonly #replicaLag: ReplicaLagMonitor;
   readonly #cleanup: MigrationCleanup;
   readonly #canceled = new Set<string>();
   readonly #failures = new Map<string, string>();
@@ -23,6 +25,14 @@ export class DatabaseSteps {
   constructor(context: RunContext, jobs: PlannedParallelism, cleanup: MigrationCleanup) {
     this.#context = context;
     this.#jobs = jobs;
+    this.#replicaLag = new ReplicaLagMonitor({
+      source: context.source,
+      purpose: `${context.spec.migrationName} replicas`,
+      limitSeconds: () => context.spec.maxReplicaLag,
+      copyRate: jobs.copyRate,
+      // A lost event must not fail the copy.
+      onFailure: (why) => void context.journal.event(why, { level: "warning" }).catch(() => undefined),
+    });
     this.#cleanup = cleanup;
   }
 
@@ -57,6 +67,7 @@ export class DatabaseSteps {
       tableSlots,
       indexSlots,
       copyRate,
+      replicaLag: this.#replicaLag,
       releases: { count: 0 },
       generation: owner.generation,
       signal: AbortSignal.any([signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),

@@ -256,7 +256,9 @@ async function copyTables(
       const format = copyFormat(table, copy, await serverVersion(session), await serverVersion(target));
       await locks.during(session, [table], async (stop) => {
         const ended = AbortSignal.any([signal, stop]);
-        await copyTable({ source: session, target, table, format, signal: ended, rate: work.copyRate });
+        await work.replicaLag.during(database, () =>
+          copyTable({ source: session, target, table, format, signal: ended, rate: work.copyRate }),
+        );
       });
     });
   const copyUnlessPostponed = async (table: SizedTable): Promise<void> => {
