@@ -112,12 +112,15 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
     if (!anySource || !target) return findings;
     const { dbsToMigrate, maintenanceDatabase, sourceType } = options.spec;
     const database = dbsToMigrate.find((name) => sources.has(name))!;
-    for (const reached of [
+    const servers = [
       { side: "source", endpoint: options.source, database, session: anySource, sourceType },
       { side: "target", endpoint: options.target, database: maintenanceDatabase, session: target },
-    ] as const) {
-      const between = await detectPooler(reached);
-      findings.push(...(await poolerFindings(reached, between)));
+    ] as const;
+    const detecting = servers.map(detectPooler);
+    // The sessions are in use until both have ended.
+    await Promise.allSettled(detecting);
+    for (const [i, between] of (await Promise.all(detecting)).entries()) {
+      findings.push(...(await poolerFindings(servers[i]!, between)));
       // Results through such a pooler would be unreliable.
       if (between === "transactionPooler") return findings;
     }

@@ -32,7 +32,8 @@ export async function defaultJobs(
   { source, target }: { readonly source: Endpoint; readonly target: Endpoint },
   { dbsToMigrate, maintenanceDatabase }: Pick<MigrationSpec, "dbsToMigrate" | "maintenanceDatabase">,
 ): Promise<Parallelism> {
-  return parallelismFor(await capacity(source, dbsToMigrate[0]!), await capacity(target, maintenanceDatabase));
+  const capacities = [capacity(source, dbsToMigrate[0]!), capacity(target, maintenanceDatabase)] as const;
+  return parallelismFor(...(await Promise.all(capacities)));
 }
 
 /** @see defaultJobs */

@@ -39,9 +39,11 @@ async function describeServers(context: RunContext): Promise<void> {
   const { migrationName, maintenanceDatabase, dbsToMigrate } = context.spec;
   const policy = context.retryPolicy(isStarting);
   try {
-    const sourceMetadata = await retry(policy, () => readServerMetadata(source, dbsToMigrate[0]!, migrationName));
-    const targetMetadata = await retry(policy, () => readServerMetadata(target, maintenanceDatabase, migrationName));
-    await journal.servers(sourceMetadata, targetMetadata);
+    const metadata = [
+      retry(policy, () => readServerMetadata(source, dbsToMigrate[0]!, migrationName)),
+      retry(policy, () => readServerMetadata(target, maintenanceDatabase, migrationName)),
+    ] as const;
+    await journal.servers(...(await Promise.all(metadata)));
   } catch (error) {
     if (!(error instanceof RefusedError || isConnectionLoss(error))) throw error;
     await journal.event(`cannot read the servers' versions and sizes: ${messageOf(error)}`, { level: "warning" });
