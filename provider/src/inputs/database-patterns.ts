@@ -4,7 +4,7 @@ import { serviceDatabases } from "./service-databases.js";
 /** Databases that only their own names select: they serve the server, its tools, or this package. */
 const notMatched: readonly string[] = [...serviceDatabases, usualMaintenanceDatabase, recordsDatabase];
 
-/** A database as far as patterns concern it. */
+/** What patterns read of a database. */
 export interface PresentDatabase {
   readonly name: string;
   /** Whether it is a template, or allows no connections. */

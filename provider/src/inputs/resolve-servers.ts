@@ -53,7 +53,7 @@ export function resolveServer(
   return { server: { ...rest, host, port, user, sslMode }, failures };
 }
 
-/** A server as far as it is given. */
+/** A server of which some values may be missing. */
 export type GivenServer = { readonly [Key in keyof Endpoint]?: Endpoint[Key] };
 
 /** What the inputs contain of a server; undefined if its resource id is invalid. */

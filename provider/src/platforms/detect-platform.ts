@@ -14,7 +14,7 @@ import { platformOfType } from "./platforms.js";
 import { edb, type Installation, operatingSystem } from "./self-managed.js";
 import { supabase } from "./supabase.js";
 
-/** What a session can see of a server, so far as it shows the platform. */
+/** What a session can see of a server that identifies its platform. */
 export interface ServerSigns extends Installation {
   /** First parts of the names of custom parameters: `rds` for `rds.logical_replication`. */
   readonly parameterClasses: readonly string[];

@@ -90,7 +90,7 @@ const isFirstMigration = (olds: Properties, { migrationOption }: Inputs): boolea
   inputsWithin(olds)?.migrationOption === "Validate" && migrationOption !== "Validate";
 
 /**
- * A record that was erased after the end is no reason to migrate again, over what was written since.
+ * After a success, a missing record does not start the migration again, because a copy would overwrite later writes.
  *
  * @throws RefusedError when a database was added, which cannot be migrated without the others
  */

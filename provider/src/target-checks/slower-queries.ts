@@ -39,7 +39,7 @@ export const normalizedQuery = (text: string): string =>
     .replace(/[ ;]+$/, "")
     .trim();
 
-/** Of the queries that both servers have executed often enough, those with the longest total time on the source. */
+/** Returns the queries with the longest total time on the source, among those that both servers have executed often enough. */
 export function compareQueries(source: readonly QueryTimes[], target: readonly QueryTimes[]): ComparedQuery[] {
   const after = byText(target);
   const pairs = [...byText(source)].flatMap(([key, one]) => {

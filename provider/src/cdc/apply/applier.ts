@@ -327,7 +327,7 @@ export class Applier {
     if (step && rows.at(-1) !== 1) throw takenOver(step);
   }
 
-  /** The COMMIT of the former transaction, at the begin of a round trip. The statements after it form the next transaction. */
+  /** The COMMIT of the last transaction starts a round trip. The statements after it form the next transaction. */
   #commitFirst(): Statement[] {
     const complete = this.#complete;
     if (!complete) return [];

@@ -26,7 +26,7 @@ export class StagingAhead {
     this.#builder = builder;
   }
 
-  /** Sends the staging statements at the begin of a batch, if there are any and nothing is staged yet. */
+  /** Sends the staging statements at the beginning of a batch, if there are any and nothing is staged yet. */
   send(built: BuiltBatch): void {
     if (this.#staged || this.#builder.staging.isCrowded) return;
     const first = built.statements.findIndex(({ stages }) => !stages);

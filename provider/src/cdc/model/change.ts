@@ -121,7 +121,7 @@ export type StreamMessage =
 /** A committed transaction of the source. */
 export interface Transaction {
   readonly xid: number;
-  /** The start of its commit record. pgoutput sends it at the begin; with test_decoding it is undefined until the commit. */
+  /** The start of its commit record. pgoutput sends it with BEGIN; test_decoding reports it only with the commit. */
   readonly commitLsn: Lsn | undefined;
   /** Source clock, in milliseconds since 1970; undefined until the commit with test_decoding. */
   readonly commitTimeMs: number | undefined;

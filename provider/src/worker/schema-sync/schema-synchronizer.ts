@@ -105,7 +105,7 @@ export class SchemaSynchronizer {
     }
   }
 
-  /** A table that is dropped, truncated or altered while it joins the stream is no reason to refuse a cutover. */
+  /** If a table is dropped, truncated or altered while it joins the stream, the cutover is not refused. */
   async #syncOnce(): Promise<ConcurrentChangeError | undefined> {
     try {
       await this.sync("once");

@@ -10,7 +10,7 @@ import type { NewObjects } from "./new-objects.js";
 export interface TakenName {
   /** Qualified and quoted. */
   readonly table: string;
-  /** Of the source's table. */
+  /** The OID of the source's table. */
   readonly oid: number;
   readonly owner: string;
 }
