@@ -88,6 +88,19 @@ describe("pg-migration check-target", () => {
     assert.match(slower[0]!.message, /instead of \d+\.\d{3} ms \(100 calls\)/);
   });
 
+  it("reports that Azure does not show the storage of a target whose resource id is known", async () => {
+    const id =
+      "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.DBforPostgreSQL/flexibleServers/prod";
+    await lab.target.query(
+      "UPDATE pgmigration.migration SET spec = jsonb_set(spec, '{targetDbServerResourceId}', to_jsonb($2::text)) WHERE name = $1",
+      { values: [name, id] },
+    );
+    const access = { AZURE_TOKEN_CREDENTIALS: "EnvironmentCredential" };
+    const { code, stderr } = await command.run(["check-target", "--name", name], access);
+    assert.equal(code, 6, "the other checks have run");
+    assert.match(stderr, /^the storage is not checked: .*Microsoft Entra issues no token: /m);
+  });
+
   it("exits with 3 for an unknown migration", async () => {
     assert.equal((await command.run(["check-target", "--name", "none"])).code, 3);
   });

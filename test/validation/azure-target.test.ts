@@ -5,6 +5,7 @@ import { UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import { readAzureServer } from "../../provider/src/platforms/azure-server";
+import { storageProblems } from "../../provider/src/target-checks/azure-storage";
 import { azureProblems, bytesToCopy } from "../../provider/src/validation/servers/azure-target";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 
@@ -17,7 +18,7 @@ const other = id.replace("prod", "elsewhere").replace("/rg/", "/rg-other/");
 
 describe("a flexible server as target", () => {
   const gib = 1024 ** 3;
-  const good = { storageGib: 128, hasStandby: false, replicas: [] };
+  const good = { storageGib: 128, storageGrows: true, hasStandby: false, replicas: [] };
 
   it("needs 1.25 times the storage of the databases", () => {
     assert.deepEqual(azureProblems(id, good, 102 * gib), []);
@@ -38,6 +39,14 @@ describe("a flexible server as target", () => {
     assert(problems[1]!.remedy!.endsWith(`flexible-server delete --ids ${replica} ${other}`), problems[1]!.remedy);
   });
 
+  it("should have storage that grows automatically after the migration", () => {
+    assert.deepEqual(storageProblems(id, good), []);
+    const [problem, ...others] = storageProblems(id, { ...good, storageGrows: false });
+    assert.deepEqual(others, []);
+    assert.equal(problem!.code, "PGM-826");
+    assert.equal(problem!.remedy, `az postgres flexible-server update --ids ${id} --storage-auto-grow Enabled`);
+  });
+
   it("is known by a complete resource id only", () => {
     const [source, target] = ["s", "t"].map((host) => ({ host, user: "u", password: "p" }));
     const knownId = (targetDbServerResourceId: string): string | undefined =>
@@ -52,7 +61,12 @@ describe("a flexible server as target", () => {
     let manager: Server;
     let url: string;
     const answers: Record<string, unknown> = {
-      [id]: { properties: { storage: { storageSizeGB: 64 }, highAvailability: { mode: "ZoneRedundant" } } },
+      [id]: {
+        properties: {
+          storage: { storageSizeGB: 64, autoGrow: "Enabled" },
+          highAvailability: { mode: "ZoneRedundant" },
+        },
+      },
       [`${id}/replicas`]: { value: [{ id: replica }, { id: other }] },
     };
 
@@ -79,6 +93,7 @@ describe("a flexible server as target", () => {
       together = 2;
       assert.deepEqual(await read("token", AbortSignal.timeout(10_000)), {
         storageGib: 64,
+        storageGrows: true,
         hasStandby: true,
         replicas: [replica, other],
       });

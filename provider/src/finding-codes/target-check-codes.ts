@@ -69,6 +69,12 @@ export const targetCheckCodes = {
     remedy: "set pg_stat_statements.track to top",
     privilege: "superuser, or the service's server parameters",
   },
+  "PGM-826": {
+    meaning: "the storage of the target, a flexible server, does not grow automatically",
+    severity: "Warning",
+    remedy: "az postgres flexible-server update --ids <id> --storage-auto-grow Enabled",
+    privilege: "Contributor of the flexible server",
+  },
   "PGM-831": {
     meaning: "a query takes at least twice as long on the target as on the source, on average",
     severity: "Warning",

@@ -4,6 +4,7 @@ import { UnreachableError } from "../errors.js";
 /** What Azure Resource Manager shows of a flexible server, and SQL does not. */
 export interface AzureServer {
   readonly storageGib: number;
+  readonly storageGrows: boolean;
   readonly hasStandby: boolean;
   /** Resource ids of the read replicas. */
   readonly replicas: readonly string[];
@@ -11,12 +12,12 @@ export interface AzureServer {
 
 const apiVersion = "2025-08-01";
 
-/** Of the public cloud. */
+/** The address of the public cloud. */
 export const resourceManager = "https://management.azure.com";
 
 const serverSchema = z.object({
   properties: z.object({
-    storage: z.object({ storageSizeGB: z.number() }),
+    storage: z.object({ storageSizeGB: z.number(), autoGrow: z.string().nullish() }),
     highAvailability: z.object({ mode: z.string() }).nullish(),
   }),
 });
@@ -46,6 +47,7 @@ export async function readAzureServer(
   const mode = properties.highAvailability?.mode ?? "Disabled";
   return {
     storageGib: properties.storage.storageSizeGB,
+    storageGrows: properties.storage.autoGrow?.toLowerCase() === "enabled",
     hasStandby: mode.toLowerCase() !== "disabled",
     replicas: replicas.value.map((replica) => replica.id),
   };

@@ -7,6 +7,7 @@ import { targetDatabase } from "../../inputs/target-database.js";
 import { hasEnded } from "../../status.js";
 import { recordTargetCheck } from "../../store/target-check.js";
 import { withSession } from "../../postgres/connection/with-session.js";
+import { readAzureTarget, storageProblems } from "../../target-checks/azure-storage.js";
 import { checkDatabase } from "../../target-checks/check-database.js";
 import { compareQueryTimes } from "../../target-checks/compare-query-times.js";
 import { checkParameters } from "../../target-checks/server-parameters.js";
@@ -44,6 +45,7 @@ async function checkTarget(found: FoundMigration, flags: Flags): Promise<void> {
   const inputs = inputsWithoutSource(migration, target);
   const options = { database: store.database, purpose: "check target" };
   const problems: Problem[] = await withSession(target, options, checkParameters);
+  problems.push(...(await checkStorage(found)));
   let isComplete = true;
   for (const database of inputs.dbsToMigrate.map((name) => targetDatabase(inputs, name))) {
     const ofDatabase = await orMessage(`${database} is not checked`, () => checkDatabase(target, database));
@@ -55,6 +57,14 @@ async function checkTarget(found: FoundMigration, flags: Flags): Promise<void> {
   await print(flags, problems, () => (problems.length === 0 ? "no problems" : formatFindings(problems)));
   if (problems.some(({ state }) => state === "Failed")) process.exitCode = exitCodes.validationFailed;
   else if (!isComplete) process.exitCode = exitCodes.failed;
+}
+
+/** PGM-826, if the target's complete resource id is known. A message reports that Azure does not show the server. */
+async function checkStorage({ migration: { spec }, target }: FoundMigration): Promise<Problem[]> {
+  const id = spec.targetDbServerResourceId;
+  if (id === undefined) return [];
+  const server = await orMessage("the storage is not checked", () => readAzureTarget(id, target.auth));
+  return server ? storageProblems(id, server) : [];
 }
 
 /** PGM-831. A message reports what cannot be compared, because a login or pg_stat_statements is missing. */

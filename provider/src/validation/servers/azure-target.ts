@@ -1,17 +1,12 @@
 import type { Client } from "pg";
 import { messageOf } from "../../errors.js";
-import { withTimeout } from "../../async/with-timeout.js";
 import type { Finding, Problem } from "../../findings.js";
-import { readAzureServer, resourceManager, type AzureServer } from "../../platforms/azure-server.js";
-import { entraToken } from "../../postgres/authentication/entra-token.js";
-import type { Authentication } from "../../postgres/authentication/authentication.js";
+import type { AzureServer } from "../../platforms/azure-server.js";
+import { readAzureTarget } from "../../target-checks/azure-storage.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import { formatBytes } from "../../units/byte-size.js";
 import type { Rule } from "../context.js";
-
-/** For the token and all requests together. */
-const timeoutMs = 15_000;
 
 /**
  * PGM-309 to PGM-311: storage, standby and read replicas of a flexible server, if `targetDbServerResourceId` has its complete
@@ -21,8 +16,7 @@ export const azureTarget: Rule = async ({ spec, sources }) => {
   const id = spec.targetDbServerResourceId;
   if (id === undefined) return [];
   try {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const server = await readAzureServer(id, { token: await tokenFor(spec.target.auth), signal });
+    const server = await readAzureTarget(id, spec.target.auth);
     const sizes = await Promise.all([...sources.values()].map((source) => bytesToCopy(source, spec)));
     const problems = azureProblems(
       id,
@@ -39,13 +33,6 @@ const notice = (message: string): Finding => ({
   ...{ type: "ServerParametersValidation", state: "Succeeded", objectType: "Instance", object: "target" },
   message,
 });
-
-async function tokenFor(auth: Authentication | undefined): Promise<string> {
-  const login = auth?.kind === "entra" ? auth : { kind: "entra" as const };
-  const issued = await withTimeout(entraToken({ ...login, scope: `${resourceManager}/.default` })(), timeoutMs);
-  if (!issued) throw new Error(`no token of Microsoft Entra was issued within ${timeoutMs / 1000} s`);
-  return issued.text;
-}
 
 /**
  * The size of what a migration copies of the session's database. For excluded tables and their indexes, it is as of their last
