@@ -224,7 +224,7 @@ describe("a connection", () => {
     try {
       await assert.rejects(
         open(),
-        /no WAL sender left.*\n.*raise max_wal_senders.*one for each database, and one more/,
+        /603106: .*no WAL sender left.*\n.*raise max_wal_senders.*one for each database, and one more/,
       );
     } finally {
       await only.end();

@@ -4,6 +4,7 @@ import { parameterCommands } from "../../provider/src/platforms/platform";
 import { amazonRds } from "../../provider/src/platforms/aws";
 import { walRetentionFindings } from "../../provider/src/validation/replication/wal-retention";
 import { Lab } from "../support/lab";
+import { EmbeddedServer } from "../support/servers/embedded-server";
 import { problemsOf } from "./problems-of";
 
 const byCode = (findings: readonly Finding[], code: string): Finding | undefined =>
@@ -55,6 +56,35 @@ describe("the validation of both servers", () => {
     const finding = byCode(await problemsOf(lab.inputs([spatial])), "603406");
     assert.equal(finding?.state, "Warning");
     assert.match(finding.message, /postgis 3\.5\.0 instead of 2\.5\.9$/);
+  });
+
+  it("reports collations of columns and of users as 603402 and 603403, and casts as 603409", async () => {
+    // The catalogues act as if the servers had other locales.
+    const odd = await lab.database(
+      `CREATE TABLE t (v text COLLATE ucs_basic); CREATE CAST (json AS xml) WITH INOUT;
+       CREATE COLLATION odd (LC_COLLATE = 'C', LC_CTYPE = 'C');
+       UPDATE pg_collation SET collcollate = 'xx_XX', collctype = 'xx_XX' WHERE collname = 'odd'`,
+    );
+    const rename = (from: string, to: string): Promise<unknown> =>
+      lab.target.query(`SET allow_system_table_mods = on;
+                        UPDATE pg_collation SET collname = '${to}' WHERE collname = '${from}'`);
+    await rename("ucs_basic", "hidden");
+    const findings = await problemsOf(lab.inputs([odd])).finally(() => rename("hidden", "ucs_basic"));
+    assert.match(byCode(findings, "603402")!.message, /: public\.t\.v \(ucs_basic\)$/);
+    assert.match(byCode(findings, "603403")!.message, /: public\.odd$/);
+    assert.match(byCode(findings, "603409")!.message, /: json AS xml$/);
+  });
+
+  it("reports tables WITH OIDS as 603404", async () => {
+    const source = await EmbeddedServer.start({ major: 10 });
+    try {
+      await source.query("CREATE DATABASE old");
+      await source.query("CREATE TABLE numbered (id int) WITH OIDS", { database: "old" });
+      const findings = await problemsOf(lab.inputs(["old"], { source: { ...source.login, sslMode: "Disable" } }));
+      assert.match(byCode(findings, "603404")!.message, /: public\.numbered; their oid column is not migrated$/);
+    } finally {
+      await source.stop();
+    }
   });
 
   it("reports an extension in a system schema as 603407, unless a filter excludes it", async () => {
