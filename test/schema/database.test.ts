@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
+import type { RefusedError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import {
   createTargetDatabase,
@@ -54,6 +55,22 @@ describe("a database on a managed server", () => {
     connectionLimit: -1,
     privileges: undefined,
   };
+
+  it("is not dropped while a subscription uses it, which is 603700", async () => {
+    await server.query("CREATE DATABASE kept");
+    await server.query(`ALTER DATABASE kept OWNER TO ${administrator.user}`);
+    await server.query("CREATE SUBSCRIPTION busy CONNECTION '' PUBLICATION p WITH (connect = false)", {
+      database: "kept",
+    });
+    await assert.rejects(dropTargetDatabase(target, "kept"), (error: RefusedError) => {
+      assert.match(error.message, /^603700: .*kept cannot be dropped/);
+      assert.match(error.remedy!, /drop its replication slots and subscriptions/);
+      return true;
+    });
+    await server.query("ALTER SUBSCRIPTION busy SET (slot_name = NONE)", { database: "kept" });
+    await server.query("DROP SUBSCRIPTION busy", { database: "kept" });
+    await dropTargetDatabase(target, "kept");
+  });
 
   it("is writable although the source is fenced", async () => {
     const setting = { name: "default_transaction_read_only", role: undefined };

@@ -75,6 +75,15 @@ describe("the validation of both servers", () => {
     assert.match(byCode(findings, "603409")!.message, /: json AS xml$/);
   });
 
+  it("reports privileges on system catalogues as 603410, and languages without an extension as 603413", async () => {
+    const system = await lab.database(
+      "GRANT SELECT ON pg_catalog.pg_authid TO pg_monitor; CREATE LANGUAGE odd HANDLER plpgsql_call_handler",
+    );
+    const findings = await problemsOf(lab.inputs([system]));
+    assert.match(byCode(findings, "603410")!.message, /pg_authid/);
+    assert.match(byCode(findings, "603413")!.message, /languages without an extension .*: odd$/);
+  });
+
   it("reports tables WITH OIDS as 603404", async () => {
     const source = await EmbeddedServer.start({ major: 10 });
     try {

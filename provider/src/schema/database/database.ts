@@ -213,7 +213,7 @@ const skipped = (name: string, what: string, error: pg.DatabaseError, sql: strin
  * Terminates all sessions of a database and drops it, if it exists.
  *
  * @param target a session in the maintenance database
- * @throws RefusedError when the role lacks the privilege, or a replication slot uses the database
+ * @throws RefusedError when the role lacks the privilege, or a replication slot or a subscription uses the database
  */
 export async function dropTargetDatabase(target: pg.Client, name: string): Promise<void> {
   const database = quoteIdentifier(name);
@@ -224,7 +224,7 @@ export async function dropTargetDatabase(target: pg.Client, name: string): Promi
     await target.query(`DROP DATABASE IF EXISTS ${database}${canForce ? " WITH (FORCE)" : ""}`);
   } catch (cause) {
     throw new RefusedError(`the target's database ${name} cannot be dropped: ${messageOf(cause)}`, {
-      remedy: `end its sessions, drop its replication slots, then DROP DATABASE ${database} as its owner`,
+      remedy: `end its sessions, drop its replication slots and subscriptions, then DROP DATABASE ${database} as its owner`,
       code: sqlStateOf(cause) === sqlStates.objectInUse ? "603700" : "603117",
       cause,
     });
