@@ -27,7 +27,7 @@ const layers = [
   ["platforms"],
   ["inputs"],
   ["postgres"],
-  ["findings", "finding-codes", "status", "errors", "engine-version", "units", "async", "log"],
+  ["findings", "finding-codes", "status", "errors", "exit-codes", "engine-version", "units", "async", "log"],
 ];
 const pathOf = (layer) => `^provider/src/(${layer.join("|")})(/|\\.ts$)`;
 

@@ -64,7 +64,7 @@ describe("a worker with --stay", () => {
     const waiting = start(inputs());
     await waiting.logs(/waiting until the migration is recorded/);
     waiting.child.kill("SIGTERM");
-    assert.deepEqual(await waiting.exited, [0, null]);
+    assert.deepEqual(await waiting.exited, [143, null]);
   });
 
   it("exits with 2 if it gets neither a job nor a job file", () => {

@@ -3,21 +3,32 @@ import { once } from "node:events";
 import { resolve } from "node:path";
 import { until } from "../support/until";
 
-export const stayCommand = [resolve("provider/bin/pg-migration.js"), "worker", "--stay"];
+const workerCommand = [resolve("provider/bin/pg-migration.js"), "worker"];
+export const stayCommand = [...workerCommand, "--stay"];
 
-/** `pg-migration worker --stay`, as a container runs it. */
+/** `pg-migration worker --stay`, as a container runs it, or with other options. */
 export class StayingWorker {
   output = "";
   readonly child: ChildProcess;
   readonly exited: Promise<unknown[]>;
 
-  constructor(job: unknown) {
-    this.child = spawn(process.execPath, stayCommand, {
-      env: { PATH: process.env.PATH, PG_MIGRATION_JOB: JSON.stringify(job) },
+  constructor(
+    job: unknown,
+    options: readonly string[] = ["--stay"],
+    environment: Readonly<Record<string, string>> = { PG_MIGRATION_JOB: JSON.stringify(job) },
+  ) {
+    this.child = spawn(process.execPath, [...workerCommand, ...options], {
+      env: { PATH: process.env.PATH, ...environment },
       stdio: ["ignore", "inherit", "pipe"],
     });
     this.exited = once(this.child, "exit");
     this.child.stderr!.on("data", (chunk: Buffer) => (this.output += chunk.toString()));
+  }
+
+  /** The address of its HTTP endpoints. */
+  async url(): Promise<string> {
+    await this.logs(/serving .* on 127.0.0.1 port \d+/);
+    return `http://127.0.0.1:${/ port (\d+)/.exec(this.output)![1]!}`;
   }
 
   logs(pattern: RegExp): Promise<void> {

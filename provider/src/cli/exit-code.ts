@@ -9,23 +9,11 @@ import {
   TimeoutError,
   UnreachableError,
 } from "../errors.js";
+import { exitCodes } from "../exit-codes.js";
 import { MigrationIncompleteError, type Outputs } from "../resource/lifecycle.js";
 import { hasEnded, type MigrationStatus } from "../status.js";
 
-/** Exit codes, documented in docs/command.md; 0 to 3 are those of `az`. */
-export const exitCodes = {
-  done: 0,
-  failed: 1,
-  wrongCommandLine: 2,
-  notFound: 3,
-  refused: 4,
-  unreachable: 5,
-  validationFailed: 6,
-  contentDiffers: 7,
-  timedOut: 8,
-  canceled: 9,
-  takenOver: 10,
-} as const;
+export { exitCodes };
 
 const byError = [
   [InvalidInputError, exitCodes.wrongCommandLine],

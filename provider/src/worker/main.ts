@@ -1,5 +1,6 @@
 import { log, logMigration } from "../log.js";
 import { CanceledError, messageOf } from "../errors.js";
+import { stopSignals } from "../exit-codes.js";
 import { readJob } from "./read-worker-job.js";
 import { helpCopying } from "./help-copying.js";
 import { shareArgument } from "./context/worker-job.js";
@@ -15,7 +16,7 @@ async function main(): Promise<void> {
   logMigration(job.migrationName);
   const stop = new AbortController();
   process.once("disconnect", () => stop.abort(new CanceledError("the pool that started this worker has ended")));
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+  for (const signal of stopSignals)
     process.once(signal, () => {
       stop.abort(new CanceledError(`the worker was stopped by ${signal}`));
     });

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import { RefusedError, messageOf } from "../errors.js";
+import { z } from "zod";
+import { InvalidInputError, messageOf } from "../errors.js";
 import { workerJobSchema, type WorkerJob } from "./context/worker-job.js";
 
 /** Whether the environment names a worker job. */
@@ -11,36 +12,56 @@ export const namesJob = ({ PG_MIGRATION_JOB_FILE: file, PG_MIGRATION_JOB: json }
  * Reads a worker's job from the first of these sources that exists: the file that `PG_MIGRATION_JOB_FILE` names (a mounted
  * secret), the JSON text in `PG_MIGRATION_JOB` (a container's secret), standard input (`launchWorker` writes to it).
  *
- * @throws RefusedError if the job is invalid; the error does not repeat the text, because it contains secrets
+ * @throws InvalidInputError if the job is invalid; the error does not repeat the text, because it contains secrets
  */
 export async function readJob(environment: NodeJS.ProcessEnv): Promise<WorkerJob> {
   const { origin, json } = await jobText(environment);
-  const parsed = workerJobSchema.safeParse(parseJson(json));
+  const given = jobWithFilesSchema.safeParse(parseJson(json));
+  if (!given.success) throw invalid(origin, given.error);
+  const [source, target] = [await withPassword(given.data, "source"), await withPassword(given.data, "target")];
+  const parsed = workerJobSchema.safeParse({ ...given.data, source, target });
   if (parsed.success) return parsed.data;
-  const wrong = parsed.error.issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ");
-  throw new RefusedError(`invalid worker job in ${origin}: ${wrong}`, {
-    remedy:
-      "give JSON with migrationName, maintenanceDatabase, and source and target with host, port, user, password or auth, and sslMode",
-  });
+  throw invalid(origin, parsed.error);
+}
+
+const format =
+  "expected JSON with migrationName, maintenanceDatabase, and source and target with host, port, user, " +
+  "password, passwordFile or auth, and sslMode";
+
+function invalid(origin: string, { issues }: z.ZodError): InvalidInputError {
+  const wrong = issues.map((issue) => `${issue.path.join(".") || "it"}: ${issue.message}`).join("; ");
+  return new InvalidInputError([{ property: origin, reason: `invalid worker job: ${wrong}; ${format}` }]);
+}
+
+/** A server whose password may be in a file. */
+const serverWithFileSchema = z.looseObject({ passwordFile: z.string().min(1).optional() });
+const jobWithFilesSchema = z.looseObject({ source: serverWithFileSchema, target: serverWithFileSchema });
+
+/** The server with the content of its password file. A line break at the end, as editors write it, is removed. */
+async function withPassword(
+  job: z.infer<typeof jobWithFilesSchema>,
+  side: "source" | "target",
+): Promise<Record<string, unknown>> {
+  const { passwordFile, ...server } = job[side];
+  if (passwordFile === undefined) return server;
+  return { ...server, password: (await fileText(passwordFile, `${side}.passwordFile`)).replace(/\r?\n$/, "") };
 }
 
 async function jobText(environment: NodeJS.ProcessEnv): Promise<{ origin: string; json: string }> {
   const { PG_MIGRATION_JOB_FILE: file, PG_MIGRATION_JOB: json } = environment;
   // Child processes must not inherit the secrets.
   delete environment.PG_MIGRATION_JOB;
-  if (file !== undefined) return { origin: file, json: await fileText(file) };
+  if (file !== undefined) return { origin: file, json: await fileText(file, "PG_MIGRATION_JOB_FILE") };
   if (json !== undefined) return { origin: "PG_MIGRATION_JOB", json };
   return { origin: "standard input", json: await text(process.stdin) };
 }
 
-async function fileText(file: string): Promise<string> {
+async function fileText(file: string, namedBy: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (cause) {
-    throw new RefusedError(`cannot read the file named by PG_MIGRATION_JOB_FILE: ${messageOf(cause)}`, {
-      remedy: "set PG_MIGRATION_JOB_FILE to a file that the worker's user can read",
-      cause,
-    });
+    const reason = `cannot read the file: ${messageOf(cause)}; name a file that the worker's user can read`;
+    throw new InvalidInputError([{ property: namedBy, reason }]);
   }
 }
 

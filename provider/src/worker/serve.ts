@@ -13,14 +13,15 @@ const minFreeLeaseMs = 5000;
 
 interface Serving {
   readonly job: WorkerJob;
+  /** Waits until the migration is recorded. */
+  readonly waits: boolean;
   /** Keeps running after the migration ended, for containers and services that are started only once. */
   readonly stays: boolean;
   readonly stop: AbortSignal;
 }
 
 /**
- * Runs a migration, or executes copy tasks while another worker leads it. With `stays`, it waits until the migration is
- * recorded and stands by after the copy. It runs the migration again when an update asks for it. It ends when the migration
+ * Runs a migration, or executes copy tasks while another worker leads it. With `stays`, it stands by after the copy. It runs the migration again when an update asks for it. It ends when the migration
  * is deleted or the stop signal aborts.
  */
 export async function serveMigration(serving: Serving): Promise<void> {
@@ -36,11 +37,12 @@ export async function serveMigration(serving: Serving): Promise<void> {
 }
 
 async function serve(
-  { job, stays, stop }: Serving,
+  { job, waits, stays, stop }: Serving,
   helper: CopyHelper,
   report: (message: string) => void,
 ): Promise<void> {
   let wasRecorded = false;
+  let wasRunning = false;
   let freeSince: number | undefined;
   while (!stop.aborted) {
     // The first read is not retried: the user must see an error in the address at once.
@@ -48,11 +50,16 @@ async function serve(
       ? await refreshView(job, stop)
       : await readMigrationView(job);
     if (view === "stopped") return;
-    if (!view && (wasRecorded || !stays)) {
+    if (!view && (wasRecorded || !waits)) {
       report(wasRecorded ? "the migration was deleted" : "the migration is not recorded on the target");
       return;
     }
     const isOver = view !== undefined && hasEnded(view.state);
+    if (waits && !stays && view && !view.hasLeader && isOver && (wasRunning || !canRetry(view))) {
+      report(`the migration ended (${view.state})`);
+      return;
+    }
+    wasRunning ||= view !== undefined && !isOver;
     if (!view) report(`waiting until the migration is recorded on ${job.target.host}:${job.target.port}`);
     else if (view.hasLeader) {
       if (!stays && view.toCopy === 0) {
@@ -70,13 +77,18 @@ async function serve(
       report("running the migration");
       await helper.stopSharing();
       await lead(job, helper, stop);
-      if (!stays) return;
+      if (!waits) return;
+      // Another worker may have taken the lease first. This one then shares its copy.
+      wasRunning = true;
       freeSince = undefined;
     }
     wasRecorded ||= view !== undefined;
     await delay(pollMs, stop);
   }
 }
+
+/** Whether another attempt has something to do. An engine may start a worker again after the end. */
+const canRetry = ({ state }: MigrationView): boolean => state !== "Succeeded" && state !== "Canceled";
 
 /** Retries while the target is unreachable. The snapshot held here lets the next leader resume the copy. */
 async function refreshView(job: WorkerJob, stop: AbortSignal): Promise<MigrationView | "stopped" | undefined> {

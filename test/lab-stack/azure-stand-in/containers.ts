@@ -5,7 +5,9 @@ import { list, type Properties, text } from "./properties";
 
 /** An image, whose entry point is a program of this machine. */
 export interface Image {
-  readonly entrypoint: readonly [command: string, ...given: string[]];
+  readonly entrypoint: readonly [program: string, ...given: string[]];
+  /** Arguments of the entry point if the container sets none. */
+  readonly command: readonly string[];
   readonly directory: string;
 }
 
@@ -50,9 +52,9 @@ export class RunningContainer {
   }
 
   async #run(): Promise<void> {
-    const [command, ...given] = this.image.entrypoint;
+    const [program, ...given] = [...this.image.entrypoint, ...this.image.command];
     while (!this.#isDeleted) {
-      const child = spawn(command, given, {
+      const child = spawn(program, given, {
         cwd: this.image.directory,
         env: { PATH: process.env.PATH, ...this.environment },
         stdio: ["ignore", "pipe", "pipe"],

@@ -20,6 +20,7 @@ interface Stage {
   directory: string;
   user: string;
   entrypoint: readonly string[];
+  command: readonly string[];
   readonly environment: Record<string, string>;
 }
 
@@ -41,15 +42,16 @@ export async function buildDockerfile(context: string, directory: string): Promi
     else throw new Error(`${instruction.getKeyword()} precedes FROM`);
   }
   if (!stage) throw new Error("the Dockerfile has no stage");
-  const [command, ...given] = stage.entrypoint;
-  const { base, user, environment } = stage;
-  return { entrypoint: [command!, ...given], directory: within(stage, "."), base, user, environment };
+  const [program, ...given] = stage.entrypoint;
+  const { base, user, environment, command } = stage;
+  const entrypoint = [within(stage, program!), ...given] as const;
+  return { entrypoint, command, directory: within(stage, "."), base, user, environment };
 }
 
 async function begin(root: string, base: string): Promise<Stage> {
   await mkdir(root, { recursive: true });
   await chmod(root, 0o755);
-  return { root, base, directory: "/", user: "root", entrypoint: [], environment: {} };
+  return { root, base, directory: "/", user: "root", entrypoint: [], command: [], environment: {} };
 }
 
 /** A stage's path on this machine. */
@@ -81,8 +83,11 @@ async function follow(instruction: Instruction, words: string[], stage: Stage, a
     case "ENTRYPOINT":
       stage.entrypoint = JSON.parse(instruction.getRawArgumentsContent() ?? "") as string[];
       return;
+    case "CMD":
+      stage.command = JSON.parse(instruction.getRawArgumentsContent() ?? "") as string[];
+      return;
     case "RUN":
-      return run(instruction.getArgumentsContent() ?? "", stage);
+      return run(instruction.getRawArgumentsContent() ?? "", stage);
     default:
       throw new Error(`${instruction.getKeyword()} is not supported`);
   }
@@ -98,7 +103,9 @@ async function copy(
   for (const path of words.slice(0, -1)) {
     const source = join(from === undefined ? context : stages.get(from)!.root, path);
     if (from === undefined && isExcluded(path)) throw new Error(`COPY ${path}: excluded by .dockerignore`);
-    const target = destination.endsWith("/") ? join(destination, basename(path)) : destination;
+    // Of a directory, Docker copies the content.
+    const isFile = destination.endsWith("/") && (await stat(source)).isFile();
+    const target = isFile ? join(destination, basename(path)) : destination;
     if (from !== undefined) await copyWhole(source, within(stage, target));
     else
       await cp(source, within(stage, target), {
@@ -121,7 +128,8 @@ async function run(command: string, stage: Stage): Promise<void> {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(npm_(package|lifecycle|config_local)|NODE_ENV)/.test(name),
   );
-  const child = spawn("sh", ["-c", command], {
+  // An absolute path that a command writes is in the stage's root.
+  const child = spawn("sh", ["-c", command.replaceAll(/ (\/\w+)/g, (_, path: string) => ` ${stage.root}${path}`)], {
     cwd: within(stage, "."),
     // The installation of the workspace cached the packages.
     env: { ...Object.fromEntries(inherited), ...stage.environment, npm_config_prefer_offline: "true" },

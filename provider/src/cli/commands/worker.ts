@@ -1,5 +1,5 @@
-import { InvalidArgumentError, type Command } from "commander";
-import { CanceledError, InvalidInputError } from "../../errors.js";
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { CanceledError, InvalidInputError, messageOf } from "../../errors.js";
 import { maxWorkers } from "../../inputs/inputs.js";
 import { readStatus } from "../../store/read-status.js";
 import { withExistingStore } from "../../store/store.js";
@@ -10,7 +10,12 @@ import { addTargetsOption, type TargetsFlags } from "../options/targets-option.j
 import type { WorkerJob } from "../../worker/context/worker-job.js";
 import { namesJob, readJob } from "../../worker/read-worker-job.js";
 import { serveMigration } from "../../worker/serve.js";
+import { exitCodeOfSignal, exitCodes, stopSignals } from "../../exit-codes.js";
+import { log } from "../../log.js";
+import type { MigrationStatus } from "../../status.js";
 import { exitCodeOfStatus } from "../exit-code.js";
+import { listenAddress } from "../options/listen-address.js";
+import { type ListenAddress, WorkerEndpoints } from "../worker/worker-endpoints.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration } from "../migration/open-store.js";
 import { recordedInputs } from "../migration/recorded-inputs.js";
@@ -29,10 +34,15 @@ other one fails.
 Example of a container, with all arguments in a secret (or in the file that
 PG_MIGRATION_JOB_FILE names):
   PG_MIGRATION_JOB='{"migrationName": "crm", "source": {...}, "target": {...}}' \\
-    pg-migration worker --stay`;
+    pg-migration worker --stay --http 0.0.0.0:8080
+
+With --wait instead of --stay it ends with the migration, as a Job requires.
+Stopped by a signal, it exits with 128 and the number of the signal.`;
 
 interface WorkerFlags extends MigrationFlags, SourceFlags, TargetsFlags, PoolFlags {
+  readonly wait?: boolean;
   readonly stay?: boolean;
+  readonly http?: ListenAddress;
   readonly workers?: number;
 }
 
@@ -40,7 +50,13 @@ export function addWorker(program: Command): void {
   const command = program.command("worker").description("run a recorded migration in this process");
   addPoolOptions(addTargetsOption(addSourceOptions(addMigrationOptions(command))))
     .optionsGroup("One migration:")
+    .option("--wait", "start before the migration, stop when it has ended")
     .option("--stay", "start before the migration, stop when it is deleted")
+    .addOption(
+      new Option("--http <[address:]port>", "serve /healthz, /readyz and /metrics")
+        .env("PG_MIGRATION_HTTP")
+        .argParser(listenAddress),
+    )
     .option("--workers <number>", "number of local processes that share the copy", workerCount)
     .addHelpText("after", examples)
     .action(work);
@@ -55,15 +71,34 @@ function workerCount(text: string): number {
 async function work(flags: WorkerFlags): Promise<void> {
   if (flags.pool) return servePool(flags);
   const job = { ...(await jobOf(flags)), ...(flags.workers === undefined ? {} : { workers: flags.workers }) };
-  await serveMigration({ job, stays: flags.stay ?? false, stop: stopSignal() });
-  if (!flags.stay) await setExitCode(job);
+  const stop = stopSignal((signal) => (process.exitCode = exitCodeOfSignal(signal)));
+  const stays = flags.stay ?? false;
+  const waits = stays || (flags.wait ?? false);
+  const readMigrations = async () => {
+    const status = await recordedStatus(job);
+    return status ? [{ name: job.migrationName, status }] : [];
+  };
+  const endpoints = flags.http && (await WorkerEndpoints.listen({ listen: flags.http, readMigrations, stop }));
+  try {
+    await serveMigration({ job, waits, stays, stop });
+  } catch (error) {
+    // A failure of the stopped work must not replace the exit code of the signal.
+    if (!stop.aborted) throw error;
+    log.warn(messageOf(error));
+  } finally {
+    await endpoints?.close();
+  }
+  if (!stays && !stop.aborted) await setExitCode(job, waits);
 }
 
 /** Aborts when the process is asked to end. */
-function stopSignal(): AbortSignal {
+function stopSignal(onSignal?: (signal: (typeof stopSignals)[number]) => void): AbortSignal {
   const stop = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
-    process.once(signal, () => stop.abort(new CanceledError(`the worker received ${signal}`)));
+  for (const signal of stopSignals)
+    process.once(signal, () => {
+      onSignal?.(signal);
+      stop.abort(new CanceledError(`the worker received ${signal}`));
+    });
   return stop.signal;
 }
 
@@ -71,9 +106,9 @@ async function servePool(flags: WorkerFlags): Promise<void> {
   const list = flags.targets;
   if (list === undefined)
     throw new InvalidInputError([{ property: "--targets", reason: "is missing: give the targets of the pool" }]);
-  if (flags.name !== undefined || flags.stay)
+  if (flags.name !== undefined || flags.stay || flags.wait || flags.http)
     throw new InvalidInputError([
-      { property: "--pool", reason: "a pool serves all migrations: remove --name and --stay" },
+      { property: "--pool", reason: "a pool serves all migrations: remove --name, --stay, --wait and --http" },
     ]);
   await runPool({
     readTargets: () => readTargets(list, flags),
@@ -90,10 +125,10 @@ async function servePool(flags: WorkerFlags): Promise<void> {
 /** @throws InvalidInputError if neither the environment nor a record describes the work */
 async function jobOf(flags: WorkerFlags): Promise<WorkerJob> {
   if (namesJob(process.env)) return readJob(process.env);
-  if (flags.stay)
+  if (flags.stay || flags.wait)
     throw new InvalidInputError([
       {
-        property: "--stay",
+        property: flags.stay ? "--stay" : "--wait",
         reason:
           "the servers of a migration that is not recorded yet are unknown; set PG_MIGRATION_JOB or PG_MIGRATION_JOB_FILE",
       },
@@ -101,8 +136,12 @@ async function jobOf(flags: WorkerFlags): Promise<WorkerJob> {
   return withMigration(flags, ({ migration, target }) => recordedInputs(migration, target, flags));
 }
 
-const setExitCode = (job: WorkerJob): Promise<void> =>
-  withExistingStore(job, "command", async (store) => {
-    const status = store && (await readStatus(store, job.migrationName));
-    if (status) process.exitCode = exitCodeOfStatus(status);
-  });
+const recordedStatus = (job: WorkerJob): Promise<MigrationStatus | undefined> =>
+  withExistingStore(job, "command", async (store) => store && readStatus(store, job.migrationName));
+
+async function setExitCode(job: WorkerJob, waited: boolean): Promise<void> {
+  const status = await recordedStatus(job);
+  if (status) process.exitCode = exitCodeOfStatus(status);
+  // A worker that waited has seen the migration, and ends with its deletion.
+  else if (!waited) process.exitCode = exitCodes.notFound;
+}

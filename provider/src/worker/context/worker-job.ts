@@ -26,6 +26,8 @@ export interface WorkerServer {
   readonly port?: number | undefined;
   readonly user: string;
   readonly password?: string | undefined;
+  /** Instead of `password`: the path of a file with the password, such as a mounted secret. The worker reads it when it starts. */
+  readonly passwordFile?: string | undefined;
   /** Instead of `password`. */
   readonly auth?: Authentication | undefined;
   /** Default Prefer, or Require for tokens. */

@@ -1,0 +1,125 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { withTimeout } from "../../async/with-timeout.js";
+import { metricsText } from "../../dashboard/metrics.js";
+import { parseRequestTarget } from "../../dashboard/request-target.js";
+import { InvalidInputError, messageOf } from "../../errors.js";
+import { log } from "../../log.js";
+import type { MigrationStatus } from "../../status.js";
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+}
+
+export interface WorkerEndpointsOptions {
+  readonly listen: ListenAddress;
+  /** The migrations of the worker that are recorded. Fails while the target's records are unreadable. */
+  readonly readMigrations: () => Promise<readonly { readonly name: string; readonly status: MigrationStatus }[]>;
+  readonly stop: AbortSignal;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly contentType?: string;
+}
+
+/** Shorter than the usual timeout of a scrape, 10 s. The text must not wait for a server that does not answer. */
+const readTimeoutMs = 5000;
+const maxConnections = 64;
+
+const notFound: Answer = { status: 404, text: "not found: expected /healthz, /readyz or /metrics\n" };
+const unreadable: Answer = { status: 503, text: "not ready: the target's records cannot be read; see the log\n" };
+
+/**
+ * Answers an orchestration engine: `/healthz` while the process works, `/readyz` while the target's records are readable,
+ * `/metrics` in Prometheus' format. There is no access control, so no answer contains a secret.
+ */
+export class WorkerEndpoints {
+  readonly #server: Server;
+  readonly #options: WorkerEndpointsOptions;
+  #reading: ReturnType<WorkerEndpointsOptions["readMigrations"]> | undefined;
+
+  private constructor(options: WorkerEndpointsOptions) {
+    this.#options = options;
+    this.#server = createServer({ headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 5000 });
+    this.#server.maxConnections = maxConnections;
+    this.#server.on("request", (request, response) => {
+      this.#respond(request, response).catch(() => response.destroy());
+    });
+  }
+
+  /** @throws InvalidInputError if it cannot listen on the address */
+  static async listen(options: WorkerEndpointsOptions): Promise<WorkerEndpoints> {
+    const { host, port } = options.listen;
+    const endpoints = new WorkerEndpoints(options);
+    await new Promise<void>((resolve, reject) => {
+      endpoints.#server.once("error", (cause) => {
+        reject(new InvalidInputError([{ property: "--http", reason: `${host}:${port}: ${messageOf(cause)}` }]));
+      });
+      endpoints.#server.listen(port, host, resolve);
+    });
+    log.info(`serving /healthz, /readyz and /metrics on ${host} port ${endpoints.port}`);
+    return endpoints;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A body is of no use, and must not fill memory.
+    request.resume();
+    const { status, text, contentType = "text/plain; charset=utf-8" } = await this.#answer(request);
+    response.writeHead(status, {
+      "content-type": contentType,
+      "content-length": Buffer.byteLength(text),
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      ...(status === 405 && { allow: "GET, HEAD" }),
+    });
+    response.end(text);
+  }
+
+  #answer({ method, url = "" }: IncomingMessage): Answer | Promise<Answer> {
+    if (method !== "GET" && method !== "HEAD") return { status: 405, text: "allowed methods: GET, HEAD\n" };
+    switch (parseRequestTarget(url)?.path) {
+      case "/healthz":
+        return { status: 200, text: "ok\n" };
+      case "/readyz":
+        return this.#readiness();
+      case "/metrics":
+        return this.#metrics();
+      default:
+        return notFound;
+    }
+  }
+
+  async #readiness(): Promise<Answer> {
+    if (this.#options.stop.aborted) return { status: 503, text: "not ready: the worker is stopping\n" };
+    return (await this.#read()) ? { status: 200, text: "ready\n" } : unreadable;
+  }
+
+  async #metrics(): Promise<Answer> {
+    const migrations = await this.#read();
+    if (!migrations) return unreadable;
+    return { status: 200, text: metricsText(migrations), contentType: "text/plain; version=0.0.4; charset=utf-8" };
+  }
+
+  /** Concurrent requests share one read, so that clients cannot open any number of sessions on the target. */
+  async #read(): Promise<Awaited<ReturnType<WorkerEndpointsOptions["readMigrations"]>> | undefined> {
+    this.#reading ??= this.#options.readMigrations().finally(() => (this.#reading = undefined));
+    // The worker logs and retries an unreachable target by itself.
+    return withTimeout(
+      this.#reading.catch(() => undefined),
+      readTimeoutMs,
+    );
+  }
+}
