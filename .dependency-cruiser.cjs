@@ -1,7 +1,7 @@
 /** The layers of provider/src, top to bottom: a module imports only from its own layer and from layers below. */
 const layers = [
   ["index"],
-  ["cli", "dashboard", "resource"],
+  ["cli", "dashboard", "resource", "runners"],
   ["supervisor"],
   ["worker/(main|serve|help-copying|read-worker-job)"],
   ["worker/pool"],

@@ -1,4 +1,4 @@
-// Copies the declarations that index.d.ts needs into dist/types. The package ships only these.
+// Copies the declarations that index.d.ts and the runners need into dist/types. The package ships only these.
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, URL } from "node:url";
@@ -18,4 +18,5 @@ function copy(file) {
 }
 
 rmSync(types, { recursive: true, force: true });
-copy(join(dist, "index.d.ts"));
+for (const entry of ["index", "runners/container-apps", "runners/container-group", "runners/kubernetes"])
+  copy(join(dist, `${entry}.d.ts`));

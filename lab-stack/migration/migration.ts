@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import { PgMigration, type WorkerJob } from "pulumi-pg-migration";
+import { ContainerGroupRunner, type RegistryLogin } from "pulumi-pg-migration/runners/container-group";
 import type { LabConfig, MigrationConfig } from "../config/lab-schema";
 import type { LabContext } from "../lab-context";
 import { declareAzureMigration } from "./azure-migration";
 import { azureKeys, sourcePassword } from "./migration-inputs";
-import { MigrationRunner, type RegistryLogin } from "./migration-runner";
 import type { MigrationTarget } from "./migration-target";
 
 /**
@@ -64,7 +64,7 @@ function declareRunner(
   { worker, runner, name }: MigrationConfig,
   { network }: MigrationTarget,
   { servers, dependsOn }: { readonly servers: Servers; readonly dependsOn: pulumi.Resource[] },
-): MigrationRunner | undefined {
+): ContainerGroupRunner | undefined {
   if (worker !== "container" || !runner || !network.runner) return undefined;
   const { image, registry, registryUser, identity, replicas, cpu, memoryGb } = runner;
   const job: pulumi.Output<WorkerJob> = pulumi.all([servers.source, servers.target]).apply(([source, target]) => ({
@@ -72,7 +72,7 @@ function declareRunner(
     source,
     target,
   }));
-  return new MigrationRunner(
+  return new ContainerGroupRunner(
     naming.ofComponent("runner"),
     {
       resourceGroupName: group.name,

@@ -15,6 +15,16 @@ export const exitCodes = {
   takenOver: 10,
 } as const;
 
+/** Exit codes of a worker that another process would repeat: the user must change something first. */
+export const finalExitCodes: readonly number[] = [
+  exitCodes.wrongCommandLine,
+  exitCodes.notFound,
+  exitCodes.refused,
+  exitCodes.validationFailed,
+  exitCodes.contentDiffers,
+  exitCodes.canceled,
+];
+
 /** Signals that stop a worker. */
 export const stopSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 

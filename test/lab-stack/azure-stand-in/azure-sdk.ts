@@ -1,3 +1,4 @@
+import { ContainerAppsAPIClient } from "@azure/arm-appcontainers";
 import { ContainerInstanceManagementClient } from "@azure/arm-containerinstance";
 import { NetworkManagementClient } from "@azure/arm-network";
 import { PostgreSQLManagementFlexibleServerClient } from "@azure/arm-postgresql-flexible";
@@ -26,6 +27,7 @@ export class AzureSdk {
   };
   readonly #network = new NetworkManagementClient(this.#credential, subscription, this.#options);
   readonly #containers = new ContainerInstanceManagementClient(this.#credential, subscription, this.#options);
+  readonly #apps = new ContainerAppsAPIClient(this.#credential, subscription, this.#options);
   readonly #dns = new PrivateDnsManagementClient(this.#credential, subscription, this.#options);
   readonly #postgresql = new PostgreSQLManagementFlexibleServerClient(this.#credential, subscription, this.#options);
 
@@ -51,6 +53,12 @@ export class AzureSdk {
         return this.#sent(() =>
           this.#containers.containerGroups.beginCreateOrUpdate(group, name("containerGroupName"), body),
         );
+      case "app:Job":
+        return this.#sent(() => this.#apps.jobs.createOrUpdate(group, name("jobName"), body));
+      case "app:ContainerApp":
+        return this.#sent(() => this.#apps.containerApps.createOrUpdate(group, name("containerAppName"), body));
+      case "app:ManagedEnvironment":
+        return this.#sent(() => this.#apps.managedEnvironments.createOrUpdate(group, name("environmentName"), body));
       case "network:VirtualNetworkGateway":
         return this.#sent(() =>
           network.virtualNetworkGateways.createOrUpdate(group, name("virtualNetworkGatewayName"), body),
@@ -89,6 +97,10 @@ export class AzureSdk {
       default:
         return undefined;
     }
+  }
+
+  startingJob(group: string, job: string): Promise<SentRequest> {
+    return this.#sent(() => this.#apps.jobs.start(group, job));
   }
 
   restarting(group: string, server: string): Promise<SentRequest> {

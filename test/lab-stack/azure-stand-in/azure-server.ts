@@ -59,6 +59,10 @@ async function answer(cloud: Cloud, request: IncomingMessage, response: ServerRe
     return void send(200, { value: cloud.records(url.pathname.slice(0, -"/A".length)) });
   if (request.method === "GET" && /\/migrations\/[^/]+$/.test(url.pathname))
     return void send(200, cloud.readMigration(url.pathname));
+  if (request.method === "POST" && /\/Microsoft\.App\/jobs\/[^/]+\/start$/.test(url.pathname)) {
+    await cloud.startJob(url.pathname.slice(0, -"/start".length));
+    return void send(202, {});
+  }
   if (request.method === "POST" && url.pathname.endsWith("/restart")) {
     await cloud.restart(url.pathname.slice(0, -"/restart".length));
     return void send(202, {}, { "azure-asyncoperation": `${url.origin}/operations/1?api-version=1` });
@@ -82,7 +86,7 @@ async function perform(cloud: Cloud, request: ProviderRequest): Promise<unknown>
     case "delete":
       return cloud.delete(type, id);
     case "invoke":
-      return { token };
+      return type.includes("getSharedKeys") ? { primarySharedKey: "workspace-key" } : { token };
   }
 }
 

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { runContainerAppsJob } from "../runners/engines";
+import type { PodEngine } from "../runners/pods";
 import { type Image, RunningContainer } from "./containers";
 import { RunningServer } from "./flexible-servers";
 import { MigrationService } from "./migration-service";
@@ -23,6 +25,8 @@ export interface CloudOptions {
   readonly withDatabases: boolean;
   /** Images by name. Without them, container groups are stored and not run. */
   readonly images?: Readonly<Record<string, Image>>;
+  /** Secrets of Key Vault by their URL. */
+  readonly vault?: Readonly<Record<string, string>>;
 }
 
 /** A stand-in for Azure: stores resources, refuses invalid ones like Azure, and runs PostgreSQL for flexible servers. */
@@ -30,6 +34,8 @@ export class Cloud {
   readonly resources = new Map<string, StoredResource>();
   readonly servers = new Map<string, RunningServer>();
   readonly containers = new Map<string, RunningContainer>();
+  /** The execution of each Container Apps job. */
+  readonly executions = new Map<string, PodEngine>();
   /** All successful changes, in order. */
   readonly changes: Change[] = [];
   readonly restarts: string[] = [];
@@ -101,6 +107,7 @@ export class Cloud {
       if (user) throw new AzureError("InUse", `${id} is in use by ${user.id}`);
       if (token === "dbforpostgresql:Server") await this.servers.get(id)?.stop();
       await this.containers.get(id)?.delete();
+      await this.executions.get(id)?.stop();
       this.containers.delete(id);
       if (token === "dbforpostgresql:Configuration")
         await this.servers.get(parentId(token, id))?.setParameter(id.split("/").at(-1)!, undefined);
@@ -134,6 +141,13 @@ export class Cloud {
     return { id, properties: { currentStatus: this.#migrationService.nextStatus(migration) } };
   }
 
+  async startJob(id: string): Promise<void> {
+    const job = this.resources.get(id);
+    if (!job) throw new AzureError("ResourceNotFound", `${id} does not exist`);
+    await this.executions.get(id)?.stop();
+    this.executions.set(id, runContainerAppsJob(job.inputs, this.options.vault ?? {}));
+  }
+
   async restart(serverId: string): Promise<void> {
     this.restarts.push(serverId);
     await this.servers.get(serverId)?.restart();
@@ -141,6 +155,7 @@ export class Cloud {
 
   async close(): Promise<void> {
     await Promise.all([...this.containers.values()].map((container) => container.delete()));
+    await Promise.all([...this.executions.values()].map((execution) => execution.stop()));
     await Promise.all([...this.servers.values()].map((server) => server.stop()));
     this.servers.clear();
   }
@@ -197,6 +212,9 @@ export class Cloud {
         return { ...common, principalId: principalOf(id), clientId: principalOf(`${id}/client`) };
       case "containerinstance:ContainerGroup":
         return { ...common, containers: list(inputs, "containers").map(withoutSecureValues) };
+      case "app:Job":
+      case "app:ContainerApp":
+        return { ...common, configuration: withoutSecretValues(at(inputs, "configuration") as Properties) };
       default:
         return common;
     }
@@ -217,6 +235,12 @@ const isDeletedWith = (token: string, id: string, user: StoredResource): boolean
 
 const uses = (user: StoredResource, id: string): boolean =>
   user.id.startsWith(`${id}/`) || JSON.stringify(user.inputs).includes(`"${id}"`);
+
+/** Azure returns the names and references of secrets. Only listSecrets returns values. */
+const withoutSecretValues = (configuration: Properties): Properties => ({
+  ...configuration,
+  secrets: list(configuration, "secrets").map((secret) => ({ ...(secret as Properties), value: undefined })),
+});
 
 /** Azure returns the names of secure variables without their values. */
 const withoutSecureValues = (container: unknown): unknown => ({

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { makeVpnCertificates } from "../../../lab-stack/vpn/vpn-certificates";
 import { AzureSdk } from "./azure-sdk";
+import { missing } from "./missing-inputs";
 import { reveal } from "./provider";
 import { requiredInputs, resourceId, resourceTypes } from "./resource-types";
 import { MockedLab } from "../mocks/mocked-lab";
@@ -83,14 +84,3 @@ describe("lab-stack: inputs of resources match Microsoft's SDKs", () => {
     assert.deepEqual([addresses.method, addresses.apiVersion], ["GET", "2024-06-01"]);
   });
 });
-
-/** The inputs that are not in the body, ignoring the SDK's `properties` level. */
-function missing(inputs: unknown, body: unknown): string[] {
-  const sent = new Set(leaves(body).map((leaf) => leaf.replaceAll("properties.", "")));
-  return leaves(inputs).filter((leaf) => !sent.has(leaf));
-}
-
-function leaves(value: unknown, path = ""): string[] {
-  if (typeof value !== "object" || value === null) return [`${path} = ${String(value)}`];
-  return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === "" ? key : `${path}.${key}`));
-}

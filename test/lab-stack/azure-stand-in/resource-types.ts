@@ -99,6 +99,32 @@ export const resourceTypes: Readonly<Record<string, ResourceType>> = {
     required: ["location", "osType", "containers"],
     fixed: ["location", "osType", "restartPolicy"],
   },
+  "operationalinsights:Workspace": {
+    namespace: "Microsoft.OperationalInsights",
+    path: [["workspaces", "workspaceName"]],
+    required: ["location"],
+    fixed: ["location"],
+  },
+  "app:ManagedEnvironment": {
+    namespace: "Microsoft.App",
+    path: [["managedEnvironments", "environmentName"]],
+    required: ["location"],
+    fixed: ["location", "vnetConfiguration"],
+    // Azure returns all of it except the key of the workspace.
+    writeOnly: ["appLogsConfiguration"],
+  },
+  "app:Job": {
+    namespace: "Microsoft.App",
+    path: [["jobs", "jobName"]],
+    required: ["location", "environmentId", "configuration", "template"],
+    fixed: ["location", "environmentId"],
+  },
+  "app:ContainerApp": {
+    namespace: "Microsoft.App",
+    path: [["containerApps", "containerAppName"]],
+    required: ["location", "managedEnvironmentId", "configuration", "template"],
+    fixed: ["location", "managedEnvironmentId"],
+  },
   "dbforpostgresql:Server": {
     namespace: postgresql,
     path: [server],

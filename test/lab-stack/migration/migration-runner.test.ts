@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
-import { registryOf } from "../../../lab-stack/migration/migration-runner";
+import { registryOf } from "../../../provider/src/runners/azure-registry";
 import { makeVpnCertificates } from "../../../lab-stack/vpn/vpn-certificates";
 import { at, list, type Properties, text } from "../azure-stand-in/properties";
 import { MockedLab, valueOf } from "../mocks/mocked-lab";

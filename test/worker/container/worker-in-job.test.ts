@@ -5,22 +5,9 @@ import { join } from "node:path";
 import { assertSameContent } from "../../support/content";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
+import { rowSeconds, setRowSeconds, slowTables } from "./slow-tables";
 import { until } from "../../support/until";
 import { StayingWorker } from "../staying-worker";
-
-/** Seconds per row on the target until the copy is hurried. */
-const rowSeconds = "test.row_seconds";
-/** In a string, because a check that visibly depends on a setting would be deferred until after the rows. */
-const rest = `SELECT pg_sleep(current_setting(''${rowSeconds}'')::float8)`;
-/** In two parts each, and without a key, so that rows that were copied twice would be detected. */
-const slowTables = Array.from(
-  { length: 6 },
-  (_, i) => `
-    CREATE TABLE t${i} (id int, v text);
-    INSERT INTO t${i} SELECT i, repeat('x', 500) FROM generate_series(1, 200) i;
-    ALTER TABLE t${i} ADD CHECK (query_to_xml('${rest}', true, true, '') IS NOT NULL) NOT VALID;
-    UPDATE pg_constraint SET convalidated = true WHERE conrelid = 't${i}'::regclass;`,
-).join("");
 
 interface Task extends Record<string, unknown> {
   readonly id: number;
@@ -68,7 +55,7 @@ describe("a worker in a Job", () => {
     (await fetch(`${await worker.url()}${path}`)).status;
 
   it("hands its snapshot and its claims over when SIGTERM stops it, and the other one resumes the copy", async () => {
-    const database = await lab.database(slowTables);
+    const database = await lab.database(slowTables(6));
     const spec = lab.inputs([database], { runner: "external", tableJobs: 1, splitTablesLargerThan: "64kB" });
     const both = [start(spec), start(spec)];
     const resource = new Resource();
@@ -97,8 +84,7 @@ describe("a worker in a Job", () => {
       (await tasks(database)).every((task) => !isClaimedBy(leader, task)),
     );
     await successor.logs(/resuming the copy .* under the same snapshot/);
-    await lab.target.query(`ALTER SYSTEM SET ${rowSeconds} = 0`);
-    await lab.target.query("SELECT pg_reload_conf()");
+    await setRowSeconds(lab, 0);
     const end = await created;
     assert.deepEqual([end.state, end.worker.pid], ["Succeeded", successor.child.pid]);
     assert.deepEqual(await successor.exited, [0, null]);
