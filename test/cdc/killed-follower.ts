@@ -35,7 +35,11 @@ export function killFollower(kills: number): void {
 
 function followInProcess(scene: Scene, generation: number): ChildProcess {
   return spawn(process.execPath, ["--import", "tsx", join(__dirname, "follower-process.ts")], {
-    env: { ...process.env, FOLLOW_OPTIONS: JSON.stringify(scene.options({ generation })) },
+    env: {
+      ...process.env,
+      FOLLOW_OPTIONS: JSON.stringify(scene.options({ generation })),
+      APPLY_SESSIONS: String(scene.options().applySessions?.()),
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }

@@ -21,6 +21,15 @@ export const endpointOf = (login: Login): Endpoint => ({ ...login, sslMode: "Dis
 
 let scenes = 0;
 
+/** `PG_MIGRATION_TEST_APPLY_SESSIONS=4` runs the suites of this folder with several apply sessions, without waiting for a backlog. */
+export const applySessionsOfRun = Number(process.env.PG_MIGRATION_TEST_APPLY_SESSIONS ?? 1);
+
+/** Options with which this number of sessions apply all changes that can be divided. */
+export const inSessions = (sessions: number): Pick<FollowOptions, "applySessions" | "parallelFromChanges"> => ({
+  applySessions: () => sessions,
+  parallelFromChanges: 1,
+});
+
 /**
  * One database on both servers with the same tables, a publication and a slot, before the first change is followed. The
  * target's administrator owns the target's database, and is not a superuser.
@@ -98,6 +107,7 @@ export class Scene {
       migration: this.migration,
       generation: 1,
       reconnectForSeconds: 180,
+      ...inSessions(applySessionsOfRun),
       ...changed,
     };
   }

@@ -1,11 +1,13 @@
 import type { Notifier } from "../async/notifier.js";
 import { UnreachableError } from "../errors.js";
+import type { OnBlocked } from "../postgres/connection/session-watch.js";
 import { abandon, whatBroke } from "../postgres/connection/session.js";
 import { omitAges } from "../postgres/locks/blocking-sessions.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { useSearchPath } from "../postgres/search-path.js";
+import { ParallelApply } from "./parallel-apply.js";
 import type { ApplyBarrier } from "./apply-barrier.js";
-import { Applier } from "./apply/applier.js";
+import { Applier, type ApplierOptions } from "./apply/applier.js";
 import { BatchQueue } from "./apply/batch-queue.js";
 import { batchLimits } from "./batch/batch-limits.js";
 import { TransactionBuffer } from "./batch/transaction-buffer.js";
@@ -34,6 +36,8 @@ export interface ApplyConnectionContext {
   readonly barrier: ApplyBarrier;
   /** Whether to take over the progress; otherwise this generation must still hold it. */
   readonly takeOver: boolean;
+  /** One session applies everything that committed at or before this LSN. */
+  readonly singleThroughLsn: Lsn;
   /** Cancels a start that may take long. */
   readonly stopped: AbortSignal;
 }
@@ -50,6 +54,7 @@ export class ApplyConnection {
   readonly #sessions: FollowSessions;
   readonly #notifier: Notifier;
   readonly #barrier: ApplyBarrier;
+  readonly #parallel: ParallelApply;
   readonly #queue: BatchQueue;
   readonly #receiver: StreamReceiver;
   readonly #monitor: SourceMonitor;
@@ -59,28 +64,33 @@ export class ApplyConnection {
   /** Opens the connections, reads the progress, and starts the stream. */
   static async open(options: FollowOptions, context: ApplyConnectionContext): Promise<ApplyConnection> {
     let lastBlocker: string | undefined;
-    const sessions = await openSessions(options, (by, checks) => {
+    const onBlocked: OnBlocked = (by, checks) => {
       if (checks >= maxLockChecks) context.barrier.blocked(by, rolesOf(options));
       // The text ends with the age of the transaction, which changes each time.
       const blocker = omitAges(by);
       if (blocker !== lastBlocker) options.onEvent?.({ kind: "blocked", by });
       lastBlocker = blocker;
-    });
+    };
+    const sessions = await openSessions(options, onBlocked);
     try {
       const begin = await withinLimit(sessions, beginStream(sessions, options, context.takeOver));
       // Without a limit: it decodes from the start of the source's oldest open transaction on.
       if (options.plugin === "test_decoding")
         await verifySlotHistory(sessions.source, begin.progress, rolesOf(options), context.stopped);
       if (options.searchPath) await useSearchPath(sessions.target, options.searchPath);
-      return new ApplyConnection(begin, options, context);
+      return new ApplyConnection(begin, options, { ...context, onBlocked });
     } catch (error) {
       await endSessions(sessions);
       throw error;
     }
   }
 
-  private constructor(begin: StreamBegin, options: FollowOptions, { notifier, barrier }: ApplyConnectionContext) {
-    const { sessions, progress, tableProgress, clock, form } = begin;
+  private constructor(
+    begin: StreamBegin,
+    options: FollowOptions,
+    { notifier, barrier, singleThroughLsn, onBlocked }: ApplyConnectionContext & { readonly onBlocked: OnBlocked },
+  ) {
+    const { sessions, progress, tableProgress, clock, form, remaining } = begin;
     const { migration, generation, parts, onEvent } = options;
     this.#options = options;
     this.#sessions = sessions;
@@ -89,16 +99,25 @@ export class ApplyConnection {
     this.form = form;
     this.clock = clock;
     this.buffer = new TransactionBuffer(batchLimits);
-    this.applier = new Applier(sessions.target, {
+    const applier: ApplierOptions = {
       ...{ migration, generation, progress, tableProgress, form, parts },
       onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
+    };
+    this.applier = new Applier(sessions.target, {
+      ...applier,
       onDone: (segments) => {
         this.#queue.release(segments);
         this.#receiver.resumeIfBelowLimit();
         this.#receiver.confirm();
       },
     });
-    this.#queue = new BatchQueue(this.buffer, barrier, this.applier);
+    const lastApplied = remaining?.throughLsn ?? 0n;
+    this.#parallel = new ParallelApply({
+      ...{ follow: options, main: this.applier, session: sessions, applier, buffer: this.buffer, onBlocked },
+      singleThroughLsn: singleThroughLsn > lastApplied ? singleThroughLsn : lastApplied,
+      onOpened: () => notifier.notify(),
+    });
+    this.#queue = new BatchQueue(this.#parallel, this.buffer, barrier, this.applier);
     this.#receiver = new StreamReceiver({
       ...{ begin, follow: options, buffer: this.buffer, barrier },
       appliedThroughLsn: () => this.applier.appliedThroughLsn,
@@ -135,14 +154,29 @@ export class ApplyConnection {
     return this.#queue.pendingTransactions;
   }
 
-  /** The target's backend, to terminate a statement that does not end. */
-  get targetProcessId(): number {
-    return this.#sessions.watch.processId;
+  /** The target's backends, to terminate a statement that does not end. */
+  get targetProcessIds(): number[] {
+    return this.#parallel.processIds;
+  }
+
+  /** The number of sessions that apply changes. */
+  get applySessions(): number {
+    return this.#parallel.sessions;
+  }
+
+  /** Batches that several sessions applied. */
+  get parallelBatches(): number {
+    return this.#parallel.batches;
+  }
+
+  /** The end of the last batch that apply sessions could not apply; 0 without one. */
+  get failedThroughLsn(): Lsn {
+    return this.#parallel.failedThroughLsn;
   }
 
   /** Rejects the target's queries without waiting for the server. */
   abandonTarget(): void {
-    abandon(this.#sessions.target, new UnreachableError("the session with the target was abandoned"));
+    this.#parallel.abandon();
   }
 
   /**
@@ -162,6 +196,7 @@ export class ApplyConnection {
   async close(): Promise<void> {
     this.#monitor.close();
     await this.#receiver.close();
+    await this.#parallel.close();
     await endSessions(this.#sessions);
   }
 
@@ -179,6 +214,7 @@ export class ApplyConnection {
   }
 
   async #applyNext(isStopping: () => boolean): Promise<boolean> {
+    await this.#parallel.adapt();
     const batch = this.#queue.take();
     if (!batch && !this.applier.hasToCommit) return false;
     const isFollowed = (): boolean => {
@@ -187,9 +223,9 @@ export class ApplyConnection {
       this.#queue.prepareNext();
       return this.#queue.isNextReady;
     };
-    const work = batch ? this.applier.apply(batch, isFollowed) : this.applier.commit();
+    const work = batch ? this.#parallel.apply(batch, isFollowed) : this.#sessions.watch.during(this.applier.commit());
     let isApplied = false;
-    const applied = this.#sessions.watch.during(work).finally(() => {
+    const applied = work.finally(() => {
       isApplied = true;
       this.#notifier.notify();
     });
@@ -198,7 +234,7 @@ export class ApplyConnection {
     while (!isApplied) {
       const notified = this.#notifier.next;
       // Prepare a full batch while the target is busy. A small one waits to grow.
-      if (this.buffer.hasFullBatch) this.#queue.prepareNext();
+      if (this.#parallel.hasFullBatch) this.#queue.prepareNext();
       this.#queue.stageNext();
       await notified;
     }

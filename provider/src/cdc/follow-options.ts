@@ -40,6 +40,13 @@ export interface FollowOptions {
   readonly skip?: ReadonlySet<string>;
   /** When and how a backlog is read in portions. Only tests change it. */
   readonly backlog?: Partial<BacklogLimits>;
+  /**
+   * How many sessions apply a backlog; it may change while the follower runs. 1 preserves the source's transactions on the
+   * target. By default up to 4, if the target has enough free connections.
+   */
+  readonly applySessions?: () => number | undefined;
+  /** The number of waiting changes from which on several sessions apply them. Only tests change it. */
+  readonly parallelFromChanges?: number;
   /** The target has no triggers and no foreign keys yet, and its role may not set session_replication_role. */
   readonly triggersDisabled?: boolean;
   /** The servers' names in messages; by default those of a migration. */
@@ -56,6 +63,10 @@ export type FollowEvent =
   /** A transaction changes more tables than the target can lock. Repeated only after another event. */
   | { readonly kind: "lockTableFull"; readonly reason: string; readonly remedy: string }
   | { readonly kind: "orderedBatch"; readonly reason: string }
+  /** Several sessions apply a backlog. */
+  | { readonly kind: "parallel"; readonly sessions: number }
+  /** One session applies the backlog, because several could not be opened, or could not apply it. */
+  | { readonly kind: "parallelRefused"; readonly reason: string }
   /** A batch waits for a lock on the target. */
   | { readonly kind: "blocked"; readonly by: string };
 
@@ -82,4 +93,8 @@ export interface FollowStatus extends ChangeCounts {
   readonly appliedChanges: number;
   /** Batches that had to be applied change by change. */
   readonly orderedBatches: number;
+  /** The number of sessions that apply changes: 1 without a backlog. */
+  readonly applySessions: number;
+  /** Batches that several sessions applied. */
+  readonly parallelBatches: number;
 }

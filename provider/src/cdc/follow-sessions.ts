@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { connect, watchSession } from "../postgres/connection/connect.js";
 import type { OnBlocked, SessionWatch } from "../postgres/connection/session-watch.js";
 import type { FollowOptions } from "./follow-options.js";
+import { useSearchPath } from "../postgres/search-path.js";
 import { passBytes } from "../postgres/connection/pass-bytes.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { openTargetSession } from "./target/target-session.js";
@@ -15,17 +16,39 @@ const checksWithinSilence = 3;
 export const silenceLimitMs = ({ silenceLimitSeconds }: FollowOptions): number =>
   1000 * (silenceLimitSeconds ?? defaultSilenceLimitSeconds);
 
-/** The connections of a stream from the source to the target. */
-export interface FollowSessions {
-  readonly source: Client;
-  readonly stream: Client;
+/** A session that applies changes, and the watch that detects when its connection is dead. */
+export interface ApplyingSession {
   readonly target: Client;
   readonly watch: SessionWatch;
 }
 
+/** Opens another session that applies changes. */
+export async function openApplyingSession(options: FollowOptions, onBlocked: OnBlocked): Promise<ApplyingSession> {
+  const { target, targetDatabase, searchPath } = options;
+  const session = await openTargetSession(target, targetDatabase, options);
+  try {
+    if (searchPath) await useSearchPath(session, searchPath);
+  } catch (error) {
+    await session.end();
+    throw error;
+  }
+  return applyingSession(session, options, onBlocked);
+}
+
+function applyingSession(session: Client, options: FollowOptions, onBlocked: OnBlocked): ApplyingSession {
+  const patienceMs = silenceLimitMs(options) / checksWithinSilence;
+  const watch = watchSession(options.target, options.targetDatabase, session, { patienceMs, onBlocked });
+  return { target: session, watch };
+}
+
+/** The connections of a stream from the source to the target. */
+export interface FollowSessions extends ApplyingSession {
+  readonly source: Client;
+  readonly stream: Client;
+}
+
 export async function openSessions(options: FollowOptions, onBlocked: OnBlocked): Promise<FollowSessions> {
   const { source, target, database, targetDatabase } = options;
-  const patienceMs = silenceLimitMs(options) / checksWithinSilence;
   // In parallel, because opening a session takes several round trips.
   const opening = [
     openTargetSession(target, targetDatabase, options),
@@ -37,8 +60,7 @@ export async function openSessions(options: FollowOptions, onBlocked: OnBlocked)
     await passBytes(asking);
     // Before 10 a walsender takes no SQL. It then refuses bytes of an SQL_ASCII database that are not valid UTF-8.
     if ((await serverVersion(asking)) >= 100000) await passBytes(stream);
-    const watch = watchSession(target, targetDatabase, applying, { patienceMs, onBlocked });
-    return { target: applying, watch, source: asking, stream };
+    return { ...applyingSession(applying, options, onBlocked), source: asking, stream };
   } catch (error) {
     const opened = await Promise.allSettled(opening);
     for (const session of opened) if (session.status === "fulfilled") await session.value.end();

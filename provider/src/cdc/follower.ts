@@ -10,7 +10,7 @@ import { ApplyBarrier } from "./apply-barrier.js";
 import { isLockTableFull, LockTableFull, lockTableFull } from "./apply/lock-table-full.js";
 import { migrationRoles } from "./model/stream-roles.js";
 import { ApplyConnection } from "./apply-connection.js";
-import { BacklogIncomplete, TextFormatRequired } from "./model/signals.js";
+import { BacklogIncomplete, ShareFailed, TextFormatRequired } from "./model/signals.js";
 import type { ValueForm } from "./model/value-form.js";
 import { StreamAdvance } from "./stream-advance.js";
 import { readProgress } from "./target/progress.js";
@@ -49,11 +49,13 @@ export class Follower {
   #connection: ApplyConnection | undefined;
   #last: FollowStatus = nothingYet;
   #state: FollowState = "connecting";
-  #counts = { received: 0, ordered: 0 };
+  #counts = { received: 0, ordered: 0, parallel: 0 };
   #disconnectedAt: number | undefined;
   #wasOpened = false;
   /** The form of the last stream's values. */
   #form: ValueForm = "text";
+  /** One session applies everything up to this LSN, because several could not. */
+  #singleThroughLsn: Lsn = 0n;
   /** The last event, if it reported a full lock table. */
   #lastLockTableFull: string | undefined;
   readonly #advance = new StreamAdvance();
@@ -180,6 +182,10 @@ export class Follower {
           this.#options = { ...this.#options, valueForm: "text" };
           continue;
         }
+        if (error instanceof ShareFailed) {
+          this.#options.onEvent?.({ kind: "parallelRefused", reason: error.message });
+          continue;
+        }
         if (error instanceof BacklogIncomplete) {
           this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;
@@ -225,7 +231,7 @@ export class Follower {
     this.#advance.begin();
     const connection = await ApplyConnection.open(this.#options, {
       ...{ notifier: this.#notifier, barrier: this.#barrier },
-      ...{ takeOver: !this.#wasOpened, stopped: this.#stopped.signal },
+      ...{ takeOver: !this.#wasOpened, stopped: this.#stopped.signal, singleThroughLsn: this.#singleThroughLsn },
     });
     this.#wasOpened = true;
     this.#form = connection.form;
@@ -241,6 +247,8 @@ export class Follower {
       const { applier, takenOfTransaction: changes } = connection;
       this.#advance.end({ lsn: applier.appliedThroughLsn, changes }, hadCaughtUp);
       this.#counts.received += connection.buffer.receivedChanges;
+      this.#counts.parallel += connection.parallelBatches;
+      if (connection.failedThroughLsn > 0n) this.#singleThroughLsn = connection.failedThroughLsn;
       this.#connection = undefined;
       this.#disconnectedAt = Date.now();
       await connection.close();
@@ -272,6 +280,8 @@ export class Follower {
       incomingChanges: this.#counts.received + buffer.receivedChanges,
       appliedChanges: counts.inserts + counts.updates + counts.deletes + counts.truncates,
       orderedBatches: this.#counts.ordered,
+      applySessions: connection.applySessions,
+      parallelBatches: this.#counts.parallel + connection.parallelBatches,
     };
   }
 
@@ -282,7 +292,9 @@ export class Follower {
     const { target, targetDatabase } = this.#options;
     try {
       const session = await connect(target, { database: targetDatabase, purpose: "end a batch" });
-      await session.query("SELECT pg_catalog.pg_terminate_backend($1)", [connection.targetProcessId]);
+      await session.query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest($1::int[]) AS pid", [
+        connection.targetProcessIds,
+      ]);
       await session.end();
     } catch {
       // If the target is unreachable, the session is lost as well.
@@ -328,4 +340,6 @@ const nothingYet: FollowStatus = {
   incomingChanges: 0,
   appliedChanges: 0,
   orderedBatches: 0,
+  applySessions: 1,
+  parallelBatches: 0,
 };

@@ -13,6 +13,8 @@ import { rolesOf } from "./model/stream-roles.js";
 import { PgOutputDecoder } from "./decode/pgoutput.js";
 import type { TableCounts } from "./model/change-counts.js";
 import { type Progress, readProgress, readTableProgress, takeOverProgress } from "./target/progress.js";
+import { holdApplySessions } from "./target/apply-session-progress.js";
+import { RemainingChanges } from "./division/remaining-changes.js";
 import { publishesGenerated } from "./source/publication.js";
 import { verifySlotIdentity } from "./source/slot-identity.js";
 import { TestDecodingDecoder } from "./decode/test-decoding.js";
@@ -23,6 +25,8 @@ export interface StreamBegin {
   readonly sessions: FollowSessions;
   readonly progress: Progress;
   readonly tableProgress: TableCounts;
+  /** What apply sessions have already applied of the transactions that follow; undefined if they never applied any. */
+  readonly remaining: RemainingChanges | undefined;
   readonly clock: SourceClock;
   readonly form: ValueForm;
   readonly decoder: Decoder;
@@ -41,6 +45,7 @@ export async function beginStream(
   takeOver: boolean,
 ): Promise<StreamBegin> {
   const progress = await holdProgress(sessions.target, options, takeOver);
+  const applySessions = await holdApplySessions(sessions.target, options.migration, options.generation);
   const tableProgress = await readTableProgress(sessions.target, options.migration);
   await verifySlotIdentity(sessions.source, sessions.stream, progress, rolesOf(options));
   // The walsender of a worker that died or was just superseded.
@@ -64,7 +69,8 @@ export async function beginStream(
     version,
     Number(clock.walLsn! - progress.appliedThroughLsn),
   );
-  return { sessions, progress, tableProgress, clock, form, decoder, backlog };
+  const remaining = applySessions && new RemainingChanges(applySessions, form);
+  return { sessions, progress, tableProgress, remaining, clock, form, decoder, backlog };
 }
 
 async function holdProgress(target: Client, options: FollowOptions, takeOver: boolean): Promise<Progress> {

@@ -8,7 +8,7 @@ import { withoutTables } from "./decode/skip-tables.js";
 import { testDecodingOptions } from "./decode/test-decoding.js";
 import type { FollowOptions } from "./follow-options.js";
 import { silenceLimitMs } from "./follow-sessions.js";
-import { type StreamMessage, commitsThrough } from "./model/change.js";
+import { type Change, type StreamMessage, type Transaction, commitsThrough } from "./model/change.js";
 import { rolesOf } from "./model/stream-roles.js";
 import { BacklogReader } from "./reader/backlog-reader.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./reader/change-stream.js";
@@ -48,6 +48,8 @@ export class StreamReceiver {
   #stream: ChangeStream;
   /** Whether the current transaction is already applied. */
   #isSkipping = false;
+  /** The transaction that is being received. */
+  #transaction: Transaction | undefined;
   /** Whether the stream is known to begin at the target's position. Nothing is applied before. */
   #isSlotVerified = true;
   #receivedLsn: Lsn;
@@ -94,7 +96,7 @@ export class StreamReceiver {
 
   /** Reads again if the buffer has enough free space. */
   resumeIfBelowLimit(): void {
-    if (this.#buffer.bytes <= resumeBelowBytes) this.#stream.resume();
+    if (this.#buffer.bytes <= resumeBelowBytes(this.#mayBeParallel)) this.#stream.resume();
   }
 
   async close(): Promise<void> {
@@ -103,6 +105,11 @@ export class StreamReceiver {
 
   get #isHistoryVerified(): boolean {
     return this.#history?.isVerified ?? true;
+  }
+
+  get #mayBeParallel(): boolean {
+    const { plugin, applySessions } = this.#options.follow;
+    return plugin !== "test_decoding" && applySessions?.() !== 1;
   }
 
   get #pluginOptions(): Readonly<Record<string, string>> {
@@ -210,12 +217,20 @@ export class StreamReceiver {
       this.#history?.add(message);
       return;
     }
-    this.#buffer.receive(message, messageBytes);
+    this.#buffer.receive(message, messageBytes, this.#remaining(message));
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
     // With test_decoding, only the end of a transaction shows whether it committed before a closed barrier. Read up to it.
     const needsEnd = this.#options.barrier.bound !== undefined && this.#buffer.headHasUnknownLsn;
-    if (this.#buffer.bytes > maxInFlightBytes && !needsEnd) this.#stream.pause();
+    if (this.#buffer.bytes > maxInFlightBytes(this.#mayBeParallel) && !needsEnd) this.#stream.pause();
     this.#options.onReceived();
+  }
+
+  #remaining(message: StreamMessage): readonly Change[] | undefined {
+    const { remaining } = this.#options.begin;
+    const { kind } = message;
+    if (kind === "begin") this.#transaction = message.transaction;
+    if (!remaining || (kind !== "insert" && kind !== "update" && kind !== "delete")) return undefined;
+    return remaining.of(message, this.#transaction!);
   }
 
   #onKeepalive(end: Lsn): void {

@@ -66,7 +66,7 @@ describe("TransactionBuffer", () => {
           assert.ok(buffer.hasTakenAllThrough(bound) || buffer.empty);
           while (apply(undefined, false));
           assert.deepEqual(applied, expected);
-          assert.deepEqual([buffer.empty, buffer.bytes, buffer.hasFullBatch], [true, 0, false]);
+          assert.deepEqual([buffer.empty, buffer.bytes, buffer.hasFullBatch()], [true, 0, false]);
         },
       ),
     );

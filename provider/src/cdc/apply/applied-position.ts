@@ -1,6 +1,7 @@
 import type { Lsn } from "../../postgres/lsn.js";
 import { addTable, type ChangeCounts, sum, type TableChanges, type TableCounts } from "../model/change-counts.js";
-import type { Progress, ProgressStep } from "../target/progress.js";
+import type { Progress } from "../target/progress.js";
+import type { ProgressStep } from "../target/progress-step.js";
 
 /** The position and counts that are durable on the target. */
 export class AppliedPosition {

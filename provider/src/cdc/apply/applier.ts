@@ -2,14 +2,24 @@ import type { Client } from "pg";
 import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import { withoutSearchPath } from "../../postgres/search-path.js";
-import type { BatchSegment } from "../batch/transaction-buffer.js";
-import { type ChangeCounts, countOf, emptyBatch, sumBatches, type TableCounts } from "../model/change-counts.js";
+import { type BatchSegment, receivedChanges } from "../batch/transaction-buffer.js";
+import { TableMappings } from "../binding/table-mapping.js";
+import type { Divider } from "../division/divider.js";
+import {
+  type BatchCounts,
+  type ChangeCounts,
+  countOf,
+  emptyBatch,
+  sumBatches,
+  type TableCounts,
+} from "../model/change-counts.js";
 import type { Change } from "../model/change.js";
 import { isRetryable } from "../model/failure.js";
 import { CoalesceFailed, RowMissing } from "../model/signals.js";
 import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 import type { ValueForm } from "../model/value-form.js";
-import { type Progress, type ProgressStep, advanceStatement, takenOver } from "../target/progress.js";
+import { type Progress, advanceStatement, takenOver } from "../target/progress.js";
+import type { ProgressStep } from "../target/progress-step.js";
 import { type Statement, PipelinedQueries } from "../wire/pipelined-queries.js";
 import { AppliedPosition } from "./applied-position.js";
 import type { ApplyStrategies } from "./apply-strategies.js";
@@ -26,6 +36,10 @@ export interface ApplierOptions {
   readonly form: ValueForm;
   /** The servers' names in messages; by default those of a migration. */
   readonly parts?: StreamRoles | undefined;
+  /** The statement that records the progress; by default {@link advanceStatement}. */
+  readonly advance?: (step: ProgressStep) => Statement;
+  /** The tables that the changes belong to; by default those that this session reads. */
+  readonly mappings?: TableMappings;
   /** Changes of a batch are applied one by one, for the given reason. */
   readonly onOrderedBatch: (reason: string) => void;
   /**
@@ -39,6 +53,8 @@ export interface ApplierOptions {
 export interface Batch {
   readonly segments: readonly BatchSegment[];
   readonly built?: BuiltBatch | undefined;
+  /** How several sessions apply the batch; undefined if one session applies it. */
+  readonly division?: { readonly divider: Divider; readonly shares: readonly (Batch | undefined)[] };
 }
 
 /** A transaction on the target that only needs its COMMIT. */
@@ -86,10 +102,19 @@ export class Applier {
   constructor(target: Client, options: ApplierOptions) {
     this.#target = target;
     this.#options = options;
-    this.#builder = new BatchBuilder(target, options.form, options.parts);
+    this.#builder = new BatchBuilder(
+      target,
+      options.form,
+      options.mappings ?? new TableMappings(target, options.form, options.parts),
+    );
     this.#queries = new PipelinedQueries(target);
     this.#ahead = new StagingAhead(target, this.#queries, this.#builder);
     this.#position = new AppliedPosition(options.progress, options.tableProgress);
+  }
+
+  /** The tables that this session has read. */
+  get mappings(): TableMappings {
+    return this.#builder.mappings;
   }
 
   get #roles(): StreamRoles {
@@ -124,6 +149,11 @@ export class Applier {
   /** Whether {@link commit} has a transaction to commit. */
   get hasToCommit(): boolean {
     return this.#complete !== undefined;
+  }
+
+  /** Whether {@link apply} must continue a transaction of the source. */
+  get isWithinTransaction(): boolean {
+    return this.#isPartial;
   }
 
   /** Changes in the target's open transaction, including those of the current batch; 0 between two transactions. */
@@ -182,9 +212,19 @@ export class Applier {
   async advanceIdlePosition(lsn: Lsn): Promise<void> {
     if (lsn <= this.#position.appliedThroughLsn) return;
     this.#uncommitted = emptyBatch;
-    const step = this.#stepTo(this.#position.lastCommitEndLsn, lsn, undefined);
+    await this.#advanceOnly([], this.#stepTo(this.#position.lastCommitEndLsn, lsn, undefined));
+  }
+
+  /** Records a batch whose changes the apply sessions have applied. */
+  async advanceAfter(segments: readonly BatchSegment[]): Promise<void> {
+    this.#uncommitted = countOfReceived(segments);
+    const { lsn, commitTimeMs } = segments.at(-1)!.end!;
+    await this.#advanceOnly(segments, this.#stepTo(lsn, lsn, commitTimeMs));
+  }
+
+  async #advanceOnly(segments: readonly BatchSegment[], step: ProgressStep): Promise<void> {
     await this.#send([plain("BEGIN")], [], step);
-    this.#complete = { segments: [], isContinuation: false, step };
+    this.#complete = { segments, isContinuation: false, step };
     await this.#commit();
   }
 
@@ -245,7 +285,8 @@ export class Applier {
     const { end } = segments.at(-1)!;
     const isContinuation = this.#isPartial;
     const uncommitted = isContinuation ? this.#uncommitted : emptyBatch;
-    this.#uncommitted = sumBatches(uncommitted, countOf(changes));
+    // An apply session does not count its share: the progress row counts the batch.
+    if (!this.#options.advance) this.#uncommitted = sumBatches(uncommitted, countOfReceived(segments));
     const step = end && this.#stepTo(end.lsn, end.lsn, end.commitTimeMs);
     const built = known ?? this.#builder.build(segments, changes);
     const begin = isContinuation ? [plain("RELEASE SAVEPOINT batch")] : [...this.#commitFirst(), plain("BEGIN")];
@@ -312,7 +353,7 @@ export class Applier {
     step: ProgressStep | undefined,
     sequential?: readonly BatchSegment[],
   ): Promise<void> {
-    const all = [...before, ...statements.map(({ statement }) => statement), ...(step ? [advanceStatement(step)] : [])];
+    const all = [...before, ...statements.map(({ statement }) => statement), ...(step ? [this.#advance(step)] : [])];
     const former = this.#complete;
     const { rows, error } = await this.#queries.make(all);
     if (former && this.#complete === former) throw error ?? rolledBack(this.#roles);
@@ -325,6 +366,10 @@ export class Applier {
     }
     if (error) throw statementFailure(statements[rows.length - before.length], error, this.#roles, sequential);
     if (step && rows.at(-1) !== 1) throw takenOver(step);
+  }
+
+  #advance(step: ProgressStep): Statement {
+    return (this.#options.advance ?? advanceStatement)(step);
   }
 
   /** The COMMIT of the last transaction starts a round trip. The statements after it form the next transaction. */
@@ -354,6 +399,8 @@ const rolledBack = ({ subscriber }: StreamRoles): RefusedError =>
   new RefusedError(`the ${subscriber} rolled back a batch of changes instead of committing it`);
 
 const plain = (text: string): Statement => ({ text });
+
+const countOfReceived = (segments: readonly BatchSegment[]): BatchCounts => countOf(segments.map(receivedChanges));
 
 /** A loop, because flatMap takes ten times as long over thousands of small segments. */
 function changesOf(segments: readonly BatchSegment[]): Change[] {

@@ -1,9 +1,8 @@
 import type { Client } from "pg";
-import { type TableMapping, TableMappings } from "../binding/table-mapping.js";
+import type { TableMapping, TableMappings } from "../binding/table-mapping.js";
 import { coalesce } from "../batch/coalesce.js";
 import type { BatchSegment } from "../batch/transaction-buffer.js";
 import type { Change, Relation, Truncate } from "../model/change.js";
-import type { StreamRoles } from "../model/stream-roles.js";
 import type { ValueForm } from "../model/value-form.js";
 import type { Statement } from "../wire/pipelined-queries.js";
 import { ApplyStrategies } from "./apply-strategies.js";
@@ -23,13 +22,13 @@ const batchesReplaced = 20;
 /** Builds the statements of batches for one target session. */
 export class BatchBuilder {
   readonly staging: Staging;
-  readonly #mappings: TableMappings;
+  readonly mappings: TableMappings;
   readonly #paths: ApplyPaths;
   /** Tables whose updated rows are replaced, with the number of remaining batches. */
   readonly #replaced = new Map<string, number>();
 
-  constructor(target: Client, form: ValueForm, roles: StreamRoles | undefined) {
-    this.#mappings = new TableMappings(target, form, roles);
+  constructor(target: Client, form: ValueForm, mappings: TableMappings) {
+    this.mappings = mappings;
     this.staging = new Staging(target, form);
     this.#paths = { staging: this.staging, single: new RowStatements(form) };
   }
@@ -49,7 +48,7 @@ export class BatchBuilder {
         if (this.#knows(change)) continue;
         const relations = change.kind === "truncate" ? change.relations : [change.relation];
         try {
-          for (const relation of relations) if (!this.#mappings.knows(relation)) await this.#mappings.bind(relation);
+          for (const relation of relations) if (!this.mappings.knows(relation)) await this.mappings.bind(relation);
         } catch (error) {
           return { index, error };
         }
@@ -70,7 +69,7 @@ export class BatchBuilder {
     batch: readonly BatchSegment[],
     changes: readonly Change[],
   ): readonly TableStatement[] {
-    const mappingOf = (change: { readonly relation: Relation }): TableMapping => this.#mappings.of(change.relation);
+    const mappingOf = (change: { readonly relation: Relation }): TableMapping => this.mappings.of(change.relation);
     const isSequential = (table: TableMapping): boolean => strategies.of(table) === "sequential";
     const statements = coalesce(changes, mappingOf, isSequential).flatMap((step) =>
       step.kind === "truncate"
@@ -99,13 +98,13 @@ export class BatchBuilder {
 
   #knows(change: Change): boolean {
     return change.kind === "truncate"
-      ? change.relations.every((relation) => this.#mappings.knows(relation))
-      : this.#mappings.knows(change.relation);
+      ? change.relations.every((relation) => this.mappings.knows(relation))
+      : this.mappings.knows(change.relation);
   }
 
   #truncate({ relations, restartIdentity }: Truncate, byDelete: boolean): TableStatement[] {
     // Without CASCADE: the source lists every truncated table, and CASCADE on the target could reach others.
-    const names = [...new Set(relations.map((relation) => this.#mappings.of(relation).only))];
+    const names = [...new Set(relations.map((relation) => this.mappings.of(relation).only))];
     if (byDelete) return names.map((name) => ({ statement: { text: `DELETE FROM ${name}` } }));
     return [{ statement: { text: `TRUNCATE ${names.join(", ")}${restartIdentity ? " RESTART IDENTITY" : ""}` } }];
   }

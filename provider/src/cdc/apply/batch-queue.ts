@@ -4,6 +4,14 @@ import type { BatchSegment, TransactionBuffer } from "../batch/transaction-buffe
 import type { Transaction } from "../model/change.js";
 import type { Applier, Batch } from "./applier.js";
 
+/** Takes batches from the buffer, and builds them in advance. */
+export interface BatchSource {
+  readonly take: (bound: Lsn | undefined) => Batch | undefined;
+  readonly prepare: (batch: Batch) => Batch;
+  /** Whether a batch that was built in advance can still be applied as it was built. */
+  readonly isCurrent: (batch: Batch) => boolean;
+}
+
 /** A batch that was built in advance, and the barrier's bound at that time. */
 interface PreparedBatch {
   readonly batch: Batch;
@@ -15,11 +23,13 @@ export class BatchQueue {
   readonly #buffer: TransactionBuffer;
   readonly #barrier: ApplyBarrier;
   readonly #applier: Applier;
+  readonly #source: BatchSource;
   /** Segments that the applier has and still needs. */
   #applying: readonly BatchSegment[] = [];
   #next: PreparedBatch | undefined;
 
-  constructor(buffer: TransactionBuffer, barrier: ApplyBarrier, applier: Applier) {
+  constructor(source: BatchSource, buffer: TransactionBuffer, barrier: ApplyBarrier, applier: Applier) {
+    this.#source = source;
     this.#buffer = buffer;
     this.#barrier = barrier;
     this.#applier = applier;
@@ -57,8 +67,8 @@ export class BatchQueue {
   prepareNext(): void {
     if (this.#next) return;
     const { bound } = this.#barrier;
-    const segments = this.#buffer.take(bound);
-    if (segments) this.#next = { batch: this.#applier.prepare(segments), bound };
+    const batch = this.#source.take(bound);
+    if (batch) this.#next = { batch: this.#source.prepare(batch), bound };
   }
 
   /** Stages rows of the next batch, if it is built. */
@@ -72,13 +82,12 @@ export class BatchQueue {
     this.#buffer.release(segments);
   }
 
-  /** The prepared batch is used only if the barrier has not moved since. */
+  /** The prepared batch is used only if the barrier and the apply sessions have not changed since. */
   #takeNext(): Batch | undefined {
     const next = this.#next;
     this.#next = undefined;
-    if (next && next.bound === this.#barrier.bound) return next.batch;
+    if (next && next.bound === this.#barrier.bound && this.#source.isCurrent(next.batch)) return next.batch;
     if (next) this.#buffer.requeue(next.batch.segments);
-    const segments = this.#buffer.take(this.#barrier.bound);
-    return segments && { segments };
+    return this.#source.take(this.#barrier.bound);
   }
 }

@@ -7,6 +7,8 @@ export interface BatchSegment {
   readonly transaction: Transaction;
   readonly first: boolean;
   readonly changes: readonly Change[];
+  /** All changes of the source, if apply sessions have already applied some of them; otherwise undefined. */
+  readonly received?: readonly Change[] | undefined;
   /** Approximate memory use of the changes. */
   readonly bytes: number;
   /** The end of the commit record; undefined except in the transaction's last segment. */
@@ -20,7 +22,17 @@ export interface BatchLimits {
   readonly tables: number;
 }
 
-type OpenSegment = { -readonly [Key in keyof BatchSegment]: BatchSegment[Key] } & { changes: Change[] };
+type OpenSegment = { -readonly [Key in keyof BatchSegment]: BatchSegment[Key] } & {
+  changes: Change[];
+  received?: Change[] | undefined;
+};
+
+/** Which segments {@link TransactionBuffer.take} takes. */
+export interface Selection {
+  readonly limits?: BatchLimits;
+  /** Called for each segment that fits. The batch ends before the first segment that is not accepted. */
+  readonly accepts?: (segment: BatchSegment) => boolean;
+}
 
 const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
   transaction,
@@ -64,8 +76,8 @@ export class TransactionBuffer {
   }
 
   /** Whether the waiting segments fill a batch. */
-  get hasFullBatch(): boolean {
-    return this.#waiting.changes >= this.#limits.changes || this.#waiting.bytes >= this.#limits.bytes;
+  hasFullBatch({ changes, bytes }: Pick<BatchLimits, "changes" | "bytes"> = this.#limits): boolean {
+    return this.#waiting.changes >= changes || this.#waiting.bytes >= bytes;
   }
 
   /** Number of transactions that are not taken completely. */
@@ -100,7 +112,8 @@ export class TransactionBuffer {
     return this.#open !== undefined;
   }
 
-  receive(message: StreamMessage, messageBytes: number): void {
+  /** @param remaining the parts of a change that are not applied yet; by default the change itself */
+  receive(message: StreamMessage, messageBytes: number, remaining?: readonly Change[]): void {
     switch (message.kind) {
       case "begin":
         this.#open = opened(message.transaction, true);
@@ -112,7 +125,7 @@ export class TransactionBuffer {
       case "update":
       case "delete":
       case "truncate":
-        this.#add(message, messageBytes + changeOverheadBytes);
+        this.#add(message, messageBytes + changeOverheadBytes, remaining);
         return;
       case "relation":
       case "ignored":
@@ -126,7 +139,8 @@ export class TransactionBuffer {
    *
    * @param bound transactions that do not {@link commitsThrough commit through} it stay in the buffer
    */
-  take(bound: Lsn | undefined): BatchSegment[] | undefined {
+  take(bound: Lsn | undefined, selection: Selection = {}): BatchSegment[] | undefined {
+    const { limits = this.#limits, accepts = () => true } = selection;
     const batch: BatchSegment[] = [];
     const tables = new Set<number>();
     let changes = 0;
@@ -136,10 +150,10 @@ export class TransactionBuffer {
       if (segment.first && (isBeyond(segment, bound) || (bound !== undefined && hasUnknownLsn(segment)))) break;
       addTables(segment, tables);
       const fits =
-        changes + segment.changes.length <= this.#limits.changes &&
-        bytes + segment.bytes <= this.#limits.bytes &&
-        tables.size <= this.#limits.tables;
-      if (batch.length > 0 && !fits) break;
+        changes + segment.changes.length <= limits.changes &&
+        bytes + segment.bytes <= limits.bytes &&
+        tables.size <= limits.tables;
+      if ((batch.length > 0 && !fits) || !accepts(segment)) break;
       batch.push(segment);
       this.#taken++;
       this.#wait(segment, -1);
@@ -163,9 +177,12 @@ export class TransactionBuffer {
     for (const segment of batch) this.#bytes -= segment.bytes;
   }
 
-  #add(change: Change, bytes: number): void {
+  #add(change: Change, bytes: number, remaining: readonly Change[] | undefined): void {
     const open = this.#inTransaction();
-    open.changes.push(change);
+    if (remaining) open.received ??= [...open.changes];
+    open.received?.push(change);
+    if (remaining) open.changes.push(...remaining);
+    else open.changes.push(change);
     open.bytes += bytes;
     this.#bytes += bytes;
     this.#receivedChanges++;
@@ -206,6 +223,9 @@ export class TransactionBuffer {
     this.#taken = 0;
   }
 }
+
+/** All changes of the source, including those that apply sessions have already applied. */
+export const receivedChanges = ({ received, changes }: BatchSegment): readonly Change[] => received ?? changes;
 
 function addTables({ changes }: BatchSegment, tables: Set<number>): void {
   for (const change of changes)

@@ -92,6 +92,11 @@ export class TableMappings {
     return binding;
   }
 
+  /** The relations that are bound. */
+  get relations(): Iterable<Relation> {
+    return this.#bound.keys();
+  }
+
   knows(relation: Relation): boolean {
     return this.#bound.has(relation);
   }

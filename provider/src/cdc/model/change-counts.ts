@@ -30,7 +30,8 @@ type Tally = { -readonly [Kind in keyof ChangeCounts]: number };
 
 const counters = { insert: "inserts", update: "updates", delete: "deletes", truncate: "truncates" } as const;
 
-export function countOf(changes: readonly Change[]): BatchCounts {
+/** @param lists the changes of each segment */
+export function countOf(lists: readonly (readonly Change[])[]): BatchCounts {
   const all: Tally = { ...noChanges };
   const byRelation = new Map<Relation, Tally>();
   const add = (relation: Relation, counter: keyof ChangeCounts): void => {
@@ -38,12 +39,13 @@ export function countOf(changes: readonly Change[]): BatchCounts {
     if (!tally) byRelation.set(relation, (tally = { ...noChanges }));
     tally[counter]++;
   };
-  for (const change of changes) {
-    const counter = counters[change.kind];
-    all[counter]++;
-    if (change.kind !== "truncate") add(change.relation, counter);
-    else for (const relation of change.relations) add(relation, counter);
-  }
+  for (const changes of lists)
+    for (const change of changes) {
+      const counter = counters[change.kind];
+      all[counter]++;
+      if (change.kind !== "truncate") add(change.relation, counter);
+      else for (const relation of change.relations) add(relation, counter);
+    }
   const tables = new Map<string, TableChanges>();
   for (const [{ schema, name: table }, tally] of byRelation) addTable(tables, { schema, table, ...tally });
   return { all, tables };

@@ -29,6 +29,9 @@ export const isSameShape = (one: Relation, other: Relation): boolean =>
   one.replicaIdentity === other.replicaIdentity &&
   JSON.stringify(one.columns) === JSON.stringify(other.columns);
 
+export const isSameTable = (one: Relation, other: Relation): boolean =>
+  one.schema === other.schema && one.name === other.name;
+
 /** The start of a field that is NULL, see {@link startOf}. */
 export const nullField = -1;
 /** The start of a field that the stream does not contain: an unchanged TOAST value, or a column outside the key. */

@@ -1,3 +1,4 @@
+import { messageOf } from "../../errors.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
 
 /*
@@ -44,3 +45,13 @@ export class TextFormatRequired extends Error {}
 
 /** The backlog can no longer be read in portions. The stream has to be restarted with a walsender. */
 export class BacklogIncomplete extends Error {}
+
+/**
+ * An apply session could not apply its share of a batch. The stream has to be restarted: one session then applies what remains
+ * of the batch, in the source's order, and reports the error if it is a real one.
+ */
+export class ShareFailed extends Error {
+  constructor(override readonly cause: unknown) {
+    super(messageOf(cause), { cause });
+  }
+}

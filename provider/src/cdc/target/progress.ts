@@ -4,14 +4,10 @@ import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
 import { refuseUntrustedSchema } from "../../postgres/schema-trust.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import {
-  addTable,
-  type BatchCounts,
-  type ChangeCounts,
-  type TableChanges,
-  type TableCounts,
-} from "../model/change-counts.js";
+import { addTable, type ChangeCounts, type TableChanges, type TableCounts } from "../model/change-counts.js";
 import type { Statement } from "../wire/pipelined-queries.js";
+import { createApplySessionTables, dropApplySessions } from "./apply-session-progress.js";
+import type { ProgressStep } from "./progress-step.js";
 import { applyingPurpose } from "./target-session.js";
 
 /** Distinguishes a slot from a later one with the same name. */
@@ -65,7 +61,8 @@ CREATE TABLE IF NOT EXISTS pgmigration.table_progress (
   deletes bigint NOT NULL,
   truncates bigint NOT NULL,
   PRIMARY KEY (migration, table_schema, table_name)
-)`;
+);
+${createApplySessionTables}`;
 
 /**
  * Begins the progress of a migration at its slot's consistent point, in the migrated database on the target. A repeated call
@@ -180,17 +177,6 @@ const countsOf = (row: Pick<ProgressRow, keyof ChangeCounts>): ChangeCounts => (
   truncates: Number(row.truncates),
 });
 
-export interface ProgressStep {
-  readonly migration: string;
-  readonly generation: number;
-  /** The appliedThroughLsn that this step starts from. */
-  readonly from: Lsn;
-  readonly lastCommitEndLsn: Lsn;
-  readonly appliedThroughLsn: Lsn;
-  readonly commitTimeMs: number | undefined;
-  readonly counts: BatchCounts;
-}
-
 /** The applied changes of each table. */
 export async function readTableProgress(target: Client, migration: string): Promise<TableCounts> {
   const { rows } = await target.query<Pick<ProgressRow, keyof ChangeCounts> & Pick<TableChanges, "schema" | "table">>(
@@ -246,6 +232,7 @@ export const takenOver = ({ migration, generation, from }: ProgressStep): TakenO
 /** Deletes a migration's progress; idempotent. Drops the schema as well if it is empty then. */
 export async function dropProgress(target: Client, migration: string): Promise<void> {
   if (!(await hasProgressTable(target))) return;
+  await dropApplySessions(target, migration);
   await target.query("DELETE FROM pgmigration.table_progress WHERE migration = $1", [migration]);
   await target.query("DELETE FROM pgmigration.progress WHERE migration = $1", [migration]);
   // One statement: progress that another migration begins meanwhile is either seen, or waits for the lock.
@@ -254,6 +241,7 @@ export async function dropProgress(target: Client, migration: string): Promise<v
     BEGIN
       LOCK TABLE pgmigration.progress IN ACCESS EXCLUSIVE MODE;
       IF EXISTS (SELECT FROM pgmigration.progress) THEN RETURN; END IF;
+      DROP TABLE IF EXISTS pgmigration.apply_session, pgmigration.apply_division;
       DROP TABLE pgmigration.progress, pgmigration.table_progress;
       IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = 'pgmigration'::pg_catalog.regnamespace) THEN
         DROP SCHEMA pgmigration;

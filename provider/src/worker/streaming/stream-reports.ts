@@ -99,6 +99,10 @@ function describe(event: FollowEvent): string {
       return event.reason;
     case "orderedBatch":
       return `a batch was applied one change at a time: ${event.reason}`;
+    case "parallel":
+      return `${event.sessions} sessions apply the backlog`;
+    case "parallelRefused":
+      return `one session applies the backlog: ${event.reason}`;
     case "blocked":
       return `changes wait for a lock on the target: ${event.by}`;
   }
