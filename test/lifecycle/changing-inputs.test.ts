@@ -43,6 +43,7 @@ describe("inputs that change", () => {
     { maxCopyRate: "50MB" },
     { maxReplicaLag: "30s" },
     { schemaChanges: "pause" },
+    { applySessions: 2 },
     { workers: 2 },
     { verification: "counts" },
     { overwriteDbsInTarget: true },

@@ -111,7 +111,7 @@ export class ApplyConnection {
         this.#receiver.confirm();
       },
     });
-    const lastApplied = remaining?.throughLsn ?? 0n;
+    const lastApplied = remaining?.latestLsn ?? 0n;
     this.#parallel = new ParallelApply({
       ...{ follow: options, main: this.applier, session: sessions, applier, buffer: this.buffer, onBlocked },
       singleThroughLsn: singleThroughLsn > lastApplied ? singleThroughLsn : lastApplied,

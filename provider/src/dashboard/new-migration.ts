@@ -21,7 +21,7 @@ const acceptedInputs: readonly string[] = [
   ...["overwriteDbsInTarget", "setupLogicalReplicationOnSourceDbIfNeeded", "startDataMigration", "migrateRoles"],
   ...["include", "exclude", "schemaOnly", "dataOnly", "keylessTables", "verification", "verifyBeforeCutover"],
   ...["fence", "offlineWrites", "rollback", "maxRetainedWal", "onMaxRetainedWal", "tableJobs", "indexJobs"],
-  ...["maxCopyRate", "maxReplicaLag", "schemaChanges", "tags"],
+  ...["maxCopyRate", "maxReplicaLag", "applySessions", "schemaChanges", "tags"],
 ];
 
 const acceptedOfSource: readonly string[] = ["host", "port", "user", "password", "sslMode", "sslRootCert"];

@@ -190,6 +190,7 @@ export const inputsSchema = z.strictObject({
   rollback: z.enum(["drop", "keep", "return"]).default("drop"),
   /** Tables copied, and indexes built, at the same time. Undefined: chosen by the settings of both servers. */
   tableJobs: wholeNumber("a number", 1, 64).optional(),
+  applySessions: wholeNumber("a number", 1, 64).optional(),
   indexJobs: wholeNumber("a number", 1, 64).optional(),
   /** Number of workers that share the copy, each with its own jobs. */
   workers: wholeNumber("a number", 1, maxWorkers).default(1),

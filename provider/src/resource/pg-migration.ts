@@ -220,6 +220,13 @@ export interface PgMigrationArgs {
    */
   readonly maxReplicaLag?: pulumi.Input<number | string> | undefined;
   /**
+   * Online, sessions on the target that apply a backlog of changes, 1 to 64. By default up to 4, and at most a quarter of the free
+   * connections. While they apply a backlog, other sessions of the target may see a part of a transaction of the source. At a
+   * cutover or comparison, and without a backlog, transactions are complete. 1 always preserves them. A change applies to
+   * running streams within seconds.
+   */
+  readonly applySessions?: pulumi.Input<number> | undefined;
+  /**
    * Online, for tables without a primary key or replica identity: replicates only inserts (default), or sets REPLICA
    * IDENTITY FULL on them. It is reset at every end of the migration.
    */

@@ -10,20 +10,20 @@ import { Divider } from "./divider.js";
  */
 export class RemainingChanges {
   /** No session has applied changes after this LSN. */
-  readonly throughLsn: Lsn;
+  readonly latestLsn: Lsn;
   readonly #divider: Divider;
   readonly #appliedThroughLsns: readonly Lsn[];
 
   constructor({ division, appliedThroughLsns }: ApplySessionProgress, form: ValueForm) {
     this.#divider = new Divider(division, form);
     this.#appliedThroughLsns = appliedThroughLsns;
-    this.throughLsn = appliedThroughLsns.reduce((latest, lsn) => (lsn > latest ? lsn : latest), 0n);
+    this.latestLsn = appliedThroughLsns.reduce((latest, lsn) => (lsn > latest ? lsn : latest), 0n);
   }
 
   /** Returns the parts of a change that are not applied; undefined if that is the complete change. */
   of(change: Change, transaction: Transaction): readonly Change[] | undefined {
     const { commitLsn } = transaction;
-    if (commitLsn === undefined || !commitsThrough(commitLsn, this.throughLsn)) return undefined;
+    if (commitLsn === undefined || !commitsThrough(commitLsn, this.latestLsn)) return undefined;
     const isApplied = (session: number): boolean => commitsThrough(commitLsn, this.#appliedThroughLsns[session]!);
     const divided = this.#divider.divide(change, transaction);
     if (divided === undefined) return undefined;

@@ -21,6 +21,7 @@ export interface ChangeFlags extends SourceFlags {
   readonly windowStart?: string;
   readonly windowEnd?: string;
   readonly maxCopyRate?: string;
+  readonly applySessions?: string;
   readonly maxReplicaLag?: string;
   readonly schemaChanges?: MigrationSpec["schemaChanges"];
 }
@@ -40,6 +41,7 @@ export function addChangeOptions(command: Command): Command {
     .addOption(new Option("--verify-now", "compare all rows while writes continue").conflicts("cutover"))
     .addOption(choice("--schema-changes <how>", "who applies schema changes of the source", ["carry", "pause"]))
     .addOption(choice("--rollback <decision>", "replication back to the source", ["keep", "return", "drop"]))
+    .option("--apply-sessions <number>", "sessions that apply a backlog; or default")
     .optionsGroup("While the migration waits before its start:")
     .option("--setup-replication", "configure the source for logical replication")
     .option("--overwrite", "replace existing databases on the target")
@@ -67,15 +69,17 @@ export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): P
     ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
     ...(flags.maxCopyRate !== undefined && { maxCopyRate: limitOf("maxCopyRate", flags.maxCopyRate) }),
     ...(flags.maxReplicaLag !== undefined && { maxReplicaLag: limitOf("maxReplicaLag", flags.maxReplicaLag) }),
+    ...(flags.applySessions !== undefined && { applySessions: limitOf("applySessions", flags.applySessions) }),
     ...(flags.schemaChanges && { schemaChanges: flags.schemaChanges }),
     ...(flags.databases && (await databasesChange(flags.databases, flags, source))),
   };
 }
 
-/** Bytes per second, or seconds. @throws InvalidInputError */
-function limitOf(property: "maxCopyRate" | "maxReplicaLag", text: string): number | undefined {
-  if (text === "none") return undefined;
-  const { data, error } = inputsSchema.shape[property].safeParse(text);
+/** Bytes per second, seconds, or a number. @throws InvalidInputError */
+function limitOf(property: "maxCopyRate" | "maxReplicaLag" | "applySessions", text: string): number | undefined {
+  if (text === (property === "applySessions" ? "default" : "none")) return undefined;
+  const isNumber = property === "applySessions" && /^\d+$/.test(text);
+  const { data, error } = inputsSchema.shape[property].safeParse(isNumber ? Number(text) : text);
   if (!error) return data;
   throw new InvalidInputError(error.issues.map(({ message }) => ({ property, reason: message })));
 }

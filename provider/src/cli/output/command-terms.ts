@@ -14,6 +14,7 @@ const terms: readonly (readonly [RegExp, string])[] = [
   [/\bmigrationWindowEndTimeInUtc\b/g, "--window-end"],
   [/\b(?:set )?schemaChanges(?: to (carry|pause)|: "(carry|pause)")?/g, "--schema-changes $1$2"],
   [/\bmaxCopyRate\b/g, "--max-copy-rate"],
+  [/\bapplySessions\b/g, "--apply-sessions"],
   [/\bmaxReplicaLag\b/g, "--max-replica-lag"],
   [/\bdbsToTriggerCutoverOn\b/g, "--cutover"],
   [/\bdbsToCancelMigrationOn\b/g, "--cancel"],

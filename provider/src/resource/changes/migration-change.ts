@@ -20,6 +20,7 @@ export type MigrationChange = Partial<
     | "maxCopyRate"
     | "maxReplicaLag"
     | "schemaChanges"
+    | "applySessions"
   >
 >;
 

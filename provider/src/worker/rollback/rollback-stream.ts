@@ -109,6 +109,7 @@ export class RollbackStream {
       generation,
       signal,
       reconnectForSeconds: spec.reconnectFor,
+      applySessions: () => this.#work.spec.applySessions,
       parts: rollbackRoles,
       searchPath: (this.#record.deferredPlan as PostCutoverPlan).sourceSearchPath,
       onProgress: (status) => {

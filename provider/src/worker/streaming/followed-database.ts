@@ -275,6 +275,7 @@ export class FollowedDatabase {
       generation,
       signal,
       reconnectForSeconds: spec.reconnectFor,
+      applySessions: () => this.#work.spec.applySessions,
       onEvent: this.#reports.onEvent,
       onProgress: this.#reports.onProgress,
       ...changes,
