@@ -75,8 +75,7 @@ describe("several apply sessions", () => {
       const follower = await heldFollower(s);
       const lock = await servers.target.connect(s.database, servers.administrator);
       await lock.query("BEGIN; SELECT FROM k WHERE id = 7 FOR UPDATE");
-      await s.onSource("UPDATE k SET v = v + 1");
-      await s.onSource("UPDATE k SET id = id + 1000 WHERE id < 20; INSERT INTO log VALUES (1)");
+      await s.onSource("UPDATE k SET v = v + 1; UPDATE k SET id = id + 1000 WHERE id < 20; INSERT INTO log VALUES (1)");
       const lsn = formatLsn(await s.sourceLsn());
       follower.resume();
       const applied = `SELECT FROM pgmigration.apply_session WHERE applied_through_lsn > (SELECT applied_through_lsn FROM pgmigration.progress)`;
