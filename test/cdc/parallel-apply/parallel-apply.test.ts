@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { Follower } from "../../provider/src/cdc/follower";
-import type { FollowEvent, FollowOptions } from "../../provider/src/cdc/follow-options";
-import { TakenOverError } from "../../provider/src/errors";
-import { formatLsn } from "../../provider/src/postgres/lsn";
-import { until } from "../support/until";
-import { Stage } from "./apply/stage";
+import type { Follower } from "../../../provider/src/cdc/follower";
+import type { FollowEvent, FollowOptions } from "../../../provider/src/cdc/follow-options";
+import { TakenOverError } from "../../../provider/src/errors";
+import { formatLsn } from "../../../provider/src/postgres/lsn";
+import { until } from "../../support/until";
+import { Stage } from "../apply/stage";
 import { followParallel } from "./killed-sessions";
-import { type Scene, inSessions } from "./scene";
+import { type Scene, inSessions } from "../scene";
 
 const tables = `
   CREATE TABLE k (id int PRIMARY KEY, v int);

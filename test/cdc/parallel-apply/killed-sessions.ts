@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Seeded, seed } from "../support/seeded";
-import { until } from "../support/until";
-import type { Stage } from "./apply/stage";
-import { RandomChanges, randomTables } from "./random-changes";
-import { inSessions } from "./scene";
+import { Seeded, seed } from "../../support/seeded";
+import { until } from "../../support/until";
+import type { Stage } from "../apply/stage";
+import { RandomChanges, randomTables } from "../random-changes";
+import { inSessions } from "../scene";
 
 /** Tables that need different divisions, and procedures that change them in small and large transactions. */
 const hardTables = `

@@ -1,4 +1,4 @@
-import { Stage } from "./apply/stage";
+import { Stage } from "../apply/stage";
 import { followParallel } from "./killed-sessions";
 
 const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 40);
