@@ -22,7 +22,7 @@ const target = {
   port: config.getNumber("targetPort") ?? 5432,
   user: config.require("targetUser"),
   password: config.requireSecret("targetPassword"),
-  sslMode: (config.get("targetSslMode") as WorkerServer["sslMode"]) ?? "Require",
+  sslMode: config.get<NonNullable<WorkerServer["sslMode"]>>("targetSslMode") ?? "Require",
 };
 
 const runner = new ContainerAppsRunner(migrationName, {
