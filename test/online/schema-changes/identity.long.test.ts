@@ -44,7 +44,7 @@ describe("changes of types and schemas of a followed source", () => {
         "INSERT INTO turns VALUES ('(3,4)')",
         "ALTER TYPE turned DROP ATTRIBUTE a, ADD ATTRIBUTE a int",
         "INSERT INTO turns VALUES ('(5,6)')",
-        `ALTER TYPE "public"."turned" DROP ATTRIBUTE "a"; ALTER TYPE "public"."turned" ADD ATTRIBUTE "a" integer`,
+        `ALTER TYPE "public"."turned" DROP ATTRIBUTE "a" /* deletes the values of this attribute on the target */; ALTER TYPE "public"."turned" ADD ATTRIBUTE "a" integer`,
       ],
       [
         "INSERT INTO paired VALUES (2, '(2,b)')",
@@ -68,7 +68,7 @@ describe("changes of types and schemas of a followed source", () => {
         "INSERT INTO heir VALUES (2, 'v')",
         "ALTER TABLE heir NO INHERIT parent; ALTER TABLE heir DROP COLUMN v",
         "INSERT INTO heir VALUES (3)",
-        `ALTER TABLE "public"."heir" DROP COLUMN "v"`,
+        `ALTER TABLE "public"."heir" DROP COLUMN "v" /* deletes the values of this column on the target */`,
       ],
       [
         "INSERT INTO computed VALUES (2)",

@@ -74,7 +74,7 @@ export async function alterBeforeSnapshot(lab: Lab): Promise<void> {
   await lab.querySource(database, "ALTER TABLE late DROP gone; ALTER TABLE retyped ALTER v TYPE bigint");
   await open.end();
   await until("the unaltered table is copied without the others", () => isLogged('"late" is copied later'));
-  const statements = `ALTER TABLE "public"."late" DROP COLUMN "gone"; ALTER TABLE "public"."retyped" ALTER COLUMN "v" TYPE bigint USING "v"::bigint`;
+  const statements = `ALTER TABLE "public"."late" DROP COLUMN "gone" /* deletes the values of this column on the target */; ALTER TABLE "public"."retyped" ALTER COLUMN "v" TYPE bigint USING "v"::bigint`;
   await lab.runRequested(resource, database, statements);
   assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
   await assertSameContent(...lab.places(database));

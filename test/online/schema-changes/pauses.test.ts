@@ -187,7 +187,7 @@ describe("a followed database whose schema change cannot be applied", () => {
         "INSERT INTO dropped_column VALUES (2, 'older')",
         "ALTER TABLE dropped_column DROP COLUMN v",
         "INSERT INTO dropped_column VALUES (3)",
-        `ALTER TABLE "public"."dropped_column" DROP COLUMN "v"`,
+        `ALTER TABLE "public"."dropped_column" DROP COLUMN "v" /* deletes the values of this column on the target */`,
       ],
       [
         "UPDATE not_unique SET v = 'c' WHERE id = 1",

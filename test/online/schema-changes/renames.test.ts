@@ -74,4 +74,56 @@ describe("tables of a followed source that are renamed more than once", () => {
     );
     await assertSameAfterCutover(resource, database);
   });
+
+  /** Renames on the source, and renames again while the worker's first statement waits for a reader of the target. */
+  async function renameWhileTargetWaits(database: string, lock: string, renames: readonly string[]): Promise<void> {
+    const reader = await lab.target.connect(database, lab.administrator);
+    await reader.query(`BEGIN; ${lock}`);
+    await lab.source.query(renames[0]!, { database });
+    await until("the worker waits for the reader", async () => {
+      const waiting = `SELECT FROM pg_stat_activity
+        WHERE datname = $1 AND wait_event_type = 'Lock' AND query ~ '^ALTER .* RENAME ' AND application_name ~ 'migration'`;
+      return (await lab.target.query(waiting, { values: [database] })).length > 0;
+    });
+    for (const sql of renames.slice(1)) await lab.source.query(sql, { database });
+    await reader.query("ROLLBACK");
+    await reader.end();
+  }
+
+  it("columns and attributes that are renamed back, or again, while the target gets their first new names", async () => {
+    const database = await lab.database(`
+      CREATE TYPE pair AS (a int, b int); CREATE TYPE shape AS (a int, b int); CREATE TYPE other AS (a int, b int);
+      CREATE TABLE held (id int PRIMARY KEY, v text, p pair); INSERT INTO held VALUES (1, 'a', '(1,2)');
+      CREATE TABLE twice (id int PRIMARY KEY, v text NOT NULL, w text); INSERT INTO twice VALUES (1, 'v', 'w');
+      CREATE TABLE typed OF shape (PRIMARY KEY (a)); INSERT INTO typed VALUES (1, 2)`);
+    const resource = await lab.follow([database]);
+    const lockTable = "LOCK TABLE held IN ACCESS SHARE MODE";
+    await lab.source.query("INSERT INTO held VALUES (2, 'older', '(3,4)')", { database });
+    await renameWhileTargetWaits(database, lockTable, [
+      `ALTER TABLE held RENAME v TO n; ALTER TABLE twice RENAME v TO n; ALTER TYPE shape RENAME ATTRIBUTE b TO n CASCADE;
+       ALTER TYPE pair RENAME ATTRIBUTE b TO n; INSERT INTO held (id, n) VALUES (3, 'between'); INSERT INTO twice (id, n) VALUES (3, 'between')`,
+      `ALTER TABLE held RENAME n TO v; ALTER TABLE twice RENAME n TO o; ALTER TYPE shape RENAME ATTRIBUTE n TO b CASCADE;
+       ALTER TYPE pair RENAME ATTRIBUTE n TO b; INSERT INTO held (id, v) VALUES (4, 'newer'); INSERT INTO twice (id, o) VALUES (4, 'newer');
+       INSERT INTO typed VALUES (4, 4)`,
+    ]);
+    const applied = (table: string, id: number) => async (): Promise<boolean> =>
+      (await lab.queryTarget(database, `SELECT FROM ${table} WHERE id = ${id}`)).length === 1;
+    await until("the rows after the second name are applied", applied("twice", 4));
+    await renameWhileTargetWaits(database, "ALTER TYPE pair RENAME ATTRIBUTE b TO z", [
+      "ALTER TYPE pair RENAME ATTRIBUTE b TO n",
+      "ALTER TYPE pair RENAME ATTRIBUTE n TO b; ALTER TABLE twice RENAME w TO x; ALTER TABLE twice RENAME o TO w; INSERT INTO twice VALUES (5, 'v', 'w')",
+    ]);
+    await until("the rows after the exchanged name are applied", applied("twice", 5));
+    const names = await lab.queryTarget(
+      database,
+      "SELECT string_agg(attname, ' ' ORDER BY attnum) AS list FROM pg_attribute WHERE attrelid = 'twice'::regclass AND attnum > 0",
+    );
+    assert.deepEqual(names, [{ list: "id w x" }]);
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const asked =
+      "SELECT message FROM pgmigration.event WHERE database = $1 AND message ~ 'paused|DROP (COLUMN|ATTRIBUTE)'";
+    assert.deepEqual(await lab.target.query(asked, { values: [database] }), []);
+    await resource.destroy();
+  });
 });

@@ -1,4 +1,5 @@
 import { deferredEntriesOf, type PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
+import type { FollowedByOid } from "../schema-diff/followed-parts.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 
@@ -6,6 +7,9 @@ import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 export interface StreamState extends PostCutoverPlan {
   /** The tables whose changes are applied; unknown until the schema is compared for the first time. */
   readonly followed?: FollowedTables;
+  /** Their columns, and the types with their attributes. */
+  readonly followedColumns?: FollowedByOid;
+  readonly followedTypes?: FollowedByOid;
 }
 
 /** The result of restoring objects that the target lacked. */

@@ -8,6 +8,7 @@ import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
 import { columnRules, defaultRules, generatedColumnRules } from "../../schema/catalogue/kinds/relations/columns.js";
 import type { InheritanceDrift } from "./inheritance-drift.js";
 import type { PairedTables, Shapes } from "./compared-schemas.js";
+import { type FollowedByOid, inOrder, namesOnTarget } from "./followed-parts.js";
 import type { ColumnOrdinals } from "./schema-baseline.js";
 import type { SchemaChange } from "./schema-change.js";
 import { type TypeDrift, typeOf } from "./type-drift.js";
@@ -23,20 +24,26 @@ interface KnownDrift {
   readonly types: TypeDrift;
   readonly inheritance: InheritanceDrift;
   readonly places: ColumnOrdinals;
+  readonly placesOnTarget: ColumnOrdinals;
+  readonly followed: FollowedByOid;
 }
 
 /** Compares the columns of the tables that both sides have. */
 export async function readColumnDrift(
   { source, target, mark }: Shapes,
   { onTarget, onSource, pairs }: PairedTables,
-  { types: { typeOnTarget }, inheritance: { detached, parents }, places }: KnownDrift,
+  { types: { typeOnTarget }, inheritance: { detached, parents }, places, placesOnTarget, followed }: KnownDrift,
 ): Promise<ColumnDrift> {
   const comparison = {
     facts: await columnFacts(source),
-    formerNames: formerColumnNames(mark?.columns, places),
+    namesOnTarget: ({ oid }: Table, { oid: copy }: Table) =>
+      namesOnTarget(followed[oid] ?? { copy, parts: [] }, places[oid] ?? [], placesOnTarget[copy] ?? []),
+    isBaselined: ({ oid }: Table) => mark?.columns?.[oid] !== undefined,
     wasGiven: ({ oid }: Table, column: string) => {
-      const place = places[String(oid)]?.indexOf(column) ?? -1;
-      return place >= 0 && mark?.columns?.[String(oid)]?.[place] === column;
+      const place = places[oid]?.indexOf(column) ?? -1;
+      return (
+        typeof followed[oid]?.parts[place] === "number" || (mark?.columns?.[String(oid)]?.[place] ?? null) !== null
+      );
     },
     typeOnTarget,
     targetVersion: await serverVersion(target),
@@ -63,7 +70,9 @@ interface ColumnFact {
 interface Comparison {
   /** By schema, table and column. */
   readonly facts: ReadonlyMap<string, ColumnFact>;
-  readonly formerNames: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  /** The names on the target of the columns that it has, by the names on the source. */
+  readonly namesOnTarget: (table: Table, targetTable: Table) => ReadonlyMap<string, string>;
+  readonly isBaselined: (table: Table) => boolean;
   /** Whether the target was given this column. */
   readonly wasGiven: (table: Table, column: string) => boolean;
   readonly typeOnTarget: (type: string) => string;
@@ -80,33 +89,49 @@ interface Comparison {
 function compareColumns(
   table: Table,
   targetTable: Table,
-  { facts, formerNames, wasGiven, typeOnTarget, targetVersion, detached, inherited }: Comparison,
+  {
+    facts,
+    namesOnTarget: namesOf,
+    isBaselined,
+    wasGiven,
+    typeOnTarget,
+    targetVersion,
+    detached,
+    inherited,
+  }: Comparison,
   { changes, tablesWithLostColumns }: ColumnDrift,
 ): void {
   const name = qualify(table.schema, table.name);
   const change = (rule: ChangeRule, sql: string): void => void changes.push({ rule, tables: [name], sql });
   const sameType = (column: Column, other: Column): boolean => typeOf(typeOnTarget(column.type)) === typeOf(other.type);
-  const added = table.columns.filter((column) => !targetTable.columns.some((other) => other.name === column.name));
-  const removed = targetTable.columns.filter((column) => !table.columns.some((other) => other.name === column.name));
+  const renames = renamedColumns(table, targetTable, {
+    names: namesOf(table, targetTable),
+    isBaselined: isBaselined(table),
+    sameType,
+  });
+  const [formerNames, newNames] = [new Set(renames.keys()), new Set(renames.values())];
+  const has = (columns: readonly Column[], name: string): boolean => columns.some((column) => column.name === name);
+  const added = table.columns.filter((column) => !newNames.has(column.name) && !has(targetTable.columns, column.name));
+  const removed = targetTable.columns.filter(
+    (column) => !formerNames.has(column.name) && (newNames.has(column.name) || !has(table.columns, column.name)),
+  );
   // A partition gets its columns from its parent, and a typed table from its type.
   const isAttached =
     (table.partitionOf !== undefined && targetTable.partitionOf !== undefined && !detached.has(name)) ||
     isOfSameType(table, targetTable, typeOnTarget);
   const { onSource, onTarget } = inherited(name);
-  for (const [from, to] of renamedColumns(removed, added, {
-    formerNames: formerNames.get(String(table.oid)),
-    sameType,
-  })) {
-    removed.splice(removed.indexOf(from), 1);
-    added.splice(added.indexOf(to), 1);
-    if (!isAttached && !onTarget.has(from.name))
+  const drop = (columns: readonly Column[]): void => {
+    for (const column of isAttached ? [] : columns.filter((one) => !onTarget.has(one.name)))
       change(
-        columnRules.renamed,
-        `ALTER TABLE ${name} RENAME COLUMN ${quoteIdentifier(from.name)} TO ${quoteIdentifier(to.name)}`,
+        columnRules.dropped,
+        `ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)} /* deletes the values of this column on the target */`,
       );
-  }
-  for (const column of isAttached ? [] : removed.filter((one) => !onTarget.has(one.name)))
-    change(columnRules.dropped, `ALTER TABLE ${name} DROP COLUMN ${quoteIdentifier(column.name)}`);
+  };
+  // A column has to be dropped before another one gets its name.
+  drop(removed.filter((column) => newNames.has(column.name)));
+  const own = [...renames].filter(([from]) => !isAttached && !onTarget.has(from));
+  for (const sql of inOrder(own, (from, to) => renameColumn(name, from, to))) change(columnRules.renamed, sql);
+  drop(removed.filter((column) => !newNames.has(column.name)));
   const lost = added.filter((column) => !column.generated && wasGiven(table, column.name));
   if (lost.length > 0 && !table.partitioned) tablesWithLostColumns.add(name);
   for (const column of isAttached ? [] : added.filter((one) => !onSource.has(one.name))) {
@@ -119,7 +144,7 @@ function compareColumns(
   }
   for (const column of table.columns) {
     const other = targetTable.columns.find((one) => one.name === column.name);
-    if (!other) continue;
+    if (!other || newNames.has(column.name) || formerNames.has(column.name)) continue;
     const alter = `ALTER TABLE ${name} ALTER COLUMN ${quoteIdentifier(column.name)}`;
     const isInherited = onTarget.has(column.name) && onSource.has(column.name);
     // The server recomputes a generated column, and accepts no USING clause for it.
@@ -132,6 +157,9 @@ function compareColumns(
       change(columnRules.nullable, `${alter} DROP NOT NULL`);
   }
 }
+
+const renameColumn = (table: string, from: string, to: string): string =>
+  `ALTER TABLE ${table} RENAME COLUMN ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`;
 
 const addStatement = (table: string, column: Column): string =>
   `ALTER TABLE ${table} ADD COLUMN ${quoteIdentifier(column.name)} ${column.type}`;
@@ -162,24 +190,25 @@ function addedColumn(
 }
 
 /**
- * Pairs renamed columns by their attribute numbers. If these were not recorded, one removed and one added column of the same
- * type are taken for one column.
+ * The new names of renamed columns, by their names on the target. If the source's columns were not recorded, one removed and
+ * one added column of the same type are taken for one column.
  */
 function renamedColumns(
-  removed: readonly Column[],
-  added: readonly Column[],
+  table: Table,
+  targetTable: Table,
   known: {
-    readonly formerNames: ReadonlyMap<string, string> | undefined;
+    readonly names: ReadonlyMap<string, string>;
+    readonly isBaselined: boolean;
     readonly sameType: (column: Column, other: Column) => boolean;
   },
-): [Column, Column][] {
-  const { formerNames, sameType } = known;
+): ReadonlyMap<string, string> {
+  const { names, isBaselined, sameType } = known;
+  const renames = [...names].flatMap(([name, former]): [string, string][] => (name === former ? [] : [[former, name]]));
+  if (isBaselined || renames.length > 0) return new Map(renames);
+  const added = table.columns.filter(({ name }) => !targetTable.columns.some((other) => other.name === name));
+  const removed = targetTable.columns.filter(({ name }) => !table.columns.some((other) => other.name === name));
   const isSingle = removed.length === 1 && added.length === 1 && sameType(added[0]!, removed[0]!);
-  if (!formerNames) return isSingle ? [[removed[0]!, added[0]!]] : [];
-  return added.flatMap((column): [Column, Column][] => {
-    const from = removed.find(({ name }) => name === formerNames.get(column.name));
-    return from ? [[from, column]] : [];
-  });
+  return new Map(isSingle ? [[removed[0]!.name, added[0]!.name]] : []);
 }
 
 function clauses(column: Column, fact: ColumnFact | undefined, targetVersion: number): string {
@@ -205,20 +234,4 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
         AND (d.oid IS NOT NULL${version >= 110000 ? " OR a.atthasmissing" : ""})`,
   );
   return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
-}
-
-/** The former names of renamed columns, by the table's OID and the present name. */
-function formerColumnNames(before: ColumnOrdinals = {}, now: ColumnOrdinals): ReadonlyMap<string, Map<string, string>> {
-  const known = Object.entries(now).filter(([oid]) => before[oid] !== undefined);
-  return new Map(
-    known.map(([oid, names]) => [
-      oid,
-      new Map(
-        names.flatMap((name, place): [string, string][] => {
-          const former = before[oid]![place] ?? null;
-          return name !== null && former !== null && former !== name ? [[name, former]] : [];
-        }),
-      ),
-    ]),
-  );
 }

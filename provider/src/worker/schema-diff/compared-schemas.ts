@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Table } from "../../postgres/tables.js";
+import type { FollowedByOid } from "./followed-parts.js";
 import type { FollowedTables } from "./followed-tables.js";
 import type { SchemaBaseline } from "./schema-baseline.js";
 
@@ -12,6 +13,9 @@ export interface Shapes {
   readonly targetTables: readonly Table[];
   /** The tables whose changes are applied to the target. */
   readonly followed: FollowedTables;
+  /** The known counterparts of columns, and of types with their attributes. */
+  readonly followedColumns: FollowedByOid;
+  readonly followedTypes: FollowedByOid;
   /** The source's schema when it was last applied to the target; undefined if it was not recorded. */
   readonly mark: SchemaBaseline | undefined;
   /** Qualified names of the tables that are copied again. */

@@ -12,6 +12,7 @@ import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
 import type { PausingChange, SchemaChange } from "./schema-change.js";
+import { type FollowedByOid, pairParts } from "./followed-parts.js";
 import { keepDropped } from "./kept-tables.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
@@ -36,6 +37,9 @@ export interface SchemaDrift {
   readonly renamedTypes: ReadonlySet<string>;
   /** Whether the operator has to rename a schema. Until then nothing can be created in it. */
   readonly awaitsSchema: boolean;
+  /** The counterparts on the target, to be recorded before the target is changed. */
+  readonly followedColumns: FollowedByOid;
+  readonly followedTypes: FollowedByOid;
 }
 
 const nameOf = ({ schema, name }: Pick<Table, "schema" | "name">): string => qualify(schema, name);
@@ -53,12 +57,14 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     schemaOnTarget,
     hasTable: (name: string) => onTarget.has(name) && onSource.has(name),
   };
-  const types = await readTypeDrift({ ...sides, before: given?.types });
+  const types = await readTypeDrift({ ...sides, before: given?.types, followed: shapes.followedTypes });
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
   const rules = await readRuleDrift({ ...sides, types, before: given?.rules });
   const typed = typedTableDrift(pairs, types.typeOnTarget);
   const places = await readColumnOrdinals(source);
-  const columns = await readColumnDrift(shapes, tables, { types, inheritance, places });
+  const placesOnTarget = await readColumnOrdinals(target);
+  const followed = pairColumns(shapes, pairs, { places, placesOnTarget });
+  const columns = await readColumnDrift(shapes, tables, { types, inheritance, places, placesOnTarget, followed });
   const computed = await readComputedColumns(shapes, pairs, places);
   const releases = [...inheritance.releases, ...typed.releases];
   const changes = [
@@ -101,6 +107,8 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     tablesWithLostColumns: columns.tablesWithLostColumns,
     renamedTypes: types.renamed,
     awaitsSchema: schemas.size > 0,
+    followedColumns: followed,
+    followedTypes: types.followed,
   };
 }
 
@@ -130,6 +138,20 @@ function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): Paire
     return targetTable ? [{ table, targetTable }] : [];
   });
   return { sourceTables, onTarget, onSource, pairs, newTables, removed, renamed };
+}
+
+/** The counterparts of a table are kept while it has another name on the target. */
+function pairColumns(
+  { mark, followedColumns }: Shapes,
+  pairs: PairedTables["pairs"],
+  { places, placesOnTarget }: { readonly places: ColumnOrdinals; readonly placesOnTarget: ColumnOrdinals },
+): FollowedByOid {
+  const known = Object.entries(followedColumns).filter(([oid]) => oid in places);
+  const now = pairs.map(({ table: { oid }, targetTable: { oid: copy } }) => {
+    const sides = { now: places[oid] ?? [], copy, onTarget: placesOnTarget[copy] ?? [] };
+    return [String(oid), pairParts(followedColumns[oid], mark?.columns?.[oid], sides)] as const;
+  });
+  return Object.fromEntries([...known, ...now]);
 }
 
 /** Statements for defaults and generated columns. */

@@ -12,6 +12,7 @@ import {
 } from "../../schema/catalogue/kinds/types.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
+import { type FollowedByOid, inOrder, namesOnTarget, pairParts, type PartNames } from "./followed-parts.js";
 import type { SchemaChange } from "./schema-change.js";
 
 /** A user-defined type of the source. Plain JSON. */
@@ -43,6 +44,8 @@ export interface TypeDrift {
   readonly typeOnTarget: (type: string) => string;
   /** The present names of renamed types, by their former qualified names. The target has these after the changes. */
   readonly nowCalled: ReadonlyMap<string, TypeName>;
+  /** The counterparts of all types that both sides have. */
+  readonly followed: FollowedByOid;
   /** Qualified names of the target's domains after the changes. */
   readonly domains: ReadonlySet<string>;
 }
@@ -59,6 +62,8 @@ export interface TypeSides {
   readonly schemaOnTarget: (schema: string) => string;
   /** The source's types when they were last applied to the target; undefined if they were not recorded. */
   readonly before: TypeMarks | undefined;
+  /** The counterparts on the target that are known. */
+  readonly followed?: FollowedByOid;
 }
 
 export async function readTypeMarks(source: Client): Promise<TypeMarks> {
@@ -73,17 +78,29 @@ export async function readTypeMarks(source: Client): Promise<TypeMarks> {
   );
 }
 
-export async function readTypeDrift({ source, target, schemaOnTarget, before }: TypeSides): Promise<TypeDrift> {
-  const onTarget = new Map((await listTypes(target)).map((type) => [nameOf(type), type]));
+export async function readTypeDrift({
+  source,
+  target,
+  schemaOnTarget,
+  before,
+  followed: known = {},
+}: TypeSides): Promise<TypeDrift> {
+  const ofTarget = await listTypes(target);
+  const onTarget = new Map(ofTarget.map((type) => [nameOf(type), type]));
+  const copies = new Map(ofTarget.map((type) => [Number(type.oid), type]));
   const all = (await listTypes(source)).map((type) => ({ ...type, schema: schemaOnTarget(type.schema) }));
   const taken = new Set(all.map(nameOf));
   const pairs = all.flatMap((type) => {
     const mark = before?.[type.oid];
-    const former = mark && { ...mark, schema: schemaOnTarget(mark.schema) };
+    const copy = copies.get(known[type.oid]?.copy ?? 0);
+    const former = copy ?? (mark && { ...mark, schema: schemaOnTarget(mark.schema) });
     const isRenamed =
       former && !onTarget.has(nameOf(type)) && onTarget.has(nameOf(former)) && !taken.has(nameOf(former));
     const targetType = onTarget.get(nameOf(isRenamed ? former : type));
-    return targetType ? [{ type, targetType, former, isRenamed: isRenamed === true }] : [];
+    if (!targetType) return [];
+    const sides = { now: partNames(type), copy: Number(targetType.oid), onTarget: partNames(targetType) };
+    const parts = pairParts(known[type.oid], mark?.attributes, sides);
+    return [{ type, targetType, mark, former, parts, isRenamed: isRenamed === true }];
   });
   const renamed = pairs.filter((pair) => pair.isRenamed);
   const formerNames = new Map(renamed.map(({ type, targetType }) => [type.printed, targetType.printed]));
@@ -92,33 +109,42 @@ export async function readTypeDrift({ source, target, schemaOnTarget, before }: 
     return `${formerNames.get(name) ?? name}${rest}`;
   };
   const statements = [
-    ...pairs.flatMap(({ type, targetType, former }) =>
+    ...pairs.flatMap(({ type, targetType, mark, parts }) =>
       withOid(type, [
         ...labelDrift(targetType, type),
-        ...attributeDrift(targetType, type, former?.attributes, typeOnTarget),
+        ...attributeDrift(targetType, type, {
+          before: mark?.attributes,
+          formerNames: namesOnTarget(parts, partNames(type), partNames(targetType)),
+          typeOnTarget,
+        }),
         ...(type.isDomain && targetType.notNull && !type.notNull
           ? [statement(domainRules.nullable, `ALTER DOMAIN ${nameOf(targetType)} DROP NOT NULL`)]
           : []),
       ]),
     ),
     ...renamed.flatMap(({ type, targetType }) => withOid(type, renameStatements(targetType, type))),
-    ...pairs.flatMap(({ type, targetType, former }) =>
-      type.isDomain ? withOid(type, domainDrift(targetType, type, former)) : [],
+    ...pairs.flatMap(({ type, targetType, mark }) =>
+      type.isDomain ? withOid(type, domainDrift(targetType, type, mark)) : [],
     ),
   ];
   const tables = statements.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();
   const changes = statements.map(({ oid, ...change }) => ({ ...change, tables: (tables.get(oid) ?? []).map(nameOf) }));
   const nowCalled = new Map(
-    pairs.flatMap(({ type, former }): [string, TypeName][] =>
-      former && !taken.has(nameOf(former)) ? [[nameOf(former), type]] : [],
+    pairs.flatMap(({ type, mark, former }) =>
+      [former, mark && { ...mark, schema: schemaOnTarget(mark.schema) }].flatMap((one): [string, TypeName][] =>
+        one && !taken.has(nameOf(one)) ? [[nameOf(one), type]] : [],
+      ),
     ),
   );
   const domains = new Set(
     [...onTarget].flatMap(([name, type]) => (type.isDomain ? [nameOf(nowCalled.get(name) ?? type)] : [])),
   );
   const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled, domains };
-  return { changes, ...names };
+  const followed = Object.fromEntries(pairs.map(({ type, parts }) => [type.oid, parts]));
+  return { changes, followed, ...names };
 }
+
+const partNames = ({ attributes }: UsersType): PartNames => attributes.map((attribute) => attribute?.name ?? null);
 
 const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
@@ -172,59 +198,48 @@ function labelDrift(targetType: UsersType, type: UsersType): Statement[] {
 const renameLabel = (type: string, from: string, to: string): string =>
   `ALTER TYPE ${type} RENAME VALUE ${quoteLiteral(from)} TO ${quoteLiteral(to)}`;
 
-/** Orders renames so that no name is used twice. A cycle of renames starts with a temporary name. */
-function inOrder(renames: readonly [string, string][], statement: (from: string, to: string) => string): string[] {
-  const waiting = new Map(renames);
-  const statements: string[] = [];
-  while (waiting.size > 0) {
-    const free = [...waiting].find(([, to]) => !waiting.has(to));
-    const [from, to] = free ?? [...waiting][0]!;
-    waiting.delete(from);
-    if (free) statements.push(statement(from, to));
-    else {
-      const aside = `${from} (renamed)`;
-      statements.push(statement(from, aside));
-      waiting.set(aside, to);
-    }
-  }
-  return statements;
+interface KnownAttributes {
+  readonly before: PartNames | undefined;
+  /** The names on the target, by those on the source. */
+  readonly formerNames: ReadonlyMap<string, string>;
+  readonly typeOnTarget: TypeDrift["typeOnTarget"];
 }
 
 function attributeDrift(
   targetType: UsersType,
   type: UsersType,
-  before: TypeMark["attributes"] | undefined,
-  typeOnTarget: TypeDrift["typeOnTarget"],
+  { before, formerNames, typeOnTarget }: KnownAttributes,
 ): Statement[] {
   const onTarget = new Map(targetType.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
   const onSource = new Map(type.attributes.flatMap((one) => (one ? [[one.name, one]] : [])));
-  const formerly = new Map(
-    type.attributes.flatMap((one, place): [string, string][] => {
-      const former = before?.[place] ?? undefined;
-      if (!one || former === undefined || former === one.name) return [];
-      return onTarget.has(former) && !onSource.has(former) && !onTarget.has(one.name) ? [[one.name, former]] : [];
-    }),
-  );
   const alter = `ALTER TYPE ${nameOf(targetType)}`;
   const cascade = targetType.hasTables ? " CASCADE" : "";
-  const formerNameOf = (name: string): string => formerly.get(name) ?? name;
   const isOther = (name: string, wanted: string): boolean =>
-    typeOf(onTarget.get(formerNameOf(name))?.type ?? "") !== typeOf(typeOnTarget(wanted));
+    typeOf(onTarget.get(formerNames.get(name) ?? "")?.type ?? "") !== typeOf(typeOnTarget(wanted));
   const order = [...onTarget.keys()];
   // Attributes are added at the end, so only those in the source's order are kept. A replaced one has no values to convert.
   const stay: string[] = [];
   for (const [place, one] of type.attributes.entries()) {
     if (!one) continue;
-    const isMadeAnew = before?.includes(one.name) === true && before[place] !== one.name;
-    const isBehind = order.indexOf(formerNameOf(one.name)) > order.indexOf(stay.at(-1) ?? "");
+    const isMadeAnew = before?.includes(one.name) === true && (before[place] ?? null) === null;
+    const former = formerNames.get(one.name);
+    const isBehind = former !== undefined && order.indexOf(former) > order.indexOf(stay.at(-1) ?? "");
     if (!isBehind || (isMadeAnew && isOther(one.name, one.type))) break;
-    stay.push(formerNameOf(one.name));
+    stay.push(former);
   }
   const statements = order
     .filter((name) => !stay.includes(name))
-    .map((name) => statement(attributeRules.dropped, `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade}`));
+    .map((name) =>
+      statement(
+        attributeRules.dropped,
+        `${alter} DROP ATTRIBUTE ${quoteIdentifier(name)}${cascade} /* deletes the values of this attribute on the target */`,
+      ),
+    );
   for (const { name, type: wanted } of onSource.values()) {
-    if (!stay.includes(formerNameOf(name)))
+    const former = formerNames.get(name);
+    // Another attribute has its name until it is renamed.
+    if (former === undefined && onTarget.has(name)) continue;
+    if (former === undefined || !stay.includes(former))
       statements.push(
         statement(attributeRules.added, `${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`),
       );
@@ -232,15 +247,17 @@ function attributeDrift(
       statements.push(
         statement(
           attributeRules.retyped,
-          `${alter} ALTER ATTRIBUTE ${quoteIdentifier(formerNameOf(name))} TYPE ${wanted}${cascade}`,
+          `${alter} ALTER ATTRIBUTE ${quoteIdentifier(former)} TYPE ${wanted}${cascade}`,
         ),
       );
   }
   const rule = targetType.hasTables ? attributeRules.renamedColumn : attributeRules.renamed;
-  const renames = [...formerly].map(([name, former]) =>
-    statement(rule, `${alter} RENAME ATTRIBUTE ${quoteIdentifier(former)} TO ${quoteIdentifier(name)}${cascade}`),
+  const renames = [...formerNames].flatMap(([name, former]): [string, string][] =>
+    name !== former && stay.includes(former) ? [[former, name]] : [],
   );
-  return [...statements, ...renames];
+  const renameAttribute = (from: string, to: string): string =>
+    `${alter} RENAME ATTRIBUTE ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}${cascade}`;
+  return [...statements, ...inOrder(renames, renameAttribute).map((sql) => statement(rule, sql))];
 }
 
 /** With the present name: these statements run after those that rename domains. */

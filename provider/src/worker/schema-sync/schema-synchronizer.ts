@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import pg, { type Client } from "pg";
 import { delay } from "../../async/delay.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
@@ -316,10 +317,13 @@ export class SchemaSynchronizer {
     const sourceTables = record.withoutLeftOut(inScope);
     await this.#joins.updateJoining(inScope, targetTables);
     const outdated = await this.#joins.outdated(source);
-    const { joining = {}, mark, followed = {} } = record.following;
+    const { joining = {}, mark, followed = {}, followedColumns = {}, followedTypes = {} } = record.following;
     const { schemaChanges } = record.work.spec;
     const sides = { source, target, sourceTables, targetTables };
-    const drift = await readDrift({ ...sides, followed, mark, outdated, schemaChanges });
+    const known = { followed, followedColumns, followedTypes };
+    const drift = await readDrift({ ...sides, ...known, mark, outdated, schemaChanges });
+    const counterparts = { followedColumns: drift.followedColumns, followedTypes: drift.followedTypes };
+    if (!isDeepStrictEqual(counterparts, { followedColumns, followedTypes })) await record.keep(counterparts);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
       return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));

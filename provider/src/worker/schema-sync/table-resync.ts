@@ -180,7 +180,13 @@ export class TableResync {
     const definitions = { ...mark.definitions, ...before?.definitions };
     const settings = { ...(await this.#settingsOf(objects, mark)), ...before?.settings };
     const given = before?.given ?? mark.given;
-    await record.keep({ joining, followed, mark: { ...mark, definitions, settings, ...(given ? { given } : {}) } });
+    // The snapshot was copied by name: the columns of its tables are paired by the names of the new baseline.
+    const copied = new Set(newTables.filter((table) => !(nameOfTable(table) in later)).map(({ oid }) => String(oid)));
+    const columns = Object.entries(record.following.followedColumns ?? {}).filter(([oid]) => !copied.has(oid));
+    await record.keep({
+      ...{ joining, followed, followedColumns: Object.fromEntries(columns) },
+      mark: { ...mark, definitions, settings, ...(given ? { given } : {}) },
+    });
     this.#record.formerNames.clear();
   }
 
