@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "../../provider/src/postgres/connection/connect";
+import { indexes } from "../../provider/src/schema/catalogue/kinds/relations/indexes";
+import { readSchema } from "../../provider/src/schema/catalogue/read-schema";
 import { readCatalogueVersion } from "../../provider/src/schema/catalogue/catalogue-version";
 import { readSourceVersion } from "../../provider/src/worker/schema-diff/source-version";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -78,6 +80,22 @@ describe("the catalogues' version", () => {
     } finally {
       await client.end();
       await application.end();
+    }
+  });
+
+  it("an index that another session drops while definitions are read is left out", async () => {
+    await server.query(
+      "CREATE TABLE indexed (id int); CREATE INDEX stays ON indexed (id); CREATE INDEX goes ON indexed (id)",
+    );
+    const client = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+    try {
+      await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT");
+      await server.query("DROP INDEX goes");
+      const found = await readSchema(client, [indexes], "text");
+      const names = found.filter(({ of }) => of?.name === "indexed").map(({ name }) => name);
+      assert.deepEqual(names, ["stays"]);
+    } finally {
+      await client.end();
     }
   });
 });

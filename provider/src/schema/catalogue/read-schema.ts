@@ -49,7 +49,8 @@ export async function readSchema<Details extends object>(
   const { rows } = await client.query<SchemaObject<Details>>(
     `${usersObjects}\n${queries.join("\nUNION ALL\n")}\nORDER BY kind, identity`,
   );
-  return rows;
+  // The server prints NULL for an object that another session has dropped since the query began.
+  return reading === "text" ? rows.filter(({ definition }) => definition !== null) : rows;
 }
 
 const usersObjects = `
