@@ -29,14 +29,6 @@ CREATE TABLE IF NOT EXISTS pgmigration.apply_session (
   PRIMARY KEY (migration, session)
 )`;
 
-/** Whether the tables exist. A migration that an earlier version began has none. */
-async function hasTables(target: Client): Promise<boolean> {
-  const { rows } = await target.query<{ found: boolean }>(
-    "SELECT to_regclass('pgmigration.apply_session') IS NOT NULL AS found",
-  );
-  return rows[0]!.found;
-}
-
 /**
  * Makes `generation` the only one whose apply sessions may write, and reads their progress. It waits for a predecessor's session
  * that is about to commit.
@@ -48,24 +40,23 @@ export async function holdApplySessions(
   migration: string,
   generation: number,
 ): Promise<ApplySessionProgress | undefined> {
-  if (!(await hasTables(target))) return undefined;
-  const sessions = await target.query<{ session: number; lsn: string }>(
+  const { rows } = await target.query<{
+    sessions: number;
+    tables: readonly (readonly [string, TableDivision])[];
+    lsns: readonly string[];
+  }>(
     `WITH held AS (UPDATE pgmigration.apply_session SET generation = $2 WHERE migration = $1 AND generation <= $2
                    RETURNING session, applied_through_lsn)
-     SELECT session, applied_through_lsn::text AS lsn FROM held ORDER BY session`,
+     SELECT sessions, tables, ARRAY(SELECT applied_through_lsn::text FROM held ORDER BY session) AS lsns
+       FROM pgmigration.apply_division WHERE migration = $1`,
     [migration, generation],
   );
-  const { rows } = await target.query<{ sessions: number; tables: readonly (readonly [string, TableDivision])[] }>(
-    "SELECT sessions, tables FROM pgmigration.apply_division WHERE migration = $1",
-    [migration],
-  );
-  if (!rows[0]) return undefined;
-  if (sessions.rows.length !== rows[0].sessions)
+  const recorded = rows[0];
+  if (!recorded) return undefined;
+  const { sessions, tables, lsns } = recorded;
+  if (lsns.length !== sessions)
     throw new TakenOverError(`a worker of a later generation than ${generation} applies the changes of ${migration}`);
-  return {
-    division: { sessions: rows[0].sessions, tables: new Map(rows[0].tables) },
-    appliedThroughLsns: sessions.rows.map(({ lsn }) => parseLsn(lsn)),
-  };
+  return { division: { sessions, tables: new Map(tables) }, appliedThroughLsns: lsns.map(parseLsn) };
 }
 
 /**
@@ -79,7 +70,6 @@ export async function recordDivision(
   { migration, generation, from }: ProgressHolder,
   { sessions, tables }: Division,
 ): Promise<void> {
-  if (!(await hasTables(target))) await target.query(createApplySessionTables);
   await target.query("BEGIN");
   try {
     const { rowCount } = await target.query(
@@ -119,10 +109,3 @@ export const advanceSessionStatement =
             WHERE migration = $1 AND session = $2 AND generation = $3 AND applied_through_lsn < $4`,
     values: [migration, String(session), String(generation), formatLsn(appliedThroughLsn)],
   });
-
-/** Deletes the rows of a migration, if it has any. */
-export async function dropApplySessions(target: Client, migration: string): Promise<void> {
-  if (!(await hasTables(target))) return;
-  await target.query("DELETE FROM pgmigration.apply_session WHERE migration = $1", [migration]);
-  await target.query("DELETE FROM pgmigration.apply_division WHERE migration = $1", [migration]);
-}

@@ -6,7 +6,7 @@ import { refuseUntrustedSchema } from "../../postgres/schema-trust.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { addTable, type ChangeCounts, type TableChanges, type TableCounts } from "../model/change-counts.js";
 import type { Statement } from "../wire/pipelined-queries.js";
-import { createApplySessionTables, dropApplySessions } from "./apply-session-progress.js";
+import { createApplySessionTables } from "./apply-session-progress.js";
 import type { ProgressStep } from "./progress-step.js";
 import { applyingPurpose } from "./target-session.js";
 
@@ -232,17 +232,15 @@ export const takenOver = ({ migration, generation, from }: ProgressStep): TakenO
 /** Deletes a migration's progress; idempotent. Drops the schema as well if it is empty then. */
 export async function dropProgress(target: Client, migration: string): Promise<void> {
   if (!(await hasProgressTable(target))) return;
-  await dropApplySessions(target, migration);
-  await target.query("DELETE FROM pgmigration.table_progress WHERE migration = $1", [migration]);
-  await target.query("DELETE FROM pgmigration.progress WHERE migration = $1", [migration]);
+  for (const table of ["apply_session", "apply_division", "table_progress", "progress"])
+    await target.query(`DELETE FROM pgmigration.${table} WHERE migration = $1`, [migration]);
   // One statement: progress that another migration begins meanwhile is either seen, or waits for the lock.
   await target.query(`
     DO $$
     BEGIN
       LOCK TABLE pgmigration.progress IN ACCESS EXCLUSIVE MODE;
       IF EXISTS (SELECT FROM pgmigration.progress) THEN RETURN; END IF;
-      DROP TABLE IF EXISTS pgmigration.apply_session, pgmigration.apply_division;
-      DROP TABLE pgmigration.progress, pgmigration.table_progress;
+      DROP TABLE pgmigration.progress, pgmigration.table_progress, pgmigration.apply_session, pgmigration.apply_division;
       IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = 'pgmigration'::pg_catalog.regnamespace) THEN
         DROP SCHEMA pgmigration;
       END IF;
