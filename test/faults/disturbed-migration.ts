@@ -233,9 +233,8 @@ export class DisturbedMigration {
     const places = this.#lab.places(this.#database);
     const [expected, actual] = await Promise.all(places.map(digests));
     // The progress of the rollback replication is on the source.
-    delete expected!["pgmigration.progress"];
-    delete expected!["pgmigration.table_progress"];
-    assert.deepEqual(actual, expected);
+    const ofUsers = Object.entries(expected!).filter(([table]) => !table.startsWith("pgmigration."));
+    assert.deepEqual(actual, Object.fromEntries(ofUsers));
     await assertSameDefinitions(...places);
     // Rollback replication advances the source's sequences. After a crash, a sequence is ahead of its last returned value.
     const isKept = this.#resource.status.state === "WaitingForUserAction";

@@ -3,6 +3,7 @@ import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { type RequestCounts, RecordingProxy } from "../support/servers/recording-proxy";
+import { until } from "../support/until";
 
 const fewTables = 50;
 const manyTables = 250;
@@ -45,6 +46,8 @@ describe("the round trips of an offline migration", () => {
         [...counts].map(([request, number]) => [`${side} ${request}`, number]);
       const all = new Map([...of("source", source), ...of("target", target)]);
       await resource.destroy();
+      // Without the proxies, a worker that is about to end would try to reach the target for minutes.
+      await until("the worker has ended", () => !source.isInUse && !target.isInUse);
       return all;
     } finally {
       await Promise.all([source.close(), target.close()]);

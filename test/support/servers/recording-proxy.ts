@@ -32,6 +32,10 @@ export class RecordingProxy {
     return this.#counts;
   }
 
+  get isInUse(): boolean {
+    return this.#sockets.size > 0;
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
