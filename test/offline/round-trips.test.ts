@@ -45,9 +45,9 @@ describe("the round trips of an offline migration", () => {
       const of = (side: string, { counts }: RecordingProxy): [string, number][] =>
         [...counts].map(([request, number]) => [`${side} ${request}`, number]);
       const all = new Map([...of("source", source), ...of("target", target)]);
-      await resource.destroy();
       // Without the proxies, a worker that is about to end would try to reach the target for minutes.
       await until("the worker has ended", () => !source.isInUse && !target.isInUse);
+      await resource.destroy();
       return all;
     } finally {
       await Promise.all([source.close(), target.close()]);
