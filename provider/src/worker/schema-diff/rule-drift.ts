@@ -215,8 +215,9 @@ async function replaceKeys(
     };
     const key = { table, schema: rule.schema, onTarget: rule.id, onSource: counterpart.id, drop: dropStatement(rule) };
     const replacement = await replaceKey({ source, target, hasForeignKey }, key);
-    const { replaced, dropped: removed } = changeRules[rule.kind];
-    if (replacement.manualChanges !== undefined) changes.push(changeOf(rule, removed, replacement.manualChanges));
+    const { replaced } = changeRules[rule.kind];
+    if (replacement.manualChanges !== undefined)
+      changes.push(changeOf(rule, keyRules.neededOnTarget, replacement.manualChanges));
     else dropped.push(rule);
     changes.push(...replacement.additions.map((sql) => changeOf(rule, replaced, sql)));
     placeholders.push(...replacement.deferred);

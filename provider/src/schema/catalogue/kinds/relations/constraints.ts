@@ -86,6 +86,11 @@ export const keyRules = rulesOf("primary key, unique or exclusion constraint", {
     reason: "Rows from before and after may each violate the other one. A plain index finds rows meanwhile.",
     ifRefused: "pause",
   },
+  neededOnTarget: {
+    change: "replaced, while an object that only the target has needs it",
+    action: "pause",
+    reason: "The worker never drops such an object.",
+  },
   dropped: {
     action: "at",
     reason: "Later rows may violate it. Objects that only the target has may need it.",
