@@ -231,6 +231,43 @@ describe("Follower", () => {
       await proxy.close();
     });
 
+  it("resumes after a COMMIT whose connection was lost while it waited for a standby server", async () => {
+    const s = await servers.open("CREATE TABLE log (v int)");
+    const proxy = await CuttableProxy.to(s.target);
+    const synchronousStandby = async (name: string): Promise<void> => {
+      await servers.target.query(`ALTER SYSTEM SET synchronous_standby_names = '${name}'`);
+      await servers.target.query("SELECT pg_reload_conf()");
+      await until("the setting is in force", async () => {
+        const [row] = await servers.target.query("SELECT current_setting('synchronous_standby_names') AS name");
+        return row!.name === name;
+      });
+    };
+    const waiting =
+      (event: string): (() => Promise<boolean>) =>
+      async () =>
+        (
+          await s.onTarget(
+            `SELECT FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event = '${event}' AND application_name LIKE '%apply changes%'`,
+          )
+        ).length > 0;
+    const follower = s.follow({ target: proxy.endpoint });
+    try {
+      await s.onSource("INSERT INTO log VALUES (1)");
+      await s.mustBecomeEqual(follower);
+      await synchronousStandby("missing");
+      await s.onSource("INSERT INTO log VALUES (2)");
+      await until("a COMMIT waits for the standby", waiting("SyncRep"));
+      proxy.cut();
+      await until("the next connection waits for this COMMIT", waiting("transactionid"));
+      await synchronousStandby("");
+      await s.mustBecomeEqual(follower);
+    } finally {
+      await synchronousStandby("");
+      await proxy.close();
+    }
+  });
+
   it("does not consider a slow target dead, with a slow connection or with a lock", async () => {
     const s = await servers.open(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE locked (id int PRIMARY KEY)",

@@ -34,8 +34,6 @@ const startLimitMs = 120_000;
 export interface ApplyConnectionContext {
   readonly notifier: Notifier;
   readonly barrier: ApplyBarrier;
-  /** Whether to take over the progress; otherwise this generation must still hold it. */
-  readonly takeOver: boolean;
   /** One session applies everything that committed at or before this LSN. */
   readonly singleThroughLsn: Lsn;
   /** Cancels a start that may take long. */
@@ -73,7 +71,7 @@ export class ApplyConnection {
     };
     const sessions = await openSessions(options, onBlocked);
     try {
-      const begin = await withinLimit(sessions, beginStream(sessions, options, context.takeOver));
+      const begin = await withinLimit(sessions, beginStream(sessions, options), context.stopped);
       // Without a limit: it decodes from the start of the source's oldest open transaction on.
       if (options.plugin === "test_decoding")
         await verifySlotHistory(sessions.source, begin.progress, rolesOf(options), context.stopped);
@@ -272,17 +270,25 @@ export class ApplyConnection {
   }
 }
 
-/** Abandons the sessions if a server accepted them and then does not answer. */
-async function withinLimit<Result>({ source, stream, target }: FollowSessions, work: Promise<Result>): Promise<Result> {
-  const timer = setTimeout(() => {
-    const error = new UnreachableError(
-      `a server has not answered for ${startLimitMs / 1000} s at the start of the stream`,
-    );
-    for (const session of [source, stream, target]) abandon(session, error);
-  }, startLimitMs);
+/** Abandons the sessions if a server accepted them and then does not answer, or when the follower stops. */
+async function withinLimit<Result>(
+  { source, stream, target }: FollowSessions,
+  work: Promise<Result>,
+  stopped: AbortSignal,
+): Promise<Result> {
+  const end = (reason: string): void => {
+    for (const session of [source, stream, target]) abandon(session, new UnreachableError(reason));
+  };
+  const stop = (): void => end("the stream was stopped at its start");
+  const timer = setTimeout(
+    () => end(`a server has not answered for ${startLimitMs / 1000} s at the start of the stream`),
+    startLimitMs,
+  );
+  stopped.addEventListener("abort", stop, { once: true });
   try {
     return await work;
   } finally {
     clearTimeout(timer);
+    stopped.removeEventListener("abort", stop);
   }
 }

@@ -231,7 +231,7 @@ export class Follower {
     this.#advance.begin();
     const connection = await ApplyConnection.open(this.#options, {
       ...{ notifier: this.#notifier, barrier: this.#barrier },
-      ...{ takeOver: !this.#wasOpened, stopped: this.#stopped.signal, singleThroughLsn: this.#singleThroughLsn },
+      ...{ stopped: this.#stopped.signal, singleThroughLsn: this.#singleThroughLsn },
     });
     this.#wasOpened = true;
     this.#form = connection.form;

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { EngineError, TakenOverError } from "../errors.js";
+import { EngineError } from "../errors.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { listTables } from "../postgres/tables.js";
 import { type BacklogLimits, backlogLimits, canAdvanceCopiedSlots } from "./reader/backlog-limits.js";
@@ -13,7 +13,7 @@ import { rolesOf } from "./model/stream-roles.js";
 import { PgOutputDecoder } from "./decode/pgoutput.js";
 import type { TableCounts } from "./model/change-counts.js";
 import { type Progress, readProgress, readTableProgress, takeOverProgress } from "./target/progress.js";
-import { holdApplySessions } from "./target/apply-session-progress.js";
+import { type ApplySessionProgress, holdApplySessions } from "./target/apply-session-progress.js";
 import { RemainingChanges } from "./division/remaining-changes.js";
 import { publishesGenerated } from "./source/publication.js";
 import { verifySlotIdentity } from "./source/slot-identity.js";
@@ -34,18 +34,9 @@ export interface StreamBegin {
   readonly backlog: BacklogSession | undefined;
 }
 
-/**
- * Reads the progress and verifies the slot.
- *
- * @param takeOver whether to take over the progress; otherwise this generation must still hold it
- */
-export async function beginStream(
-  sessions: FollowSessions,
-  options: FollowOptions,
-  takeOver: boolean,
-): Promise<StreamBegin> {
-  const progress = await holdProgress(sessions.target, options, takeOver);
-  const applySessions = await holdApplySessions(sessions.target, options.migration, options.generation);
+/** Takes over the progress and verifies the slot. */
+export async function beginStream(sessions: FollowSessions, options: FollowOptions): Promise<StreamBegin> {
+  const { progress, applySessions } = await sessions.watch.during(holdProgress(sessions.target, options));
   const tableProgress = await readTableProgress(sessions.target, options.migration);
   await verifySlotIdentity(sessions.source, sessions.stream, progress, rolesOf(options));
   // The walsender of a worker that died or was just superseded.
@@ -73,23 +64,23 @@ export async function beginStream(
   return { sessions, progress, tableProgress, remaining, clock, form, decoder, backlog };
 }
 
-async function holdProgress(target: Client, options: FollowOptions, takeOver: boolean): Promise<Progress> {
-  const { migration, generation, slot, targetDatabase } = options;
-  const found = await readProgress(target, migration);
-  if (!found)
+/**
+ * Waits for a COMMIT of a former connection, which may still wait for a lock or a standby server. Otherwise the stream would begin at a
+ * position that this COMMIT changes.
+ */
+async function holdProgress(
+  target: Client,
+  { migration, generation, slot, targetDatabase, parts }: FollowOptions,
+): Promise<{ readonly progress: Progress; readonly applySessions: ApplySessionProgress | undefined }> {
+  if (!(await readProgress(target, migration)))
     throw new EngineError(
-      `pgmigration.progress of ${targetDatabase} on the ${rolesOf(options).subscriber} has no row for ${migration}, so its position is unknown`,
+      `pgmigration.progress of ${targetDatabase} on the ${rolesOf({ parts }).subscriber} has no row for ${migration}, so its position is unknown`,
       { remedy: "delete this migration and start it again; do not change the schema pgmigration while it runs" },
     );
-  // The holder may have advanced it since it was read.
-  const progress = takeOver ? await takeOverProgress(target, migration, generation) : found;
-  if (progress.generation !== generation)
-    throw new TakenOverError(
-      `another worker, of generation ${progress.generation}, now applies the changes of ${migration}`,
-    );
+  const progress = await takeOverProgress(target, migration, generation);
   if (progress.slot !== slot)
     throw new EngineError(`progress of ${migration} belongs to slot ${progress.slot}, not to ${slot}`);
-  return progress;
+  return { progress, applySessions: await holdApplySessions(target, migration, generation) };
 }
 
 export const limitsOf = ({ backlog }: FollowOptions): BacklogLimits => ({ ...backlogLimits, ...backlog });
