@@ -287,6 +287,25 @@ for (const major of [16, 18] as const) {
       assert.deepEqual(await restore([table("a"), key], { resumed: true }), []);
     });
 
+    it("does not accept an object of another role instead of one that an earlier run created", async () => {
+      await server.query(
+        `GRANT CREATE ON SCHEMA public TO stranger; GRANT CREATE ON DATABASE restored TO stranger; SET ROLE stranger; CREATE SCHEMA s;
+         CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE DOMAIN d AS int; CREATE TABLE "a ""b" (id int)`,
+        { database: "restored" },
+      );
+      const taken = [
+        entry("FUNCTION", "f(integer)", "CREATE FUNCTION public.f(integer) RETURNS int LANGUAGE sql AS 'SELECT 2';"),
+        entry("TYPE", "d", "CREATE TYPE public.d AS ENUM ('x');"),
+        entry("TABLE", 'a "b', 'CREATE TABLE public."a ""b" (id integer);'),
+        entry("SCHEMA", "s", "CREATE SCHEMA s;", { schema: undefined }),
+      ];
+      for (const one of taken)
+        await assert.rejects(
+          restore([one], { resumed: true }),
+          /was not created: stranger has created one on the target/,
+        );
+    });
+
     it("does not accept an existing unique index instead of one that its rows violate", async () => {
       await restore([table("a")]);
       await target.query("INSERT INTO public.a VALUES (1), (1)");

@@ -5,10 +5,11 @@ import { RefusedError } from "../errors.js";
 export const controlSchema = "pgmigration";
 
 /**
- * Roles whose objects may run with this role's privileges, because they have them anyway: this role, the roles whose
- * privileges it inherits, and superusers. pg_has_role would return true to a superuser for every role.
+ * SQL of the set `trusted (oid)` for WITH RECURSIVE: roles whose objects may run with this role's privileges, because they have
+ * them anyway. These are this role, the roles whose privileges it inherits, and superusers. pg_has_role would return true to a
+ * superuser for every role.
  */
-const trusted = `
+export const trustedRoles = `
   own AS (
     SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user
     UNION
@@ -18,7 +19,8 @@ const trusted = `
   ),
   trusted AS (SELECT oid FROM own UNION SELECT oid FROM pg_catalog.pg_roles WHERE rolsuper)`;
 
-const isTrusted = (role: string): string => `${role} IN (SELECT oid FROM trusted)`;
+/** SQL condition: a role is one of {@link trustedRoles}. */
+export const isTrusted = (role: string): string => `${role} IN (SELECT oid FROM trusted)`;
 
 /** The text of a definition that calls a function. */
 const callsFunction = (definition: string): string => `${definition} ~ '[[:alnum:]_"]\\('`;
@@ -28,7 +30,7 @@ const knownDefault = "^(clock_timestamp\\(\\)|''[^'']*''::text(\\[\\])?|[0-9]+|t
 
 /** Objects in the control schema that this package did not create, each as one sentence. Reads only the catalogue. */
 const query = `
-  WITH RECURSIVE ${trusted}, relation AS (
+  WITH RECURSIVE ${trustedRoles}, relation AS (
     SELECT c.oid, c.relname, c.relkind, c.relowner, c.relrowsecurity, n.oid AS schema
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = '${controlSchema}'

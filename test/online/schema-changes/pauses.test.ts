@@ -113,6 +113,45 @@ describe("a followed database whose schema change cannot be applied", () => {
     await resource.destroy();
   });
 
+  it("functions, types, a view and a schema of another role: no code of them runs, and the changes are applied after their removal", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY)",
+    );
+    const resource = await lab.follow([database]);
+    await lab.target.query(`CREATE ROLE squatter; GRANT CREATE ON DATABASE ${database} TO squatter`);
+    await lab.target.query(
+      `GRANT ALL ON SCHEMA public TO squatter; SET ROLE squatter; CREATE SCHEMA app; GRANT ALL ON SCHEMA app TO PUBLIC;
+       CREATE FUNCTION norm(v text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE LOG 'squat as %', current_user; RETURN v; END $$;
+       CREATE DOMAIN email AS text CHECK (norm(VALUE) IS NOT NULL); CREATE DOMAIN mood AS text CHECK (norm(VALUE) IS NOT NULL);
+       CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'squat as %', current_user; RETURN NULL; END $$;
+       CREATE VIEW orders AS SELECT 1 AS id; GRANT ALL ON orders TO PUBLIC;
+       CREATE TRIGGER fire INSTEAD OF INSERT OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION fire()`,
+      { database },
+    );
+    await lab.querySource(
+      database,
+      `CREATE FUNCTION norm(v text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(v)'; CREATE SCHEMA app;
+       CREATE TABLE app.t (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY);
+       CREATE DOMAIN email AS text CHECK (VALUE LIKE '%@%'); CREATE TYPE mood AS ENUM ('good');
+       ALTER TABLE t ADD COLUMN n text GENERATED ALWAYS AS (norm(v)) STORED, ADD COLUMN e email, ADD COLUMN m mood;
+       INSERT INTO u VALUES (1); INSERT INTO orders VALUES (1); INSERT INTO app.t VALUES (1);
+       INSERT INTO t (id, v, e, m) VALUES (1, 'A', 'a@b', 'good')`,
+    );
+    const named = `SELECT FROM pgmigration.event WHERE database = $1 AND level = 'warning'
+                      AND message LIKE '%function "public"."norm" of squatter, relation "public"."email" of squatter, relation "public"."mood" of squatter, relation "public"."orders" of squatter, schema "app" of squatter%'`;
+    await until(
+      "the objects and their owner are named",
+      async () => (await lab.target.query(named, { values: [database] })).length > 0,
+    );
+    assert.match(await Resource.failure(resource.update({ triggerCutover: true })), /"norm" of squatter/);
+    assert.equal((await resource.update({ triggerCutover: false })).state, "WaitingForUserAction");
+    assert.doesNotMatch(await lab.target.log(), /squat as/);
+    await lab.target.query("DROP OWNED BY squatter CASCADE; DROP ROLE squatter", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("a lock on the target: its holder is named, the stream continues, and the schema change is applied later", async () => {
     const database = await lab.database(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)",

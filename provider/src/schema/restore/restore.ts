@@ -4,6 +4,7 @@ import { RefusedError } from "../../errors.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { type Draft, adaptedEntryOf, findingFor, objectName } from "./adapted-entry.js";
 import { type Entry, catalogueKey } from "../sql/toc-entries.js";
+import { type ObjectPlace, untrustedObjects } from "../../postgres/untrusted-objects.js";
 import { refused } from "../sql/refused.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
 import { createDirectly, splitRecursiveDefinition } from "./recursive-functions.js";
@@ -330,6 +331,7 @@ async function restoreAdapted(
     }
     if (refusal.error.code === "40P01" && deadlocks++ < 5) continue;
     if (isDone(entry, refusal, context)) {
+      await requireOwn(target, entry, refusal);
       if (await dropInvalidIndex(target, entry, refusal)) continue;
       return draft.findings;
     }
@@ -406,6 +408,36 @@ function isDone(entry: Entry, { error }: Refusal, { resumed }: RestoreContext): 
   // Extensions may have created their schemas.
   if (entry.type === "SCHEMA" && error.code === "42P06") return true;
   return resumed && isDuplicate(entry, error);
+}
+
+/** The kind of {@link ObjectPlace} of an entry, if its kind is not the same in lower case. */
+const placeKinds: ReadonlyMap<string, string> = new Map([
+  ...["DOMAIN", "FOREIGN TABLE", "MATERIALIZED VIEW", "SHELL TYPE", "TABLE", "TYPE", "VIEW"].map(
+    (type) => [type, "relation"] as const,
+  ),
+  ...["AGGREGATE", "PROCEDURE"].map((type) => [type, "function"] as const),
+]);
+
+/**
+ * Refuses an object that another role created before the restore did. Its code would run with this role's privileges.
+ *
+ * @throws RefusedError
+ */
+async function requireOwn(target: pg.Client, entry: Entry, { statement, error }: Refusal): Promise<void> {
+  const other = (await untrustedObjects(target, placeOf(entry, statement))).find(({ owner }) => owner !== entry.owner);
+  if (!other) return;
+  throw new RefusedError(`${describe(entry)} was not created: ${other.owner} has created one on the target`, {
+    remedy: "find out why that role created it, and drop or rename it on the target",
+    cause: error,
+  });
+}
+
+function placeOf(entry: Entry, statement: Statement): ObjectPlace {
+  const kind = placeKinds.get(entry.type) ?? entry.type.toLowerCase();
+  const first = statement.tokens.findIndex(({ text }) => text === ".") - 1;
+  // An operator consists of several tokens.
+  const created = entry.type === "OPERATOR" ? undefined : relationAt(statement, first);
+  return { kind, schema: entry.schema ?? "", name: entry.name, ...created };
 }
 
 /** Drops an index with an incomplete build, so that it is built again. Returns false without such an index. */

@@ -5,7 +5,7 @@ import type { Followers } from "../followers/followers.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import type { NewObjects } from "./new-objects.js";
 import type { TableResync } from "./table-resync.js";
-import { NamesTaken, readTakenNames, type TakenName } from "./taken-names.js";
+import { NamesTaken, readTakenNames, refuseTakenObjects, type TakenName } from "./taken-names.js";
 
 /** Leaves out the new tables of the source whose names other roles have taken on the target. */
 export class LeftOutTables {
@@ -22,12 +22,13 @@ export class LeftOutTables {
 
   /** Why tables are left out, and what to do about it; undefined without such tables. */
   get refusal(): NamesTaken | undefined {
-    return this.#taken.length === 0 ? undefined : new NamesTaken(this.#taken);
+    return this.#taken.length === 0 ? undefined : NamesTaken.ofTables(this.#taken);
   }
 
   /**
    * @param sourceTables all in scope
-   * @throws NamesTaken naming followed tables that were renamed: the target has their rows under the former name
+   * @throws NamesTaken naming other objects whose names are taken, or followed tables that were renamed: the target has their
+   * rows under the former name
    */
   async update(
     { source, target }: Pick<NewObjects, "source" | "target">,
@@ -37,10 +38,11 @@ export class LeftOutTables {
     const { work, following, leftOut } = this.#record;
     // With dataOnly the operator prepared the tables.
     if (work.spec.dataOnly) return;
+    await refuseTakenObjects({ work, source, target });
     const { followed = {} } = following;
     const taken = await readTakenNames({ source, target }, sourceTables, targetTables, followed);
     const renamed = taken.filter(({ oid }) => String(oid) in followed);
-    if (renamed.length > 0) throw new NamesTaken(renamed);
+    if (renamed.length > 0) throw NamesTaken.ofTables(renamed);
     const tables = new Map(taken.map(({ table, oid }) => [table, oid]));
     // The stream skipped their changes, so they are copied even if the target has tables of these names.
     for (const { schema, name, oid } of sourceTables) {

@@ -13,6 +13,7 @@ import type { StreamRecord } from "../followers/stream-record.js";
 import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
 import type { NewObjects } from "./new-objects.js";
 import type { TableResync } from "./table-resync.js";
+import { refuseTakenObjects } from "./taken-names.js";
 
 export const pausedCheckMs = 1000;
 
@@ -59,7 +60,7 @@ export class ManualDdlGate {
    * @throws RefusedError with the operator's statements, if they are not waited for
    */
   async untilResolved(
-    { source, target }: Pick<NewObjects, "source" | "target">,
+    objects: NewObjects,
     drift: SchemaDrift,
     { side, stuckAt, readAgain, patience }: PauseReason,
   ): Promise<SchemaDrift> {
@@ -72,8 +73,8 @@ export class ManualDdlGate {
     }
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
-      const stuck = isPassable ? await this.#applyOlderShapes(source, drift) : stuckAt;
-      const now = await this.#whileAtStake(target, drift, { stuck, readAgain, patience });
+      const stuck = isPassable ? await this.#applyOlderShapes(objects.source, drift) : stuckAt;
+      const now = await this.#whileAtStake(objects, drift, { stuck, readAgain, patience });
       if (this.#statements !== undefined)
         await this.#record.say("resumes: the target's schema was changed like the source's");
       // A follower that met the new definition has ended.
@@ -111,7 +112,7 @@ export class ManualDdlGate {
   }
 
   async #whileAtStake(
-    target: Client,
+    objects: NewObjects,
     drift: SchemaDrift,
     {
       stuck,
@@ -122,7 +123,7 @@ export class ManualDdlGate {
     const isAtStake = atStake(drift, stuck);
     let now = drift;
     for (let waiting: readonly PausingChange[]; (waiting = now.pausing.filter(isAtStake)).length > 0;) {
-      if (!(await this.#runOwn(target, waiting))) {
+      if (!(await this.#runOwn(objects, waiting))) {
         const asked = this.#forOperator(waiting);
         if (patience === "once") throw this.#refusalFor(textOf(asked));
         await this.#show(textOf(asked));
@@ -147,8 +148,10 @@ export class ManualDdlGate {
    *
    * @returns whether the target was changed
    */
-  async #runOwn(target: Client, changes: readonly PausingChange[]): Promise<boolean> {
+  async #runOwn(objects: NewObjects, changes: readonly PausingChange[]): Promise<boolean> {
+    const { target } = objects;
     const own = changes.slice(0, changes.length - this.#forOperator(changes).length);
+    if (own.length > 0) await refuseTakenObjects(objects);
     const refused = new Map<string, string>();
     for (const { rule, sql, keepingSql = sql } of own)
       try {

@@ -27,6 +27,7 @@ import { splitStatements } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
+import { refuseTakenObjects } from "./taken-names.js";
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";
 
@@ -98,6 +99,8 @@ export async function restorePrerequisites(
 ): Promise<RefusedError | undefined> {
   const { work, database, target, sourceSearchPath } = objects;
   const wanted = await missingPrerequisites(objects, renamedTypes);
+  // The dump does not distinguish objects of other roles from copies.
+  await refuseTakenObjects(objects);
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
   try {
     await reportFindings(work, database, await restoreEntries(target, wanted, context));
@@ -138,6 +141,8 @@ export async function restoreMissing(
 ): Promise<Restored> {
   const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
   const { selection, onSource, onTarget } = await readBoth(objects, dumping);
+  // The dump does not distinguish objects of other roles from copies.
+  await refuseTakenObjects(objects);
   // Both are planned, because a plan splits entries and names the parts: the index of a key, a deferred check.
   const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
   const plan = planRestore(onSource, { deferTriggersAndForeignKeys });

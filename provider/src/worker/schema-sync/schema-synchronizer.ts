@@ -30,7 +30,7 @@ import type { ManualDdlGate } from "./manual-ddl-gate.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import type { TableResync } from "./table-resync.js";
 import { LeftOutTables } from "./left-out-tables.js";
-import type { NamesTaken } from "./taken-names.js";
+import { type NamesTaken, refuseTakenObjects } from "./taken-names.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 
 /**
@@ -233,9 +233,10 @@ export class SchemaSynchronizer {
     }
   }
 
-  async #add({ target }: NewObjects, statements: readonly string[]): Promise<void> {
+  async #add(objects: NewObjects, statements: readonly string[]): Promise<void> {
+    if (statements.length > 0) await refuseTakenObjects(objects);
     for (const sql of statements) {
-      await target.query(sql);
+      await objects.target.query(sql);
       await this.#record.say(`carried over from the source: ${sql}`);
     }
     if (statements.length > 0) this.#followers.noteAlteration();

@@ -1,10 +1,23 @@
 import type { Client } from "pg";
 import { RefusedError } from "../../errors.js";
-import { qualify } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Table } from "../../postgres/tables.js";
+import {
+  type ObjectPlace,
+  objectsAt,
+  type OwnedObject,
+  placeKey,
+  untrustedObjects,
+} from "../../postgres/untrusted-objects.js";
+import { readSelection } from "../../schema/plan/selection.js";
 import { enumerate } from "../../units/enumerate.js";
+import type { Work } from "../context/work.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
-import type { NewObjects } from "./new-objects.js";
+
+interface Sides {
+  readonly source: Client;
+  readonly target: Client;
+}
 
 /** A table of the source, and the role that has taken its name on the target. */
 export interface TakenName {
@@ -15,18 +28,56 @@ export interface TakenName {
   readonly owner: string;
 }
 
-/** Tables of the source are not copied, because other roles have taken their names on the target. */
+/** Other roles have taken names of the source's objects on the target. */
 export class NamesTaken extends RefusedError {
-  constructor(taken: readonly TakenName[]) {
-    const named = taken.map(({ table, owner }) => `${table} of ${owner}`);
-    super(
-      `the target has tables of other roles under names of the source's tables, which are therefore not copied: ${enumerate(named, 10)}`,
-      {
-        remedy: "find out why these roles created them, then drop or rename them on the target",
-        code: "PGM-503",
-      },
+  private constructor(what: string, taken: readonly string[], remedy: string) {
+    super(`${what}: ${enumerate(taken, 10)}`, { remedy, code: "PGM-503" });
+  }
+
+  static ofTables(taken: readonly TakenName[]): NamesTaken {
+    return new NamesTaken(
+      "the target has tables of other roles under names of the source's tables, which are therefore not copied",
+      taken.map(({ table, owner }) => `${table} of ${owner}`),
+      "find out why these roles created them, then drop or rename them on the target",
     );
   }
+
+  static ofObjects(taken: readonly OwnedObject[]): NamesTaken {
+    return new NamesTaken(
+      "the target has objects of other roles under names of the source's objects, so no schema change is applied: their code would run with the rights of the migration's role",
+      taken.map(({ kind, schema, name, owner }) => `${kind} ${titleOf({ schema, name })} of ${owner}`),
+      "find out why these roles created them, then drop or rename them on the target; if such a role may act for the migration's role, GRANT it to that role",
+    );
+  }
+}
+
+const titleOf = ({ schema, name }: Omit<ObjectPlace, "kind">): string =>
+  schema === "" ? quoteIdentifier(name) : qualify(schema, name);
+
+/**
+ * Requires that no other role has taken the name of an object of the source, apart from the tables of {@link readTakenNames}.
+ * Otherwise the worker would take a function, type or schema of that role for its own copy, and would call it. Call it
+ * immediately before statements that may refer to such objects.
+ *
+ * @throws NamesTaken
+ */
+export async function refuseTakenObjects({ work, source, target }: Sides & { readonly work: Work }): Promise<void> {
+  // With dataOnly the operator prepared the objects.
+  if (work.spec.dataOnly) return;
+  const untrusted = await untrustedObjects(target);
+  if (untrusted.length === 0) return;
+  const { cut } = await readSelection(source, work.spec);
+  const onSource = new Map<string, OwnedObject[]>();
+  for (const object of await objectsAt(source, untrusted)) {
+    if (cut.has(object.key)) continue;
+    onSource.set(placeKey(object), [...(onSource.get(placeKey(object)) ?? []), object]);
+  }
+  const taken = untrusted.filter((object) => {
+    const originals = onSource.get(placeKey(object)) ?? [];
+    const isTable = object.isTable && originals.every((one) => one.isTable);
+    return originals.length > 0 && !isTable && originals.every(({ owner }) => owner !== object.owner);
+  });
+  if (taken.length > 0) throw NamesTaken.ofObjects(taken);
 }
 
 /**
@@ -35,7 +86,7 @@ export class NamesTaken extends RefusedError {
  * that an interrupted worker created belongs to the target's role, or to the owner of its original.
  */
 export async function readTakenNames(
-  { source, target }: Pick<NewObjects, "source" | "target">,
+  { source, target }: Sides,
   sourceTables: readonly Table[],
   targetTables: readonly Table[],
   followed: FollowedTables,

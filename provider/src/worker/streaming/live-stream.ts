@@ -238,7 +238,7 @@ export class LiveStream {
     if (isCurrent()) this.#followers.start();
   }
 
-  /** Returns `heldUp` if a lock, a concurrent change or an unreachable server delays the schema changes. */
+  /** Returns `heldUp` if a lock, a concurrent change, a taken name or an unreachable server delays the schema changes. */
   async #carryFor(error: unknown): Promise<SyncResult | "heldUp"> {
     try {
       if (await this.#joins.outlives(error)) {
@@ -250,13 +250,15 @@ export class LiveStream {
       this.#heldUpBy = undefined;
       return carried;
     } catch (held) {
-      if (!(held instanceof RetryableError || isConnectionLoss(held))) throw held;
+      // Another role of the target must not be able to end the stream.
+      const isTaken = held instanceof NamesTaken;
+      if (!(isTaken || held instanceof RetryableError || isConnectionLoss(held))) throw held;
       this.#carrier.outdate();
       const text = heldUpText(held);
       if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
       this.#heldUpBy = text;
-      // A lock was waited for. Concurrent changes may end at once, and would then be met many times per second.
-      if (held instanceof ConcurrentChangeError) await delay(compareSchemaEveryMs, this.#stopped.signal);
+      // A lock was waited for. The others may end at once, and would then be met many times per second.
+      if (isTaken || held instanceof ConcurrentChangeError) await delay(compareSchemaEveryMs, this.#stopped.signal);
       return "heldUp";
     }
   }
