@@ -23,6 +23,13 @@ export class PoolProcess {
     return until(`the pool logs ${pattern.source}`, () => pattern.test(this.output));
   }
 
+  /** The answer of its HTTP endpoints, which it serves with the option `--http 0`. */
+  async get(path: string): Promise<string> {
+    await this.logs(/serving .* on 127.0.0.1 port \d+/);
+    const response = await fetch(`http://127.0.0.1:${/ port (\d+)/.exec(this.output)![1]!}${path}`);
+    return `${response.status} ${await response.text()}`;
+  }
+
   /** Kills the pool and its workers at once, as the end of a machine does. */
   async killAll(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;

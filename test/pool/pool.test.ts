@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseInputs } from "../../provider/dist/inputs/check-inputs.js";
 import { specOf } from "../../provider/dist/inputs/inputs.js";
@@ -105,10 +106,20 @@ describe("a pool of workers", () => {
   it("hands a running migration over to another member when it is stopped", async () => {
     const list = await targetList();
     const database = await lab.database(table);
-    const first = start("--targets", list);
+    const first = start("--targets", list, "--http", "0");
     const created = create(lab.onlineInputs([database], { migrationName: "handed-over" }));
     await created;
     await first.logs(/main\/handed-over: starts worker/);
+    assert.equal(await first.get("/readyz"), "200 ready\n");
+    const metrics = await first.get("/metrics");
+    for (const line of [
+      'pg_migration_worker_running{target="main",migration="handed-over"} 1',
+      "pg_migration_pool_targets 2",
+      "pg_migration_pool_targets_unreachable 1",
+      "pg_migration_pool_workers 1",
+      "pg_migration_pool_migrations_waiting 0",
+    ])
+      assert(metrics.includes(`\n${line}\n`), `${line} in ${metrics}`);
     const second = start("--targets", list);
     first.child.kill("SIGTERM");
     assert.deepEqual(await first.exited, [0, null]);
@@ -152,6 +163,30 @@ describe("a pool of workers", () => {
     await undo.pop()!();
     assert(most[0]! > 3 && most[0]! <= 12 && most[1]! > 3 && most[1]! <= 16, `at most ${most.join(" and ")}`);
     assert.match(pool.output, /parallelism: up to [23] table copies/);
+  });
+
+  it("divides its rate among the workers of all members", async () => {
+    const rows = "CREATE TABLE t (v text); INSERT INTO t SELECT repeat('x', 1000) FROM generate_series(1, 400)";
+    const databases = [await lab.database(rows), await lab.database(rows)];
+    const options = ["--targets", await targetList(), "--source-rate", "128kB", "--max-migrations", "1"];
+    const members = [start(...options), start(...options)];
+    await Promise.all(members.map((member) => member.logs(/main is served/)));
+    await Promise.all(databases.map((database) => create(lab.inputs([database]))));
+    for (const { output } of members)
+      assert.match(output, /share the rate of 128\.0 kB\/s: 2; each copies 64\.0 kB\/s/);
+  });
+
+  it("is not ready without a list that it can read, or without a target that answers", async () => {
+    const absent = start("--targets", join(command.directory, "absent.csv"), "--http", "0");
+    await absent.logs(/the list of targets cannot be read/);
+    assert.equal(await absent.get("/readyz"), "503 not ready: the list of targets cannot be read; see the log\n");
+    const closed = await command.file("closed.csv", "host,port\n127.0.0.1,1\n");
+    const alone = start("--targets", closed, "--http", "0");
+    await alone.logs(/is skipped: .*ECONNREFUSED/);
+    assert.equal(await alone.get("/readyz"), "503 not ready: no target has answered; see the log\n");
+    assert.equal(await alone.get("/healthz"), "200 ok\n");
+    alone.child.kill("SIGTERM");
+    assert.deepEqual(await alone.exited, [0, null]);
   });
 
   it("refuses a budget of zero and a pool without targets", async () => {

@@ -1,6 +1,8 @@
 import type { MigrationStatus, DatabaseDetails } from "../status.js";
 
-interface MigrationSample {
+export interface MigrationSample {
+  /** The target's name, if migrations of several targets are shown. */
+  readonly target?: string;
   readonly name: string;
   readonly status: MigrationStatus;
 }
@@ -63,25 +65,32 @@ const databaseMetrics: readonly Metric[] = [
 export function metricsText(migrations: readonly MigrationSample[]): string {
   const lines = [
     ...head("state", "gauge", "1 for the state that the migration is in"),
-    ...migrations.map(({ name, status }) => sample("state", { migration: name, state: status.state }, 1)),
+    ...migrations.map((one) => sample("state", { ...labelsOf(one), state: one.status.state }, 1)),
     ...head("worker_running", "gauge", "1 while a worker holds the lease"),
-    ...migrations.map(({ name, status }) =>
-      sample("worker_running", { migration: name }, status.worker.state === "running" ? 1 : 0),
-    ),
+    ...migrations.map((one) => sample("worker_running", labelsOf(one), one.status.worker.state === "running" ? 1 : 0)),
     ...databaseMetrics.flatMap((metric) => [
       ...head(metric.name, metric.type, metric.help),
-      ...migrations.flatMap(({ name, status }) =>
-        Object.values(status.currentSubStateDetails.dbDetails).flatMap((database) => {
+      ...migrations.flatMap((one) =>
+        Object.values(one.status.currentSubStateDetails.dbDetails).flatMap((database) => {
           const value = metric.value(database);
           return value === undefined
             ? []
-            : [sample(metric.name, { migration: name, database: database.databaseName }, value)];
+            : [sample(metric.name, { ...labelsOf(one), database: database.databaseName }, value)];
         }),
       ),
     ]),
   ];
   return `${lines.join("\n")}\n`;
 }
+
+/** One value without labels. */
+export const gauge = (name: string, help: string, value: number): string =>
+  [...head(name, "gauge", help), sample(name, {}, value), ""].join("\n");
+
+const labelsOf = ({ target, name }: MigrationSample): Record<string, string> => ({
+  ...(target === undefined ? {} : { target }),
+  migration: name,
+});
 
 const head = (name: string, type: string, help: string): string[] => [
   `# HELP pg_migration_${name} ${help}.`,
@@ -90,7 +99,7 @@ const head = (name: string, type: string, help: string): string[] => [
 
 function sample(name: string, labels: Readonly<Record<string, string>>, value: number): string {
   const text = Object.entries(labels).map(([label, content]) => `${label}="${escapeLabel(content)}"`);
-  return `pg_migration_${name}{${text.join(",")}} ${value}`;
+  return `pg_migration_${name}${text.length > 0 ? `{${text.join(",")}}` : ""} ${value}`;
 }
 
 const escapeLabel = (text: string): string => text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");

@@ -4,7 +4,7 @@ import { maxWorkers } from "../../inputs/inputs.js";
 import { readStatus } from "../../store/read-status.js";
 import { withExistingStore } from "../../store/store.js";
 import { readTargets } from "../targets/read-targets.js";
-import { runPool } from "../../worker/pool/run-pool.js";
+import { WorkerPool } from "../../worker/pool/worker-pool.js";
 import { addPoolOptions, budgetsOf, type PoolFlags } from "../options/pool-options.js";
 import { addTargetsOption, type TargetsFlags } from "../options/targets-option.js";
 import type { WorkerJob } from "../../worker/context/worker-job.js";
@@ -49,15 +49,16 @@ interface WorkerFlags extends MigrationFlags, SourceFlags, TargetsFlags, PoolFla
 export function addWorker(program: Command): void {
   const command = program.command("worker").description("run a recorded migration in this process");
   addPoolOptions(addTargetsOption(addSourceOptions(addMigrationOptions(command))))
-    .optionsGroup("One migration:")
-    .option("--wait", "start before the migration, stop when it has ended")
-    .option("--stay", "start before the migration, stop when it is deleted")
+    .optionsGroup("A worker or a pool:")
     .addOption(
       new Option("--http <[address:]port>", "serve /healthz, /readyz and /metrics")
         .env("PG_MIGRATION_HTTP")
         .argParser(listenAddress),
     )
     .option("--workers <number>", "number of local processes that share the copy", workerCount)
+    .optionsGroup("One migration:")
+    .option("--wait", "start before the migration, stop when it has ended")
+    .option("--stay", "start before the migration, stop when it is deleted")
     .addHelpText("after", examples)
     .action(work);
 }
@@ -106,11 +107,12 @@ async function servePool(flags: WorkerFlags): Promise<void> {
   const list = flags.targets;
   if (list === undefined)
     throw new InvalidInputError([{ property: "--targets", reason: "is missing: give the targets of the pool" }]);
-  if (flags.name !== undefined || flags.stay || flags.wait || flags.http)
+  if (flags.name !== undefined || flags.stay || flags.wait)
     throw new InvalidInputError([
-      { property: "--pool", reason: "a pool serves all migrations: remove --name, --stay, --wait and --http" },
+      { property: "--pool", reason: "a pool serves all migrations: remove --name, --stay and --wait" },
     ]);
-  await runPool({
+  const stop = stopSignal();
+  const pool = new WorkerPool({
     readTargets: () => readTargets(list, flags),
     jobOf: async ({ address }, migration) => ({
       ...(await recordedInputs(migration, address.target, flags, false)),
@@ -118,8 +120,15 @@ async function servePool(flags: WorkerFlags): Promise<void> {
     }),
     maxMigrations: flags.maxMigrations ?? 4,
     budgets: budgetsOf(flags),
-    stop: stopSignal(),
+    stop,
   });
+  const readMigrations = () => pool.migrations();
+  const endpoints = flags.http && (await WorkerEndpoints.listen({ listen: flags.http, readMigrations, pool, stop }));
+  try {
+    await pool.run();
+  } finally {
+    await endpoints?.close();
+  }
 }
 
 /** @throws InvalidInputError if neither the environment nor a record describes the work */

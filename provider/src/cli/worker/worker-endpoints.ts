@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { withTimeout } from "../../async/with-timeout.js";
-import { metricsText } from "../../dashboard/metrics.js";
+import { type MigrationSample, metricsText } from "../../dashboard/metrics.js";
 import { parseRequestTarget } from "../../dashboard/request-target.js";
 import { InvalidInputError, messageOf } from "../../errors.js";
 import { log } from "../../log.js";
-import type { MigrationStatus } from "../../status.js";
+import type { PoolFigures } from "../../worker/pool/worker-pool.js";
+import { poolMetricsText } from "./pool-metrics.js";
 
 export interface ListenAddress {
   readonly host: string;
@@ -16,8 +17,17 @@ export interface ListenAddress {
 export interface WorkerEndpointsOptions {
   readonly listen: ListenAddress;
   /** The migrations of the worker that are recorded. Fails while the target's records are unreadable. */
-  readonly readMigrations: () => Promise<readonly { readonly name: string; readonly status: MigrationStatus }[]>;
+  readonly readMigrations: () => Promise<readonly MigrationSample[]>;
+  /** Set for a pool, whose readiness does not depend on the records of one target. */
+  readonly pool?: PoolView | undefined;
   readonly stop: AbortSignal;
+}
+
+/** What the endpoints show of a pool. */
+export interface PoolView {
+  /** Why the pool cannot serve any migration; undefined if it can. */
+  readonly obstacle: string | undefined;
+  readonly figures: PoolFigures;
 }
 
 interface Answer {
@@ -30,12 +40,13 @@ interface Answer {
 const readTimeoutMs = 5000;
 const maxConnections = 64;
 
+const ready: Answer = { status: 200, text: "ready\n" };
 const notFound: Answer = { status: 404, text: "not found: expected /healthz, /readyz or /metrics\n" };
 const unreadable: Answer = { status: 503, text: "not ready: the target's records cannot be read; see the log\n" };
 
 /**
- * Answers an orchestration engine: `/healthz` while the process works, `/readyz` while the target's records are readable,
- * `/metrics` in Prometheus' format. There is no access control, so no answer contains a secret.
+ * Answers an orchestration engine: `/healthz` while the process works, `/readyz` while the target's records are readable (for
+ * a pool: its list and at least one target), `/metrics` in Prometheus' format. There is no access control, so no answer contains a secret.
  */
 export class WorkerEndpoints {
   readonly #server: Server;
@@ -103,14 +114,19 @@ export class WorkerEndpoints {
   }
 
   async #readiness(): Promise<Answer> {
-    if (this.#options.stop.aborted) return { status: 503, text: "not ready: the worker is stopping\n" };
-    return (await this.#read()) ? { status: 200, text: "ready\n" } : unreadable;
+    const { stop, pool } = this.#options;
+    if (stop.aborted) return { status: 503, text: `not ready: the ${pool ? "pool" : "worker"} is stopping\n` };
+    if (pool?.obstacle !== undefined) return { status: 503, text: `not ready: ${pool.obstacle}; see the log\n` };
+    if (pool) return ready;
+    return (await this.#read()) ? ready : unreadable;
   }
 
   async #metrics(): Promise<Answer> {
     const migrations = await this.#read();
     if (!migrations) return unreadable;
-    return { status: 200, text: metricsText(migrations), contentType: "text/plain; version=0.0.4; charset=utf-8" };
+    const { pool } = this.#options;
+    const text = metricsText(migrations) + (pool ? poolMetricsText(pool.figures) : "");
+    return { status: 200, text, contentType: "text/plain; version=0.0.4; charset=utf-8" };
   }
 
   /** Concurrent requests share one read, so that clients cannot open any number of sessions on the target. */

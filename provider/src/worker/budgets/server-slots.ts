@@ -1,7 +1,8 @@
 import type { Client } from "pg";
 import { PeriodicTask } from "../../async/periodic-task.js";
-import { log } from "../../log.js";
+import { ChangeReporter, log } from "../../log.js";
 import { messageOf } from "../../errors.js";
+import { formatBytes } from "../../units/byte-size.js";
 import type { Budget } from "./budget.js";
 
 /** First halves of the keys of advisory locks. The second half is the number of a slot. */
@@ -25,6 +26,7 @@ export class ServerSlots {
   #client: Client | undefined;
   #sharing = 0;
   #sharers = 1;
+  readonly #reporter = new ChangeReporter();
   readonly #watch: PeriodicTask;
   /** Statements run one after another in the one session. */
   #last: Promise<unknown> = Promise.resolve();
@@ -140,6 +142,16 @@ export class ServerSlots {
       await client.query(`SELECT pg_catalog.${isSharing ? take : release}(${lockClasses.sharers}, 0)`);
     const counted = await client.query<{ count: number }>(`SELECT count(*)::int AS count ${sharerLocks}`);
     this.#sharers = counted.rows[0]!.count;
+    if (isSharing) this.#reportShare();
+  }
+
+  #reportShare(): void {
+    const { bytesPerSecond } = this.limits;
+    if (bytesPerSecond === undefined) return;
+    const [all, share] = [bytesPerSecond, bytesPerSecond / this.sharers].map((bytes) => formatBytes(bytes));
+    this.#reporter.report(
+      `${this.server}: workers that share the rate of ${all}/s: ${this.sharers}; each copies ${share}/s`,
+    );
   }
 
   async #lock(kind: Resource, wanted: number): Promise<number[]> {

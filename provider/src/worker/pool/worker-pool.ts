@@ -1,9 +1,13 @@
 import { delay } from "../../async/delay.js";
+import { withTimeout } from "../../async/with-timeout.js";
 import { messageOf } from "../../errors.js";
 import { FleetReader, type TargetReading } from "../../fleet/fleet-reader.js";
 import type { ListProblem, Target, TargetList } from "../../fleet/target.js";
 import { ChangeReporter, log } from "../../log.js";
+import type { MigrationStatus } from "../../status.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
+import { readStatus } from "../../store/read-status.js";
+import { withExistingStore } from "../../store/store.js";
 import type { Budgets } from "../budgets/budget.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { freeMigrations } from "./free-migrations.js";
@@ -16,6 +20,8 @@ const rereadMs = 30_000;
 const minFreeLeaseMs = 5000;
 const firstRetryMs = 5000;
 const maxRetryMs = 60_000;
+/** A target that does not answer must not delay the metrics of the others. */
+const statusTimeoutMs = 4000;
 
 export interface PoolOptions {
   readonly readTargets: () => Promise<TargetList>;
@@ -27,20 +33,6 @@ export interface PoolOptions {
   readonly stop: AbortSignal;
 }
 
-/**
- * Runs the migrations of many targets that wait for an external worker, each in a process of its own, until the signal aborts.
- * Several pools may serve the same targets: the lease of a migration decides which worker runs it. When a worker of any pool
- * dies, its lease ends, and the migration is free again.
- */
-export async function runPool(options: PoolOptions): Promise<void> {
-  const pool = new Pool(options);
-  try {
-    await pool.serve();
-  } finally {
-    await pool.drain();
-  }
-}
-
 /** A migration that this pool has seen without a worker, or that it runs. */
 interface Known {
   freeSince: number;
@@ -48,19 +40,85 @@ interface Known {
   retryMs: number;
 }
 
-class Pool {
-  readonly #workers = new Map<string, { readonly worker: PoolWorker; readonly servers: string }>();
+/** A worker of this pool process. */
+interface Running {
+  readonly worker: PoolWorker;
+  /** Source and target, as text. */
+  readonly servers: string;
+  readonly target: string;
+  readonly job: WorkerJob;
+}
+
+/** Numbers of one pool process. */
+export interface PoolFigures {
+  readonly targets: number;
+  readonly unreachableTargets: number;
+  readonly workers: number;
+  readonly maxWorkers: number;
+  /** Migrations that wait for a worker of any pool. */
+  readonly waitingMigrations: number;
+}
+
+/**
+ * Runs the migrations of many targets that wait for an external worker, each in a process of its own, until the signal aborts.
+ * Several pools may serve the same targets: the lease of a migration decides which worker runs it. When a worker of any pool
+ * dies, its lease ends, and the migration is free again.
+ */
+export class WorkerPool {
+  readonly #workers = new Map<string, Running>();
   readonly #known = new Map<string, Known>();
   readonly #reports = new Map<string, ChangeReporter>();
   readonly #reader: FleetReader<MigrationSummary[]>;
+  #readings: readonly TargetReading<MigrationSummary[]>[] = [];
   #rereadAt = 0;
   #reading: Promise<void> = Promise.resolve();
+  #list: "unread" | "read" | "unreadable" = "unread";
 
   constructor(readonly options: PoolOptions) {
     this.#reader = new FleetReader([], freeMigrations, "pool");
   }
 
-  async serve(): Promise<void> {
+  async run(): Promise<void> {
+    try {
+      await this.#serve();
+    } finally {
+      await this.#drain();
+    }
+  }
+
+  /** Why the pool cannot serve any migration; undefined if it can. Names no server. */
+  get obstacle(): string | undefined {
+    if (this.#list !== "read") return `the list of targets ${this.#list === "unread" ? "is not" : "cannot be"} read`;
+    if (this.#reader.isEmpty) return "the list has no valid target";
+    return this.#readings.some(isCurrent) ? undefined : "no target has answered";
+  }
+
+  get figures(): PoolFigures {
+    const waiting = this.#free.filter(({ target, one }) => !this.#workers.has(keyOf(target, one.name)));
+    return {
+      targets: this.#readings.length,
+      unreachableTargets: this.#readings.filter(({ failure }) => failure !== undefined).length,
+      workers: this.#workers.size,
+      maxWorkers: this.options.maxMigrations,
+      waitingMigrations: waiting.length,
+    };
+  }
+
+  /** The migrations that this process runs. Omits those whose target does not answer. */
+  async migrations(): Promise<{ readonly target: string; readonly name: string; readonly status: MigrationStatus }[]> {
+    const statuses = [...this.#workers.values()].map(async ({ target, job }) => {
+      const { migrationName: name } = job;
+      const read = withExistingStore(job, "pool metrics", (store) => store && readStatus(store, name));
+      const status = await withTimeout(
+        read.catch(() => undefined),
+        statusTimeoutMs,
+      );
+      return status ? [{ target, name, status }] : [];
+    });
+    return (await Promise.all(statuses)).flat();
+  }
+
+  async #serve(): Promise<void> {
     const { stop } = this.options;
     while (!stop.aborted) {
       if (Date.now() >= this.#rereadAt) {
@@ -69,36 +127,39 @@ class Pool {
         // Later reads of the list, such as a slow answer of Azure, do not delay the migrations.
         if (this.#reader.isEmpty) await this.#reading;
       }
-      const readings = await this.#reader.poll();
+      const readings = (this.#readings = await this.#reader.poll());
       for (const { target, failure } of readings)
         this.#report(target.name, failure === undefined ? "is served" : `is skipped: ${failure}`);
       this.#forgetServed(readings);
       // Pools that start together begin with different migrations.
-      const free = shuffled(
-        readings.filter(isCurrent).flatMap(({ target, content }) => content.map((one) => ({ target, one }))),
-      );
-      for (const { target, one } of free) await this.#start(target, one);
+      for (const { target, one } of shuffled(this.#free)) await this.#start(target, one);
       await delay(pollMs, stop);
     }
   }
 
   /** Stops all workers, which release their leases. Migrations then resume in other pools. */
-  async drain(): Promise<void> {
+  async #drain(): Promise<void> {
     log.info(`the pool stops ${this.#workers.size} workers`);
     await Promise.all([...this.#workers.values()].map(({ worker }) => worker.stop()));
     await this.#reader.close();
+  }
+
+  get #free(): { readonly target: Target; readonly one: MigrationSummary }[] {
+    return this.#readings.filter(isCurrent).flatMap(({ target, content }) => content.map((one) => ({ target, one })));
   }
 
   async #readTargets(): Promise<void> {
     try {
       const { targets, problems } = await this.options.readTargets();
       this.#reader.setTargets(targets);
+      this.#list = "read";
       this.#report(
         "the list of targets",
         problems.length === 0 ? "is valid" : `has wrong entries: ${describe(problems)}`,
       );
     } catch (error) {
       // The targets that are known stay.
+      this.#list = "unreadable";
       this.#report("the list of targets", `cannot be read: ${messageOf(error)}`);
     }
   }
@@ -124,7 +185,7 @@ class Pool {
     if ([...this.#workers.values()].some((one) => one.worker.isWaiting && one.servers === servers)) return;
     try {
       const job = await this.options.jobOf(target, migration);
-      this.#run(key, known, { ...job, ...this.#limits(migration) }, servers);
+      this.#startWorker(key, known, { target: target.name, servers, job: { ...job, ...this.#limits(migration) } });
     } catch (error) {
       this.#report(key, `cannot start: ${messageOf(error)}`);
       postpone(known);
@@ -140,9 +201,9 @@ class Pool {
     return isLimited ? { budgets: { ...budgets, databases: Math.max(1, spec.dbsToMigrate.length) }, workers: 1 } : {};
   }
 
-  #run(key: string, known: Known, job: WorkerJob, servers: string): void {
-    const worker = new PoolWorker(job);
-    this.#workers.set(key, { worker, servers });
+  #startWorker(key: string, known: Known, started: Omit<Running, "worker">): void {
+    const worker = new PoolWorker(started.job);
+    this.#workers.set(key, { ...started, worker });
     log.info(`${key}: starts worker ${worker.pid ?? ""}`);
     void worker.exited.then((code) => {
       this.#workers.delete(key);
