@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Client } from "pg";
+import { initProgress } from "../../provider/src/cdc/target/progress";
 import { takeAdvisoryLock } from "../../provider/src/store/advisory-lock";
 import { hasRecords, Store } from "../../provider/src/store/store";
 import { Lab } from "../support/lab";
@@ -68,6 +69,41 @@ describe("records that another role made, changed or locked", () => {
       await assert.rejects(openAs(superuser()), finding);
       await session.query("DROP DOMAIN IF EXISTS public.d CASCADE");
     });
+
+  it("default privileges of the administrator: let no other role into the records or the progress", async () => {
+    const byDefault = (action: string): string =>
+      ["TABLES", "SCHEMAS"]
+        .map((kind) => `ALTER DEFAULT PRIVILEGES FOR ROLE ${lab.administrator.user} ${action.replace("*", kind)}`)
+        .join("; ");
+    const privileges = async (): Promise<unknown> =>
+      lab.target.query(
+        `SELECT has_schema_privilege('mallory', 'pgmigration', 'USAGE') AS mallory,
+                has_schema_privilege('owners', 'pgmigration', 'USAGE') AS owners`,
+      );
+    await lab.target.query(byDefault("GRANT ALL ON * TO mallory, PUBLIC"));
+    const session = await lab.target.connect("postgres", lab.administrator);
+    open.push(session);
+    await initProgress(session, "m", 1, {
+      slot: "s",
+      consistentPoint: 1n as never,
+      systemIdentifier: "1",
+      timeline: 1,
+    });
+    assert.deepEqual(await privileges(), [{ mallory: false, owners: false }]);
+    await session.query("DROP SCHEMA pgmigration CASCADE");
+    await openAs();
+    assert.deepEqual(await privileges(), [{ mallory: false, owners: false }]);
+    await lab.target.query("GRANT USAGE ON SCHEMA pgmigration TO owners");
+    await openAs();
+    await initProgress(session, "m", 1, {
+      slot: "s",
+      consistentPoint: 1n as never,
+      systemIdentifier: "1",
+      timeline: 1,
+    });
+    assert.deepEqual(await privileges(), [{ mallory: false, owners: true }]);
+    await lab.target.query(byDefault("REVOKE ALL ON * FROM mallory, PUBLIC"));
+  });
 
   it("a store that mallory created before any migration: refused in the schema and in the database", async () => {
     await openAs(mallory());

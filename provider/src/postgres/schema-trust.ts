@@ -5,6 +5,26 @@ import { RefusedError } from "../errors.js";
 export const controlSchema = "pgmigration";
 
 /**
+ * SQL that creates the control schema. Default privileges of this role must not let other roles into an empty one: a role that may write
+ * the records chooses the statements that workers run. Privileges that were granted since then are kept.
+ */
+export const createControlSchema = `
+CREATE SCHEMA IF NOT EXISTS ${controlSchema};
+DO $$
+DECLARE grantee text;
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = '${controlSchema}'::pg_catalog.regnamespace) THEN RETURN; END IF;
+  FOR grantee IN
+    SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(r.rolname) END
+      FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) AS a
+      LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+     WHERE n.nspname = '${controlSchema}' AND a.grantor = n.nspowner AND a.grantee <> n.nspowner AND r.rolname IS DISTINCT FROM current_user
+  LOOP
+    EXECUTE 'REVOKE ALL ON SCHEMA ${controlSchema} FROM ' || grantee;
+  END LOOP;
+END $$`;
+
+/**
  * SQL of the set `trusted (oid)` for WITH RECURSIVE: roles whose objects may run with this role's privileges, because they have
  * them anyway. These are this role, the roles whose privileges it inherits, and superusers. pg_has_role would return true to a
  * superuser for every role.

@@ -11,7 +11,7 @@ import { whatBroke } from "../postgres/connection/session.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
 import { takeAdvisoryLock } from "./advisory-lock.js";
-import { controlSchema, refuseUntrustedSchema } from "../postgres/schema-trust.js";
+import { controlSchema, createControlSchema, refuseUntrustedSchema } from "../postgres/schema-trust.js";
 import { controlSchemaSteps } from "./control-schema.js";
 
 /** A target, and its database with the records. */
@@ -348,7 +348,7 @@ async function bringUpToDate(client: pg.Client): Promise<void> {
       throw new RefusedError(`the records on the target were created by a newer version of pulumi-pg-migration`, {
         remedy: "npm install pulumi-pg-migration@latest in this program",
       });
-    if (installed === 0) await client.query(`CREATE SCHEMA IF NOT EXISTS ${controlSchema}`);
+    if (installed === 0) await client.query(createControlSchema);
     // Another role may have created it meanwhile.
     await refuseUntrustedSchema(client);
     for (const step of controlSchemaSteps.slice(installed)) await client.query(step);

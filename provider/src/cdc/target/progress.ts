@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { EngineError, TakenOverError } from "../../errors.js";
 import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
 import { formatLsn, type Lsn, parseLsn } from "../../postgres/lsn.js";
-import { refuseUntrustedSchema } from "../../postgres/schema-trust.js";
+import { createControlSchema, refuseUntrustedSchema } from "../../postgres/schema-trust.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { addTable, type ChangeCounts, type TableChanges, type TableCounts } from "../model/change-counts.js";
 import type { Statement } from "../wire/pipelined-queries.js";
@@ -36,7 +36,7 @@ export interface Progress extends SlotIdentity {
 }
 
 const createTable = `
-CREATE SCHEMA IF NOT EXISTS pgmigration;
+${createControlSchema};
 CREATE TABLE IF NOT EXISTS pgmigration.progress (
   migration text PRIMARY KEY,
   generation bigint NOT NULL,
