@@ -109,6 +109,18 @@ describe("a worker's HTTP endpoints", () => {
     assert.equal((await get("/healthz")).status, 200);
   });
 
+  it("answer a probe while other clients keep all connections open", async () => {
+    const idle = Array.from({ length: 100 }, () => connect(port, "127.0.0.1").on("error", () => undefined));
+    try {
+      await Promise.all(idle.map((socket) => once(socket, "connect")));
+      for (const socket of idle) socket.write("GET /healthz HT");
+      for (let probe = 0; probe < 5; probe++) assert.equal((await get("/healthz")).status, 200);
+      await until("connections are closed", () => idle.filter(({ destroyed }) => !destroyed).length <= 64);
+    } finally {
+      for (const socket of idle) socket.destroy();
+    }
+  });
+
   it("listen on loopback unless an address is given", () => {
     assert.deepEqual(listenAddress("8080"), { host: "127.0.0.1", port: 8080 });
     assert.deepEqual(listenAddress("0.0.0.0:8080"), { host: "0.0.0.0", port: 8080 });

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { withTimeout } from "../../async/with-timeout.js";
 import { type MigrationSample, metricsText } from "../../dashboard/metrics.js";
 import { parseRequestTarget } from "../../dashboard/request-target.js";
@@ -56,7 +56,15 @@ export class WorkerEndpoints {
   private constructor(options: WorkerEndpointsOptions) {
     this.#options = options;
     this.#server = createServer({ headersTimeout: 10_000, requestTimeout: 10_000, keepAliveTimeout: 5000 });
-    this.#server.maxConnections = maxConnections;
+    const open = new Set<Socket>();
+    this.#server.on("connection", (socket) => {
+      open.add(socket);
+      socket.once("close", () => open.delete(socket));
+      if (open.size <= maxConnections) return;
+      // Refusing the new one would let idle clients keep the probes of the orchestration engine out.
+      const [oldest] = open;
+      oldest!.destroy();
+    });
     this.#server.on("request", (request, response) => {
       this.#respond(request, response).catch(() => response.destroy());
     });
