@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Client } from "pg";
 import type { RefusedError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
+import { quoteIdentifier } from "../../provider/src/postgres/identifiers";
 import {
   createTargetDatabase,
   dropTargetDatabase,
@@ -81,6 +82,25 @@ describe("a database on a managed server", () => {
     const findings = await createTargetDatabase(target, name, { ...plain, settings });
     assert.match(findings.map(({ message }) => message).join(), /^default_transaction_read_only = on.* was left out$/);
     assert.deepEqual((await read(administrator, name)).settings, [settings[1]]);
+  });
+
+  it("has lists of names as the server reads them, whatever a role has set for itself", async () => {
+    await source.query("CREATE DATABASE odd");
+    const path = `a'b, c/*d ,e--f, "x, ""y'", $$g`;
+    await source.query(
+      `SELECT set_config('search_path', $_$${path}$_$, false); ALTER DATABASE odd SET search_path FROM CURRENT`,
+      { database: "odd" },
+    );
+    const schemas = ["a'b", "c/*d", "e--f", `x, "y'`, "$$g"];
+    await createTargetDatabase(target, name, await read(source.login, "odd"));
+    const client = await server.connect(name, administrator);
+    try {
+      for (const schema of schemas) await client.query(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
+      const { rows } = await client.query<{ found: string[] }>("SELECT current_schemas(false)::text[] AS found");
+      assert.deepEqual(rows[0]!.found, schemas);
+    } finally {
+      await client.end();
+    }
   });
 
   it("has the settings and privileges of the source's", async () => {

@@ -1,5 +1,4 @@
 import { quoteLiteral } from "../../postgres/identifiers.js";
-import { identifierName, tokenize } from "../sql/tokenize.js";
 
 /** Settings whose value is a list of quoted names (GUC_LIST_QUOTE in PostgreSQL's guc tables). */
 const nameLists: ReadonlySet<string> = new Set([
@@ -18,20 +17,11 @@ export function settingValue(name: string, value: string): string {
   return names.length === 0 ? "''" : names.map(quoteLiteral).join(", ");
 }
 
-function nameList(value: string): string[] {
-  const elements: string[] = [];
-  let start = 0;
-  for (const token of [...tokenize(value), undefined]) {
-    if (token && token.text !== ",") continue;
-    const element = value.slice(start, token?.start).trim();
-    if (element !== "") elements.push(elementName(element));
-    start = token?.end ?? value.length;
-  }
-  return elements;
-}
+/** In the form of the server's SplitIdentifierString: only double quotes have a meaning, and nothing is a comment. */
+const element = /\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?:,|$)/gy;
 
-/** Parses a quoted or bare element. The path of a library need not be an SQL word. */
-function elementName(element: string): string {
-  const [token] = tokenize(element);
-  return token?.kind === "identifier" ? identifierName(token) : element;
-}
+const nameList = (value: string): string[] =>
+  [...value.matchAll(element)].flatMap(([, quoted, bare = ""]) => {
+    const name = quoted?.replaceAll('""', '"') ?? bare;
+    return name === "" ? [] : [name];
+  });
