@@ -38,6 +38,24 @@ describe("a list of targets", () => {
       target.password ?? target.auth,
     ]);
 
+  it("in YAML reports an entry whose aliases multiply without end, or have no anchor, and keeps the others", async () => {
+    const many = (of: string): string => Array.from({ length: 9 }, () => of).join(", ");
+    const list = await file(
+      "aliases.yaml",
+      `- host: db1\n- host: db2\n  a: &a [${many("x")}]\n  b: &b [${many("*a")}]\n  c: &c [${many("*b")}]\n  name: [${many("*c")}]\n- host: *none\n`,
+    );
+    const { targets, problems } = await readTargets(list, {});
+    assert.deepEqual(
+      targets.map(({ name }) => name),
+      ["db1:5432"],
+    );
+    assert.deepEqual(
+      problems.map(({ place }) => place),
+      ["aliases.yaml:2", "aliases.yaml:7"],
+    );
+    assert.match(problems[0]!.reason, /Excessive alias count/);
+  });
+
   it("reads CSV, reports every wrong line in one report, and keeps the others", async () => {
     const list = await file(
       "targets.csv",
@@ -176,6 +194,13 @@ describe("a list of targets", () => {
       await assert.rejects(readTargets(query, {}, manager()), /403: .*AuthorizationFailed[^]*role Reader/);
       const silent = { ...manager(), endpoint: "http://127.0.0.1:1" };
       await assert.rejects(readTargets("azure:resources", {}, silent), /does not answer at http:\/\/127\.0\.0\.1:1/);
+      for (const answer of ["<html>proxy</html>", '{"data": {"columns": []}}']) {
+        const other = { ...manager(), fetch: () => Promise.resolve(new Response(answer)) };
+        await assert.rejects(
+          readTargets("azure:", {}, other),
+          /is not that of Azure Resource Graph: [<{][^]*To do: check/,
+        );
+      }
     });
   });
 });

@@ -73,7 +73,19 @@ async function requestPage(
     throw new RefusedError(`Azure Resource Graph refused the query with ${response.status}: ${text.slice(0, 500)}`, {
       remedy: "correct the query, or grant the identity the role Reader on the subscriptions",
     });
-  return answerSchema.parse(JSON.parse(text));
+  const answer = answerSchema.safeParse(jsonOf(text));
+  if (answer.success) return answer.data;
+  throw new RefusedError(`the answer of ${url.origin} is not that of Azure Resource Graph: ${text.slice(0, 500)}`, {
+    remedy: "check AZURE_RESOURCE_MANAGER_ENDPOINT, and proxies between this machine and Azure",
+  });
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Resource Graph returns null for a column without a value. */

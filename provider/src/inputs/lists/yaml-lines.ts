@@ -1,4 +1,5 @@
 import { isMap, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
+import { messageOf } from "../../errors.js";
 import type { ListLine } from "./list-line.js";
 
 /**
@@ -24,7 +25,12 @@ export function yamlLines(text: string, keys: readonly string[]): ListLine[] {
     const node = item as Node;
     const { line } = lines.linePos(node.range?.[0] ?? 0);
     if (!isMap(node)) return { line, problem: "expected an object" };
-    return { line, values: node.toJS(document) as Record<string, unknown> };
+    try {
+      return { line, values: node.toJS(document) as Record<string, unknown> };
+    } catch (error) {
+      // An alias without an anchor, or so many that the values would fill the memory.
+      return { line, problem: messageOf(error) };
+    }
   });
 }
 
