@@ -72,10 +72,10 @@ describe("the dashboard's feed", () => {
     feed = new Feed(records as unknown as Records, 5);
   });
 
-  afterEach(() => feed.close());
+  afterEach(() => feed.streams.close());
 
   function attach(client = new Client()): Client {
-    feed.attach(client.response, undefined);
+    feed.streams.attach(client.response, undefined);
     return client;
   }
 

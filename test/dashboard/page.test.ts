@@ -513,6 +513,76 @@ describe("the dashboard's page", function () {
     assert.deepEqual(await barriers(page), []);
   });
 
+  it("lists a fleet with what needs attention first, on a desktop and on a dark phone", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = declare();
+    await resource.create(lab.onlineInputs([database], { migrationName: "crm" }));
+    for (const [name, state, error] of [
+      ["billing", "Succeeded", null],
+      ["orders", "Failed", 'database orders: relation "public.invoice" already exists on the target'],
+      ["stock", "Succeeded", null],
+    ])
+      await lab.target.query(
+        `INSERT INTO pgmigration.migration
+         SELECT (jsonb_populate_record(m, jsonb_build_object('name', $1::text, 'state', $2::text, 'error', $3::text,
+                                                             'ended_at', now()))).*
+           FROM pgmigration.migration m WHERE name = 'crm'`,
+        { values: [name, state, error] },
+      );
+    undo.push(() => lab.target.query("DELETE FROM pgmigration.migration WHERE name IN ('billing', 'orders', 'stock')"));
+    const target = { ...lab.administrator, sslMode: "Disable" as const };
+    const first = {
+      targets: [
+        { name: "berlin / 1", address: { target, maintenanceDatabase: "postgres" } },
+        { name: "paris", address: { target: { ...target, port: 1 }, maintenanceDatabase: "postgres" } },
+      ],
+      problems: [
+        { place: "servers.csv:14", reason: "the target paris:5432 is also at servers.csv:3; remove one of the two" },
+      ],
+    };
+    const readTargets = () => Promise.resolve(first);
+    const fleet = await serve({ fleet: { name: "servers.csv", first, readTargets } });
+    undo.push(() => fleet.close());
+    const page = await open(fleet.url, { viewport: { width: 1280, height: 620 } });
+    const table = page.getByRole("table", { name: "Fleet" });
+    const shown = async (): Promise<string[]> =>
+      (await table.locator("tbody tr").allInnerTexts()).map((text) => text.replace(/\s+/g, " ").trim());
+    await until("all targets are shown", async () => (await shown()).length === 5);
+    assert.deepEqual(
+      (await shown()).map((text) => /orders|paris|crm|billing|stock/.exec(text)?.[0]),
+      ["orders", "paris", "crm", "billing", "stock"],
+    );
+    await page.getByText("servers.csv:14: the target paris:5432").waitFor();
+    await page.getByText("5 of 5 rows, 2 targets").waitFor();
+    assert.deepEqual(await barriers(page), []);
+    await picture(page, "fleet");
+    await page.getByRole("button", { name: "Needs attention 3" }).click();
+    await until("three rows are shown", async () => (await shown()).length === 3);
+    await page.getByRole("searchbox", { name: "Search targets" }).fill("invoice");
+    await until("one row is shown", async () => (await shown()).length === 1);
+    await page.getByRole("searchbox", { name: "Search targets" }).fill("");
+    await page.getByRole("button", { name: "All 5" }).click();
+    await table.getByRole("button", { name: "Migration" }).click();
+    await until("the rows are sorted", async () =>
+      /orders/.test((await shown()).findLast((text) => !/stock/.test(text))!),
+    );
+
+    await page.getByRole("link", { name: "crm" }).click();
+    await page.locator(".title").getByText("Waiting for user action").waitFor();
+    const report = page.getByRole("link", { name: "Save as JSON" });
+    assert.equal(await report.getAttribute("href"), "/targets/berlin%20%2F%201/api/migrations/crm/report");
+    await page.getByRole("button", { name: "Cut over" }).click();
+    await page.getByRole("button", { name: "Cut over now" }).click();
+    await page.locator(".title").getByText("Succeeded").waitFor();
+    await page.locator("header").getByRole("link", { name: "berlin / 1" }).click();
+    await page.getByRole("table", { name: "Migrations" }).getByRole("link", { name: "billing" }).waitFor();
+
+    const phone = await open(fleet.url, { viewport: { width: 390, height: 800 }, colorScheme: "dark" });
+    await phone.getByRole("row", { name: /orders/ }).waitFor();
+    assert.equal(await phone.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    assert.deepEqual(await barriers(phone), []);
+  });
+
   it("shows where a migration failed, and wraps the error", async () => {
     const database = await lab.database(
       `CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);

@@ -3,7 +3,9 @@ import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 import type { Sample } from "../units/rates.js";
 import type { MigrationSummary } from "../resource/summary/migration-summary.js";
+import type { FleetRow } from "../fleet/fleet-rows.js";
 import type { MigrationListItem } from "../fleet/list-overviews.js";
+import type { ListProblem } from "../fleet/target.js";
 import type { ListedDatabase, StartedMigration } from "./messages.js";
 
 /** The answers of the API. The compiler compares them with the types of what is sent; OpenAPI is generated from them. */
@@ -36,6 +38,31 @@ const migrationShape = {
 export const migrationSchema = z.object(migrationShape);
 
 export const migrationListSchema = z.array(z.object({ ...migrationShape, overview: overviewSchema.optional() }));
+
+const fleetRowSchema = z.object({
+  target: z.string().describe("name in the list"),
+  server: z.string().describe("host:port"),
+  migration: z.string().nullable().describe("null for a target without a migration"),
+  databases: z.array(z.string()).readonly(),
+  state: z.string().nullable(),
+  subState: z.string().nullable(),
+  worker: z.enum(["running", "lost", "ended"]).nullable(),
+  percent: z.number().nullable().describe("of the base copy; null after the end"),
+  lagBytes: z.number().nullable(),
+  lagSeconds: z.number().nullable(),
+  different: z.number().describe("tables found to differ"),
+  error: z.string().nullable(),
+  unreachable: z.string().nullable().describe("why the target cannot be read; other values are then as of readAt"),
+  rank: z.number().describe("0 failed, 1 without a worker, 2 unreachable, 3 waiting for the user, 4 running, 5 other"),
+  readAt: z.number().nullable().describe("milliseconds since 1970; null if the target was never read"),
+  startedOn: z.string().nullable(),
+});
+
+export const fleetSchema = z.object({
+  problems: z.array(z.object({ place: z.string(), reason: z.string() })).describe("wrong entries of the list"),
+  listFailure: z.string().describe("why the list cannot be read again; empty if it can"),
+  rows: z.array(fleetRowSchema).describe("those that need a user first"),
+});
 
 export const tablesSchema = z.array(
   z.object({
@@ -135,3 +162,5 @@ type Covers<Sent, Described> = [Sent] extends [Described] ? true : never;
 true satisfies Covers<MigrationListItem[], z.input<typeof migrationListSchema>>;
 true satisfies Covers<EventRecord[], z.input<typeof eventsSchema>>;
 true satisfies Covers<MigrationSummary, z.input<typeof summarySchema>>;
+true satisfies Covers<FleetRow, z.input<typeof fleetRowSchema>>;
+true satisfies Covers<ListProblem, z.input<typeof fleetSchema>["problems"][number]>;

@@ -1,6 +1,8 @@
 /** What the server sends to its pages. Types only, because pages are compiled separately. */
 import type { MigrationResource } from "../display/migration-resource.js";
+import type { FleetRow } from "../fleet/fleet-rows.js";
 import type { MigrationListItem } from "../fleet/list-overviews.js";
+import type { ListProblem } from "../fleet/target.js";
 import type { EventRecord } from "../store/read-events.js";
 import type { TableRecord } from "../store/read-tables.js";
 
@@ -20,6 +22,13 @@ export interface Messages {
   readonly tables: { readonly all: boolean; readonly tables: readonly TableRecord[] };
   readonly events: { readonly all: boolean; readonly events: readonly EventRecord[] };
   readonly history: { readonly all: boolean; readonly samples: readonly HistorySample[] };
+  /** The rows of each target replace those that were sent before. */
+  readonly fleet: {
+    readonly all: boolean;
+    readonly targets: readonly { readonly target: string; readonly rows: readonly FleetRow[] }[];
+  };
+  /** The wrong entries of the list of targets, and why it cannot be read again. */
+  readonly list: { readonly problems: readonly ListProblem[]; readonly failure: string };
   /** Why the target cannot be read; empty while it can be. */
   readonly trouble: string;
 }
@@ -48,5 +57,7 @@ export type MessageName = keyof Messages;
 
 export interface PageSettings {
   readonly readOnly: boolean;
+  /** `host:port`, or the name of a list of targets. */
   readonly target: string;
+  readonly isFleet: boolean;
 }

@@ -1,10 +1,18 @@
+import { attentionRank, needsUser } from "../fleet/attention.js";
 import type { MigrationStatus, DatabaseDetails } from "../status.js";
 
 export interface MigrationSample {
-  /** The target's name, if migrations of several targets are shown. */
+  /** Name of the target; only for a list of targets. */
   readonly target?: string;
   readonly name: string;
   readonly status: MigrationStatus;
+}
+
+/** A target of a list. */
+export interface TargetSample {
+  readonly target: string;
+  /** Whether the last read succeeded. */
+  readonly isUp: boolean;
 }
 
 interface Metric {
@@ -62,10 +70,18 @@ const databaseMetrics: readonly Metric[] = [
 ];
 
 /** The metrics in Prometheus' text format. Every name starts with `pg_migration_`. */
-export function metricsText(migrations: readonly MigrationSample[]): string {
+export function metricsText(migrations: readonly MigrationSample[], targets: readonly TargetSample[] = []): string {
   const lines = [
+    ...head("target_up", "gauge", "1 while the target of a list can be read"),
+    ...targets.map(({ target, isUp }) => sample("target_up", { target }, isUp ? 1 : 0)),
     ...head("state", "gauge", "1 for the state that the migration is in"),
     ...migrations.map((one) => sample("state", { ...labelsOf(one), state: one.status.state }, 1)),
+    ...head(
+      "attention",
+      "gauge",
+      "How urgently the migration needs a user: 5 failed, 4 without a worker, 2 waiting, 0 none",
+    ),
+    ...migrations.map((one) => sample("attention", labelsOf(one), attentionOf(one.status))),
     ...head("worker_running", "gauge", "1 while a worker holds the lease"),
     ...migrations.map((one) => sample("worker_running", labelsOf(one), one.status.worker.state === "running" ? 1 : 0)),
     ...databaseMetrics.flatMap((metric) => [
@@ -87,10 +103,15 @@ export function metricsText(migrations: readonly MigrationSample[]): string {
 export const gauge = (name: string, help: string, value: number): string =>
   [...head(name, "gauge", help), sample(name, {}, value), ""].join("\n");
 
-const labelsOf = ({ target, name }: MigrationSample): Record<string, string> => ({
-  ...(target === undefined ? {} : { target }),
-  migration: name,
-});
+const labelsOf = ({ target, name }: MigrationSample): Readonly<Record<string, string>> =>
+  target === undefined ? { migration: name } : { target, migration: name };
+
+/** Grows with the urgency, as Grafana sorts and colours values. */
+function attentionOf({ state, worker, currentSubStateDetails: { dbDetails } }: MigrationStatus): number {
+  const different = Object.values(dbDetails).reduce((sum, { tablesDifferent }) => sum + tablesDifferent, 0);
+  const rank = attentionRank({ state, workerState: worker.state, different, isUnreachable: false });
+  return needsUser(rank) ? 5 - rank : 0;
+}
 
 const head = (name: string, type: string, help: string): string[] => [
   `# HELP pg_migration_${name} ${help}.`,

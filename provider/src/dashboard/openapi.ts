@@ -3,6 +3,7 @@ import { engineVersion } from "../engine-version.js";
 import {
   errorSchema,
   eventsSchema,
+  fleetSchema,
   historySchema,
   migrationListSchema,
   migrationSchema,
@@ -116,7 +117,8 @@ const postNew = (id: string, summary: string, answer: z.ZodType): object => ({
 
 const stream = {
   operationId: "streamEvents",
-  summary: "Server-sent events: trouble, migrations, and for one migration: migration, tables, events, history",
+  summary:
+    "Server-sent events: trouble, migrations, and for one migration: migration, tables, events, history. Of many targets: list, fleet",
   parameters: [{ name: "migration", in: "query", schema: { type: "string" } }],
   responses: {
     200: { description: "A stream that does not end", content: { "text/event-stream": {} } },
@@ -127,8 +129,23 @@ const stream = {
   },
 };
 
-/** The API as OpenAPI 3.1. */
-export const openApi = {
+const fleetPath = get({
+  id: "listFleet",
+  summary: "The migrations on all targets, those that need a user first",
+  answer: fleetSchema,
+});
+
+const ofOneTarget = {
+  url: "/targets/{target}",
+  description: "One target of the list",
+  variables: { target: { default: "name", description: "its name in the list, percent-encoded" } },
+};
+
+/** The API as OpenAPI 3.1. @param isFleet for `dashboard --targets` */
+export const openApi = (isFleet: boolean): object =>
+  isFleet ? { ...api, servers: [{ url: "/" }, ofOneTarget], paths: { "/api/fleet": fleetPath, ...api.paths } } : api;
+
+const api = {
   openapi: "3.1.0",
   info: {
     title: "pg-migration dashboard",

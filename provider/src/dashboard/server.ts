@@ -4,11 +4,14 @@ import { InvalidInputError, messageOf } from "../errors.js";
 import type { StoreAddress } from "../store/store.js";
 import { Access } from "./access.js";
 import { loadAssets } from "./assets.js";
-import { Feed } from "./feed.js";
+import type { Api } from "./api.js";
+import { FleetApi } from "./fleet/fleet-api.js";
+import type { FleetSource } from "./fleet/fleet.js";
 import { Records } from "../fleet/records.js";
 import { Site } from "./site.js";
+import { TargetApi } from "./target-api.js";
 
-export interface DashboardOptions extends StoreAddress {
+export interface ListenOptions {
   readonly address: string;
   /** 0 picks a free port. */
   readonly port: number;
@@ -16,6 +19,9 @@ export interface DashboardOptions extends StoreAddress {
   readonly allowedHosts: readonly string[];
   readonly readOnly: boolean;
 }
+
+/** Serves the migrations into one target, or into many. */
+export type DashboardOptions = ListenOptions & (StoreAddress | { readonly fleet: FleetSource });
 
 export interface Dashboard {
   /** Contains the token, for a browser. */
@@ -33,7 +39,6 @@ export interface Dashboard {
  * @throws InvalidInputError when it cannot listen on the address
  */
 export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const records = new Records(options, "dashboard");
   const assets = await loadAssets();
   const server = createServer({
     headersTimeout: 10_000,
@@ -45,26 +50,37 @@ export async function startDashboard(options: DashboardOptions): Promise<Dashboa
   const port = await listen(server, options);
   const host = options.address.includes(":") ? `[${options.address}]` : options.address;
   const hosts = [host, "localhost", "127.0.0.1", "[::1]"];
-  const feed = new Feed(records);
   const access = new Access({ token: options.token, port, hosts, proxies: options.allowedHosts });
-  const { target, readOnly } = options;
-  const settings = { target: `${target.host}:${target.port}`, readOnly };
-  const site = new Site({ access, records, feed, assets, settings });
+  const { api, release } = apiOf(options);
+  const site = new Site({ access, api, assets });
   server.on("request", (request, response) => {
     site.answer(request, response).catch(() => response.destroy());
   });
   return {
     url: `http://${host}:${port}/?token=${encodeURIComponent(options.token)}`,
     async close() {
-      await feed.close();
+      await api.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      await records.close();
+      await release();
     },
   };
 }
 
-function listen(server: Server, { address, port }: DashboardOptions): Promise<number> {
+/** The API, and what closes its sessions after the last request. */
+function apiOf(options: DashboardOptions): { readonly api: Api; readonly release: () => Promise<void> } {
+  const { readOnly } = options;
+  if ("fleet" in options) {
+    const api = new FleetApi(options.fleet, { target: options.fleet.name, readOnly, isFleet: true });
+    return { api, release: () => api.fleet.close() };
+  }
+  const records = new Records(options, "dashboard");
+  const { host, port } = options.target;
+  const api = new TargetApi(records, { target: `${host}:${port}`, readOnly, isFleet: false });
+  return { api, release: () => records.close() };
+}
+
+function listen(server: Server, { address, port }: ListenOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause) => {
       reject(new InvalidInputError([{ property: "--listen", reason: `${address}:${port}: ${messageOf(cause)}` }]));

@@ -22,3 +22,6 @@ export function attentionRank({ state, workerState, different, isUnreachable }: 
   if (state === "WaitingForUserAction") return 3;
   return state === undefined || state === "Succeeded" || state === "Canceled" ? 5 : 4;
 }
+
+/** Whether a migration of this rank comes before those that need no user. */
+export const needsUser = (rank: number): boolean => rank <= 3;

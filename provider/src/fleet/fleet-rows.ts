@@ -23,6 +23,8 @@ export interface FleetRow {
   readonly error: string | null;
   /** Why the target cannot be read. All other values are then as of `readAt`. */
   readonly unreachable: string | null;
+  /** 0 failed, 1 without a worker, 2 unreachable target, 3 waiting for the user, 4 running, 5 ended or no migration. */
+  readonly rank: number;
   /** When the target was read, in milliseconds since 1970; null if it never was. */
   readonly readAt: number | null;
   readonly startedOn: string | null;
@@ -31,42 +33,42 @@ export interface FleetRow {
 type Reading = TargetReading<readonly MigrationListItem[]>;
 
 /** The migrations on all targets. Those that need a user come first, then by target and name. */
-export function fleetRows(readings: readonly Reading[]): FleetRow[] {
-  const rows = readings.flatMap((reading) => {
-    const items = reading.content ?? [];
-    return items.length === 0 ? [rowOf(reading, undefined)] : items.map((item) => rowOf(reading, item));
-  });
-  return rows.sort(
-    (one, other) =>
-      rankOf(one) - rankOf(other) ||
-      one.target.localeCompare(other.target) ||
-      (one.migration ?? "").localeCompare(other.migration ?? ""),
-  );
+export const fleetRows = (readings: readonly Reading[]): FleetRow[] => readings.flatMap(rowsOf).sort(compareRows);
+
+/** The migrations on one target, or one row for a target that has none or was not read. */
+export function rowsOf(reading: Reading): FleetRow[] {
+  const items = reading.content ?? [];
+  return items.length === 0 ? [rowOf(reading, undefined)] : items.map((item) => rowOf(reading, item));
 }
 
-const rankOf = ({ state, worker, different, unreachable }: FleetRow): number =>
-  attentionRank({
-    ...{ state: state ?? undefined, workerState: worker ?? undefined, different },
-    isUnreachable: unreachable !== null,
-  });
+export const compareRows = (one: FleetRow, other: FleetRow): number =>
+  one.rank - other.rank ||
+  one.target.localeCompare(other.target) ||
+  (one.migration ?? "").localeCompare(other.migration ?? "");
+
+/** Whether the target of a row has not been read yet. */
+export const isPending = ({ readAt, unreachable }: FleetRow): boolean => readAt === null && unreachable === null;
 
 function rowOf({ target, readAt, failure }: Reading, item: MigrationListItem | undefined): FleetRow {
   const { host, port } = target.address.target;
   const { overview, currentStatus } = item ?? {};
+  const different = overview?.different ?? 0;
+  const [state, workerState] = [currentStatus?.state, currentStatus?.worker?.state];
   return {
     target: target.name,
     server: `${host}:${port}`,
     migration: item?.name ?? null,
     databases: item?.dbsToMigrate ?? [],
-    state: currentStatus?.state ?? null,
+    state: state ?? null,
     subState: overview?.subState ?? null,
-    worker: currentStatus?.worker?.state ?? null,
+    worker: workerState ?? null,
     percent: overview?.percent ?? null,
     lagBytes: overview?.lagBytes ?? null,
     lagSeconds: overview?.lagSeconds ?? null,
-    different: overview?.different ?? 0,
+    different,
     error: currentStatus?.error ?? null,
     unreachable: failure ?? null,
+    rank: attentionRank({ state, workerState, different, isUnreachable: failure !== undefined }),
     readAt: readAt ?? null,
     startedOn: item?.startedOn ?? null,
   };

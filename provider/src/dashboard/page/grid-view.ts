@@ -5,6 +5,7 @@ import { DataTable, type Column } from "./components/data-table.js";
 import { element, progress } from "./components/element.js";
 import { bytes, dateTime, elapsed, seconds } from "./components/format.js";
 import { statusPill } from "./components/pill.js";
+import { targetPrefix } from "./target-prefix.js";
 
 /** All migrations into the target, newest first. */
 export class GridView {
@@ -21,7 +22,7 @@ export class GridView {
   readonly #clock = setInterval(() => this.#draw(), 1000);
 
   constructor(root: HTMLElement, { readOnly }: PageSettings) {
-    const link = element("a", { href: "#/new", class: "button" }, "New migration");
+    const link = element("a", { href: `#${targetPrefix()}/new`, class: "button" }, "New migration");
     root.replaceChildren(
       element("div", { class: "top" }, element("h1", {}, "Migrations"), ...(readOnly ? [] : [link])),
       element("div", { class: "bar" }, this.#search, this.#filter, this.#note),
@@ -89,7 +90,7 @@ function progressOf({ name, overview }: MigrationListItem): Node | string {
 const columns: readonly Column<MigrationListItem>[] = [
   {
     name: "Name",
-    cell: ({ name }) => element("a", { href: `#/migrations/${name}` }, name),
+    cell: ({ name }) => element("a", { href: `#${targetPrefix()}/migrations/${name}` }, name),
     value: ({ name }) => name,
     className: "name",
   },

@@ -1,11 +1,14 @@
 import type { MessageName, Messages, PageSettings } from "../messages.js";
-import { byId } from "./components/element.js";
+import { byId, element } from "./components/element.js";
 import { CreationView } from "./creation/creation-view.js";
+import { FleetView } from "./fleet-view.js";
 import { GridView } from "./grid-view.js";
 import { showLogin } from "./login.js";
 import { MigrationView } from "./migration/migration-view.js";
+import { targetInAddress, targetPrefix } from "./target-prefix.js";
 
 type View =
+  | { readonly kind: "fleet"; readonly view: FleetView }
   | { readonly kind: "grid"; readonly view: GridView }
   | { readonly kind: "creation"; readonly view: CreationView }
   | { readonly kind: "migration"; readonly view: MigrationView };
@@ -20,24 +23,31 @@ class Page {
   #isConnected = false;
   #trouble = "";
 
-  constructor(readonly settings: PageSettings) {
-    byId("target").textContent = settings.target;
-  }
+  constructor(readonly settings: PageSettings) {}
 
   open(): void {
     this.close();
     const name = migrationInAddress();
-    this.#view = this.#viewOf(name);
-    document.title = name === undefined ? "Migrations" : `${name} - migration`;
+    const target = targetInAddress();
+    this.#view = this.#viewOf(name, target);
+    document.title = [
+      ...(name === undefined ? [] : [name]),
+      ...(target === undefined ? [] : [target]),
+      "Migrations",
+    ].join(" - ");
+    const link = target === undefined ? [] : [" / ", element("a", { href: `#${targetPrefix()}` }, target)];
+    byId("target").replaceChildren(this.settings.target, ...link);
     this.#listen(name);
   }
 
-  #viewOf(name: string | undefined): View {
+  #viewOf(name: string | undefined, target: string | undefined): View {
     const root = byId("view");
-    if (name !== undefined) return { kind: "migration", view: new MigrationView(root, name, this.settings) };
-    if (location.hash === "#/new" && !this.settings.readOnly)
-      return { kind: "creation", view: new CreationView(root, this.settings) };
-    return { kind: "grid", view: new GridView(root, this.settings) };
+    if (this.settings.isFleet && target === undefined) return { kind: "fleet", view: new FleetView(root) };
+    const settings = { ...this.settings, ...(target === undefined ? {} : { target }) };
+    if (name !== undefined) return { kind: "migration", view: new MigrationView(root, name, settings) };
+    if (location.hash.endsWith("/new") && !settings.readOnly)
+      return { kind: "creation", view: new CreationView(root, settings) };
+    return { kind: "grid", view: new GridView(root, settings) };
   }
 
   close(): void {
@@ -48,7 +58,7 @@ class Page {
   }
 
   #listen(name: string | undefined): void {
-    const stream = new EventSource(name === undefined ? "/api/events" : `/api/events?migration=${name}`);
+    const stream = new EventSource(`${targetPrefix()}/api/events${name === undefined ? "" : `?migration=${name}`}`);
     this.#stream = stream;
     stream.addEventListener("open", () => this.#showConnection(true, this.#trouble));
     stream.addEventListener("error", () => {
@@ -60,6 +70,10 @@ class Page {
       stream.addEventListener(event, ({ data }: MessageEvent<string>) => show(JSON.parse(data) as Messages[Name]));
     on("trouble", (trouble) => this.#showConnection(true, trouble));
     const shown = this.#view;
+    if (shown?.kind === "fleet") {
+      on("fleet", (fleet) => shown.view.show(fleet));
+      on("list", (list) => shown.view.showList(list));
+    }
     if (shown?.kind === "grid") on("migrations", (migrations) => shown.view.show(migrations));
     if (shown?.kind !== "migration") return;
     on("migration", (migration) => shown.view.showMigration(migration));
@@ -70,7 +84,7 @@ class Page {
 
   #reconnectLater(name: string | undefined): void {
     this.#retry = setTimeout(() => {
-      loadSettings().then(
+      loadSettings(targetPrefix()).then(
         (settings) => {
           if (settings) {
             this.#listen(name);
@@ -80,7 +94,10 @@ class Page {
           this.#showConnection(false, "");
           showLogin(byId("view"));
         },
-        () => this.#reconnectLater(name),
+        (error: unknown) => {
+          if (error instanceof UnknownTarget) showTrouble(error.message);
+          this.#reconnectLater(name);
+        },
       );
     }, retryMs);
   }
@@ -100,11 +117,15 @@ class Page {
   }
 }
 
-const migrationInAddress = (): string | undefined => /^#\/migrations\/([A-Za-z0-9-]+)$/.exec(location.hash)?.[1];
+const migrationInAddress = (): string | undefined =>
+  /^#(?:\/targets\/[^/]+)?\/migrations\/([A-Za-z0-9-]+)$/.exec(location.hash)?.[1];
 
-/** Undefined when the server does not accept this browser. */
-async function loadSettings(): Promise<PageSettings | undefined> {
-  const response = await fetch("/api/settings");
+class UnknownTarget extends Error {}
+
+/** Undefined when the server does not accept this browser. @throws UnknownTarget if the list does not have the target */
+async function loadSettings(prefix = ""): Promise<PageSettings | undefined> {
+  const response = await fetch(`${prefix}/api/settings`);
+  if (response.status === 404) throw new UnknownTarget(`The list has no target ${targetInAddress() ?? ""}.`);
   if (response.status === 401) return undefined;
   if (!response.ok) throw new Error(((await response.json()) as { error: string }).error);
   return (await response.json()) as PageSettings;

@@ -5,6 +5,7 @@ import { post } from "../components/post.js";
 import { DatabaseChoice } from "./database-choice.js";
 import { areaField, choiceField, group, linesOf, switchField, textField, valuesOf } from "./fields.js";
 import { summaryPart } from "./summary.js";
+import { targetPrefix } from "../target-prefix.js";
 
 /** The inputs of the source. The others belong to the migration. */
 const ofSource: readonly string[] = ["host", "port", "user", "password", "sslMode", "sslRootCert"];
@@ -56,7 +57,10 @@ export class CreationView {
   }
 
   async #list(): Promise<void> {
-    const listed = await post<readonly ListedDatabase[]>("/api/source-databases", this.#sourceInputs());
+    const listed = await post<readonly ListedDatabase[]>(
+      `${targetPrefix()}/api/source-databases`,
+      this.#sourceInputs(),
+    );
     this.#summary.replaceChildren();
     this.#databases.show(listed);
   }
@@ -64,7 +68,7 @@ export class CreationView {
   async #summarize(): Promise<void> {
     this.#summary.replaceChildren();
     const inputs = this.#inputs();
-    const summary = await post<MigrationSummary>("/api/summary", inputs);
+    const summary = await post<MigrationSummary>(`${targetPrefix()}/api/summary`, inputs);
     if (JSON.stringify(inputs) !== JSON.stringify(this.#inputs())) return;
     const isBlocked = summary.findings.some(({ state }) => state === "Failed");
     const start = this.#action("Start the migration", () => this.#start(inputs), "main");
@@ -75,9 +79,10 @@ export class CreationView {
   }
 
   async #start(inputs: unknown): Promise<void> {
-    const { name, workerFailure } = await post<StartedMigration>("/api/migrations", inputs);
+    const prefix = targetPrefix();
+    const { name, workerFailure } = await post<StartedMigration>(`${prefix}/api/migrations`, inputs);
     if (this.#isClosed) return;
-    const address = `#/migrations/${name}`;
+    const address = `#${prefix}/migrations/${name}`;
     if (workerFailure === null) {
       location.hash = address;
       return;

@@ -19,6 +19,7 @@ import { routePart } from "./route.js";
 import { stepper } from "./stepper.js";
 import { summaryPart } from "./summary.js";
 import { VirtualTable } from "../components/virtual-table.js";
+import { targetPrefix } from "../target-prefix.js";
 
 /** One migration, live. Each part is redrawn only when its content changes. */
 export class MigrationView {
@@ -218,13 +219,13 @@ export class MigrationView {
   }
 
   async #request(action: string, query = new URLSearchParams()): Promise<void> {
-    const path = `/api/migrations/${this.name}/${action}`;
+    const path = `${targetPrefix()}/api/migrations/${this.name}/${action}`;
     await post(query.size > 0 ? `${path}?${query.toString()}` : path);
   }
 }
 
 function reportLinks(name: string): HTMLElement {
-  const path = `/api/migrations/${name}/report`;
+  const path = `${targetPrefix()}/api/migrations/${name}/report`;
   return element(
     "nav",
     { class: "links", "aria-label": "Report" },
