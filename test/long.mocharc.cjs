@@ -18,5 +18,9 @@ module.exports = suite(
     "lab-stack/deployment/runner-deployment.long.test.ts",
     "adventureworks/create-adventureworks.long.test.ts",
     "offline/shared-copy.long.test.ts",
+    "dashboard/page.long.test.ts",
+    "lifecycle/fence.long.test.ts",
+    "online/schema-changes/pauses.long.test.ts",
+    "online/rollback/rollback.long.test.ts",
   ],
 );

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";
 import { Resource } from "../support/resource";
-import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 import { TwoDatabases } from "./two-databases";
+import { CommandLine } from "../cli/command";
+import { Traffic } from "../support/traffic";
 
 describe("a migration of several databases", () => {
   const scene = new TwoDatabases();
@@ -235,5 +235,94 @@ describe("a migration of several databases", () => {
       await command.close();
       await resource.destroy();
     }
+  });
+
+  it("cancels one database while the others continue", async () => {
+    const [first, second] = scene.names;
+    await scene.lab.source.query("CREATE TABLE keyless (a int)", { database: first });
+    const resource = new Resource();
+    const { worker } = await resource.create(
+      scene.lab.inputs(scene.names, { migrationMode: "Online", keylessTables: "full" }),
+    );
+    const obstacle = await scene.lab.source.connect(first);
+    await obstacle.query("BEGIN; LOCK TABLE keyless IN ROW EXCLUSIVE MODE");
+    const canceling = resource.update({ cancel: "True", dbsToCancelMigrationOn: [first] });
+    const waiting = "FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'";
+    await until("the clean-up waits for the lock, and loses its connection", async () => {
+      const ended = await scene.lab.source.query(`SELECT pg_terminate_backend(pid) ${waiting}`, { values: [first] });
+      return ended.length > 0;
+    });
+    await obstacle.end();
+    const partly = await canceling;
+    assert.equal(partly.worker.pid, worker.pid);
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "WaitingForCutoverTrigger"]);
+    assert.equal(partly.state, "WaitingForUserAction");
+    assert.equal(await scene.slots(), 1, "the canceled one's slot is dropped");
+    assert((await scene.lab.targetDatabases()).includes(first), "nothing on the target is dropped");
+    await scene.lab.source.query("INSERT INTO t VALUES (1000)", { database: first });
+    await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
+    assert.deepEqual(
+      scene.statesOf(resource),
+      ["WaitingForCutoverTrigger", "WaitingForCutoverTrigger"],
+      "the copy is restarted",
+    );
+    assert.equal((await scene.lab.target.query("SELECT FROM t WHERE id = 1000", { database: first })).length, 1);
+    await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Succeeded"]);
+    await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Succeeded"], "after removing the list from the program");
+    await assertSameContent(
+      { server: scene.lab.source, database: second },
+      { server: scene.lab.target, database: second },
+    );
+    await resource.destroy();
+  });
+
+  it("keeps replicating the others when one database fails, and retries the failed one at each update", async () => {
+    const [first, second] = scene.names;
+    const resource = new Resource();
+    await resource.create(scene.lab.inputs(scene.names, { migrationMode: "Online" }));
+    const [slot] = await scene.lab.source.query<{ name: string; pid: number }>(
+      "SELECT slot_name AS name, active_pid AS pid FROM pg_replication_slots WHERE NOT temporary AND database = $1",
+      { values: [first] },
+    );
+    process.kill(resource.status.worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    await scene.lab.source.query("SELECT pg_terminate_backend($1)", { values: [slot!.pid] });
+    await until("the slot is free", async () => {
+      const [{ active } = { active: true }] = await scene.lab.source.query<{ active: boolean }>(
+        "SELECT active FROM pg_replication_slots WHERE slot_name = $1",
+        { values: [slot!.name] },
+      );
+      return !active;
+    });
+    await scene.lab.source.query("SELECT pg_drop_replication_slot($1)", { values: [slot!.name] });
+    // A slot of the same name that another session created: it does not hold the changes since the copy.
+    await scene.lab.source.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", {
+      database: first,
+      values: [slot!.name],
+    });
+    const text = await Resource.failure(resource.update({}));
+    assert.match(text, new RegExp(`WaitingForUserAction: ${first}: .*slot.*To do: `, "s"));
+    assert.deepEqual(scene.statesOf(resource), ["Failed", "WaitingForCutoverTrigger"]);
+    assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForCutoverTrigger");
+    await scene.lab.source.query("INSERT INTO t VALUES (1000)", { database: second });
+    await until("the other database is replicating", async () => {
+      return (await scene.lab.target.query("SELECT FROM t WHERE id = 1000", { database: second })).length === 1;
+    });
+    assert.match(resource.reported.join("\n"), new RegExp(`: ${second}: [^;]*; failed: ${first}$`, "m"));
+    assert.equal((await resource.diff()).changes, true, "the next up tries again");
+    const cutover = resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [second] });
+    assert.match(await Resource.failure(cutover), new RegExp(`Failed: ${first}: .*slot`));
+    assert.deepEqual(scene.statesOf(resource), ["Failed", "Succeeded"]);
+    const ended = await resource.update({ cancel: true, dbsToCancelMigrationOn: [first] });
+    assert.deepEqual([ended.state, ended.error], ["Succeeded", undefined]);
+    assert.deepEqual(scene.statesOf(resource), ["Canceled", "Succeeded"]);
+    await assertSameContent(
+      { server: scene.lab.source, database: second },
+      { server: scene.lab.target, database: second },
+    );
+    await resource.destroy();
   });
 });

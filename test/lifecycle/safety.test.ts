@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { request } from "../../provider/src/store/requests";
 import { Store } from "../../provider/src/store/store";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
-import { startAzureLikeServer } from "../support/servers/azure-like";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -35,31 +34,6 @@ describe("a migration", () => {
     assert.equal((await lab.source.query("SELECT FROM t", { database })).length, 1);
   });
 
-  it("does not replace a database or its rows while another migration replicates into it", async () => {
-    const database = await lab.database(schema);
-    const login = lab.administrator;
-    await lab.target.query("CREATE DATABASE other_records", { login });
-    const replicating = await lab.follow([database]);
-    for (const changes of [
-      { migrationOption: "Migrate" },
-      { migrationOption: "Migrate", dataOnly: true },
-      { dataOnly: true },
-      { maintenanceDatabase: "other_records" },
-    ]) {
-      const second = new Resource();
-      const text = await Resource.failure(
-        second.create(lab.inputs([database], { overwriteDbsInTarget: true, ...changes })),
-      );
-      assert.match(text, new RegExp(`migration .* uses ${database} on this target`), JSON.stringify(changes));
-      await second.destroy();
-    }
-    await lab.source.query("INSERT INTO t VALUES (2, 'two')", { database });
-    assert.equal((await replicating.update({ triggerCutover: true })).state, "Succeeded");
-    assert.equal((await lab.target.query("SELECT FROM t", { database })).length, 2);
-    await replicating.destroy();
-    await lab.target.query("DROP DATABASE other_records", { login });
-  });
-
   it("does not drop a database that another user created after a failed attempt", async () => {
     // Reading a file requires a superuser, so the first attempt fails after it created the database.
     const database = await lab.database(
@@ -77,24 +51,6 @@ describe("a migration", () => {
     assert.match(text, /603101/);
     assert.equal((await lab.target.query("SELECT FROM pg_class WHERE relname = 'precious'", { database })).length, 1);
     await resource.destroy();
-  });
-
-  it("can run to two targets from one source with the same name", async () => {
-    const { server, administrator } = await startAzureLikeServer({ major: 16 });
-    try {
-      const database = await lab.database(schema);
-      const inputs = lab.inputs([database], { migrationMode: "Online" });
-      const [one, other] = [new Resource(), new Resource()];
-      await one.create(inputs);
-      await other.create({ ...inputs, target: administrator });
-      await lab.source.query("INSERT INTO t VALUES (2, 'two')", { database });
-      await other.destroy();
-      assert.equal((await one.update({ triggerCutover: true })).state, "Succeeded");
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-      await one.destroy();
-    } finally {
-      await server.stop();
-    }
   });
 
   it("copies a database that is added later, and does not touch those already in use", async () => {

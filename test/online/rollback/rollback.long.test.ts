@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
+
 import { assertSameContent } from "../../support/content";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
-import { Traffic } from "../../support/traffic";
 import { until } from "../../support/until";
 import { cutOverAndKeep, rollbackOf, settingsOnTarget } from "./rollback-scene";
+import { Traffic } from "../../support/traffic";
 
-describe("rollback replication with killed workers and lost sessions", () => {
+describe("rollback replication", () => {
   let lab: Lab;
 
   before(async () => {
@@ -173,5 +174,119 @@ describe("rollback replication with killed workers and lost sessions", () => {
     assert.equal((await returning).state, "Canceled");
     await assertSameContent(...lab.places(database));
     await resource.destroy();
+  });
+
+  const arrives = (database: string, sql: string): Promise<void> =>
+    until(`the source shows ${sql}`, async () => (await lab.source.query(sql, { database })).length === 1);
+
+  it("pauses on a change that the source refuses, resumes after it is corrected, and is removed with the resource", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE keyless (a int); INSERT INTO keyless VALUES (1); CREATE PUBLICATION users FOR ALL TABLES",
+    );
+    const resource = await cutOverAndKeep(lab, database);
+    await lab.target.query("ALTER TABLE t ADD COLUMN v text; INSERT INTO t VALUES (1, 'new')", lab.onTarget(database));
+    await until("the replication is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
+    assert.match(
+      (await rollbackOf(resource, database))!.message!,
+      /table "public"."t" on the source lacks v\. The table on the target was altered.*To do: on the source, ALTER TABLE.*the rollback replication then resumes/s,
+    );
+    assert.equal((await resource.refresh()).state, "WaitingForUserAction");
+    await lab.source.query("ALTER TABLE t ADD COLUMN v text", { database });
+    await arrives(database, "SELECT FROM t WHERE v = 'new'");
+    await lab.source.query("INSERT INTO t VALUES (5, 'otherwise')", { database });
+    await lab.target.query("INSERT INTO t VALUES (5, 'taken')", lab.onTarget(database));
+    await until("the message names the row and the remedy", async () =>
+      /INSERT of .*id.*5.* in "public"\."t".*To do: another session wrote to the source after the cutover.*correct it on the source/s.test(
+        (await rollbackOf(resource, database))?.message ?? "",
+      ),
+    );
+    await lab.source.query("DELETE FROM t WHERE id = 5", { database });
+    await arrives(database, "SELECT FROM t WHERE v = 'taken'");
+    // The source's own publication includes the table, which has no replica identity.
+    await lab.target.query("DELETE FROM keyless", lab.onTarget(database));
+    await until("the message names the server on which the table needs a replica identity", async () =>
+      new RegExp(
+        `${database} on ${lab.source.login.host}:${lab.source.port}: .*To do: .*set REPLICA IDENTITY`,
+        "s",
+      ).test((await rollbackOf(resource, database))?.message ?? ""),
+    );
+    await lab.source.query("ALTER TABLE keyless REPLICA IDENTITY FULL", { database });
+    await until(
+      "the delete is applied",
+      async () => (await lab.source.query("SELECT FROM keyless", { database })).length === 0,
+    );
+    await resource.destroy();
+    assert.deepEqual(
+      await lab.source.query("SELECT FROM pg_namespace WHERE nspname = 'pgmigration'", { database }),
+      [],
+    );
+  });
+
+  it("refuses triggers and rules that would fire on the source for the target's changes", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE log (id int); CREATE TABLE excluded (id int PRIMARY KEY);
+      CREATE FUNCTION write_log() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log VALUES (NEW.id); RETURN NEW; END';
+      CREATE TRIGGER always AFTER INSERT ON t FOR EACH ROW EXECUTE PROCEDURE write_log();
+      CREATE RULE replica AS ON UPDATE TO t DO ALSO INSERT INTO log VALUES (NEW.id);
+      ALTER TABLE t ENABLE ALWAYS TRIGGER always; ALTER TABLE t ENABLE REPLICA RULE replica;
+      CREATE TRIGGER always AFTER INSERT ON excluded FOR EACH ROW EXECUTE PROCEDURE write_log();
+      ALTER TABLE excluded ENABLE ALWAYS TRIGGER always`);
+    const resource = new Resource();
+    const exclude = { tables: ["public.excluded"] };
+    const text = await Resource.failure(
+      resource.create(lab.onlineInputs([database], { rollback: "keep", verification: "none", exclude })),
+    );
+    assert.match(text, /trigger "always" of "public"."t" on the source fires for replicated changes/);
+    assert.match(text, /on the source: ALTER TABLE "public"."t" ENABLE RULE "replica"/);
+    assert.doesNotMatch(text, /excluded/);
+    await resource.update({ rollback: "drop" });
+    const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
+    assert.match(refused, /cannot keep a rollback replication.*trigger "always" of "public"."t"/s);
+    await lab.source.query("ALTER TABLE t ENABLE TRIGGER always; ALTER TABLE t ENABLE RULE replica", { database });
+    assert.equal((await resource.update({ verification: "content" })).state, "WaitingForUserAction");
+    await lab.source.query("ALTER TABLE t ENABLE ALWAYS TRIGGER always", { database });
+    await until("the replication is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
+    const firing = /PGM-605: trigger "always" of "public"."t" .*ENABLE TRIGGER "always"/s;
+    assert.match((await rollbackOf(resource, database))!.message!, firing);
+    await lab.source.query("ALTER TABLE t ENABLE TRIGGER always; ALTER TABLE t ENABLE REPLICA RULE replica", {
+      database,
+    });
+    const now = await Resource.failure(resource.update({ rollback: "return" }));
+    assert.match(now, /PGM-605: rule "replica" of "public"."t" .*ENABLE RULE "replica"/s);
+    assert.doesNotMatch(now, /trigger "always"/, "it no longer fires");
+    await resource.update({ rollback: "keep" });
+    await lab.source.query("ALTER TABLE t ENABLE RULE replica", { database });
+    await lab.target.query("INSERT INTO t VALUES (1); UPDATE t SET id = 2", lab.onTarget(database));
+    await arrives(database, "SELECT FROM t WHERE id = 2");
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    assert.deepEqual(await lab.source.query("SELECT id FROM log ORDER BY 1", { database }), [{ id: 1 }, { id: 2 }]);
+    await resource.destroy();
+  });
+
+  it("causes a finding that prevents the cutover if the target does not allow logical replication", async () => {
+    const few = { max_replication_slots: "1", max_wal_senders: "1" };
+    const parameters = { wal_level: "replica", ...few, idle_replication_slot_timeout: "1h" };
+    const plain = await Lab.start({ target: { major: 18, parameters } });
+    try {
+      const database = await plain.database("CREATE TABLE t (id int PRIMARY KEY)");
+      const resource = new Resource();
+      const inputs = plain.inputs([database], { migrationMode: "Online" });
+      const text = await Resource.failure(resource.create({ ...inputs, rollback: "keep" }));
+      for (const expected of [
+        /wal_level is replica on the target; rollback replication needs logical/,
+        /1 of 1 replication slots are free on the target, rollback replication needs 2.*max_replication_slots to 2 and restart/s,
+        /1 of 1 WAL senders are free on the target, rollback replication needs 2.*max_wal_senders to 2 and restart/s,
+        /the target invalidates a slot that is idle for 3600 s, and a return.*on the target, until/s,
+      ])
+        assert.match(text, expected);
+      await resource.update({ rollback: "drop" });
+      const refused = await Resource.failure(resource.update({ rollback: "keep", triggerCutover: true }));
+      assert.match(refused, /cannot keep a rollback replication.*wal_level/s);
+      assert.deepEqual(resource.status.cutoverTimeline, [], "no step of the cutover ran");
+      assert.equal((await resource.update({ rollback: "drop" })).state, "Succeeded");
+      await resource.destroy();
+    } finally {
+      await plain.stop();
+    }
   });
 });
