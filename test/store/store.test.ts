@@ -319,6 +319,24 @@ describe("the store", () => {
     await store.close();
   });
 
+  it("does not give the lease of a new migration to the worker of a deleted one of the same name", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, spec("again"));
+    const late = await Lease.acquire(address(), "again");
+    const { backendPid } = (await leaseHolder(store, "again"))!;
+    await store.query("SELECT pg_terminate_backend($1)", [backendPid]);
+    await deleteMigration(store, "again");
+    await insertMigration(store, spec("again"));
+    const lease = await Lease.acquire(address(), "again");
+    assert.equal(lease.generation, late.generation);
+    const holder = await leaseHolder(store, "again");
+    await assert.rejects(new Journal(late).state("Failed", "Completed", "an old failure"), TakenOverError);
+    assert.equal((await leaseHolder(store, "again"))?.backendPid, holder?.backendPid, "its session was not terminated");
+    assert.equal((await readMigration(store, "again"))?.state, "InProgress");
+    await Promise.all([late.release(), lease.release()]);
+    await store.close();
+  });
+
   it("retries if the target has no free connection, as after a restart with many applications", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("full"));

@@ -228,22 +228,26 @@ export class Lease implements WriteFence {
     if (!store) throw notRecorded(this.migration);
     this.#store = store;
     await store.listen(this.migration, () => this.asked.notify());
-    const [row] = await this.#store.query<{ generation: string }>(
-      "SELECT generation FROM pgmigration.migration WHERE name = $1",
-      [this.migration],
-    );
-    if (Number(row?.generation) !== this.generation)
+    if (!(await this.#isCurrent()))
       throw new TakenOverError(`another worker has taken over migration ${this.migration}`);
-    // The generation is still ours, so that the lock's holder can only be our old session. The server has not noticed
-    // its end.
+    // The lock's holder can only be our old session, whose end the server has not noticed.
     await lock(this.#store, this.migration, async ({ backendPid }) => {
-      await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
+      if (await this.#isCurrent()) await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
     });
     await this.#store.query(
       `UPDATE pgmigration.migration SET worker = worker || jsonb_build_object('backendPid', pg_backend_pid())
         WHERE name = $1 AND generation = $2`,
       [this.migration, this.generation],
     );
+  }
+
+  /** Whether the record still has this generation. The record of a later migration of this name begins with the first one again. */
+  async #isCurrent(): Promise<boolean> {
+    const rows = await this.#store.query(
+      "SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2 AND started_at = $3",
+      [this.migration, this.generation, this.startedAt],
+    );
+    return rows.length === 1;
   }
 }
 
