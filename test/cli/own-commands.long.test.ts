@@ -156,6 +156,18 @@ describe("pg-migration, its own commands", () => {
     assert.equal((await command.run(["show", "--name", name])).code, 3);
   });
 
+  it("delete removes slot and publication of a damaged record, also by another name of the target's host", async () => {
+    const database = await lab.database(schema);
+    const resource = declare();
+    await resource.create(lab.inputs([database], { migrationMode: "Online" }));
+    await lab.target.query("UPDATE pgmigration.migration SET spec = '[]'");
+    const args = ["delete", "--name", resource.inputs.migrationName as string, "--yes"];
+    const deleted = await command.run(args, { PGHOST: "localhost" });
+    assert.equal(deleted.code, 0, deleted.stderr);
+    const left = "SELECT slot_name FROM pg_replication_slots UNION ALL SELECT pubname FROM pg_publication";
+    assert.deepEqual(await lab.querySource(database, left), []);
+  });
+
   it("delete lifts the fence of a source and removes its rollback replication", async () => {
     const database = await lab.database(schema);
     const resource = declare();

@@ -42,8 +42,19 @@ const digestOf = (parts: readonly unknown[]): string =>
  */
 export function changeCaptureNames(migration: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = digestOf([...identifying(migration), database]);
-  const name = `${sourceObjectPrefix}${readable(migration.migrationName, 18)}_${readable(database, 14)}_${digest}`;
-  return { slot: name, publication: name, insertOnlyPublication: name + insertOnlySuffix };
+  return streamNames(`${sourceObjectPrefix}${readable(migration.migrationName, 18)}_${readable(database, 14)}_${digest}`);
+}
+
+const streamNames = (name: string): ChangeCaptureNames => ({
+  slot: name,
+  publication: name,
+  insertOnlyPublication: name + insertOnlySuffix,
+});
+
+/** The names of the stream that a recorded slot or publication belongs to; undefined if none is recorded. */
+export function recordedCaptureNames(objects: readonly (string | undefined)[]): ChangeCaptureNames | undefined {
+  const object = objects.find((one) => one?.startsWith(sourceObjectPrefix));
+  return object === undefined ? undefined : streamNames(streamOf(object));
 }
 
 /** The slot that exists while a snapshot is taken at one LSN of the stream. */
@@ -65,7 +76,7 @@ export function streamOf(object: string): string {
 export function rollbackNames(migration: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = digestOf(["rollback", ...identifying(migration), database]);
   const name = `${sourceObjectPrefix}back_${readable(migration.migrationName, 16)}_${readable(database, 11)}_${digest}`;
-  return { slot: name, publication: name, insertOnlyPublication: name + insertOnlySuffix };
+  return streamNames(name);
 }
 
 /** The name of the rollback replication's progress on the source. It is unique, because a migration's name has no spaces. */

@@ -43,7 +43,8 @@ async function inputsToRemove(
     // The records of its databases name the objects. Flags or the environment name the source, if its own record is damaged.
     const source = await resolveSource(flags, spec.source.host === "" ? {} : spec.source);
     const maintenanceDatabase = flags.maintenanceDatabase ?? usualMaintenanceDatabase;
-    return { migrationName: name, maintenanceDatabase, source, target };
+    const { host, port } = spec.target.host === "" ? target : spec.target;
+    return { migrationName: name, maintenanceDatabase, source, target: { ...target, host, port } };
   }
   const isOnSource = (await readDatabases(store, name)).some(hasObjectsOnSource);
   return isOnSource ? recordedInputs(migration, target, flags) : inputsWithoutSource(migration, target);

@@ -1,5 +1,11 @@
 import { log } from "../../log.js";
-import { changeCaptureNames, type MigrationIdentity, pointSlot } from "../../cdc/model/names.js";
+import {
+  changeCaptureNames,
+  type ChangeCaptureNames,
+  type MigrationIdentity,
+  pointSlot,
+  recordedCaptureNames,
+} from "../../cdc/model/names.js";
 import { dropProgress } from "../../cdc/target/progress.js";
 import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { isMissingDatabase, refusesLogin } from "../../postgres/connection/connect.js";
@@ -80,7 +86,9 @@ async function forEach<Database>(
 async function eraseDatabase(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
   const { migrationName } = servers;
   if (database.slot !== undefined || database.publications.length > 0) {
-    await eraseFromSource(servers, database.name);
+    // A damaged record does not show under which name of the target the migration was created, which determines the names.
+    const names = recordedCaptureNames([database.slot, ...database.publications]);
+    await eraseFromSource(servers, database.name, names);
     await forgetSourceObjects(store, migrationName, database.name);
   }
   await eraseFences(store, servers, database);
@@ -143,21 +151,24 @@ export async function eraseUnrecorded({ databases, hasEnded, ...servers }: Unrec
 }
 
 /** @returns whether the database exists. @throws RefusedError with the statements to run manually */
-async function eraseFromSource(servers: Servers, database: string): Promise<boolean> {
+async function eraseFromSource(
+  servers: Servers,
+  database: string,
+  names = changeCaptureNames(servers, database),
+): Promise<boolean> {
   try {
-    for (const note of await dropSourceObjects(servers.source, servers, database)) log.warn(note);
+    for (const note of await dropSourceObjects(servers.source, servers, database, names)) log.warn(note);
     return true;
   } catch (error) {
-    if (!isMissingDatabase((error as Error).cause) || (await hasSlot(servers, database))) throw error;
+    if (!isMissingDatabase((error as Error).cause) || (await hasSlot(servers, names))) throw error;
     log.warn(`the database ${database} no longer exists on the source: nothing to remove there`);
     return false;
   }
 }
 
 /** Whether slots remain. Dropping a database drops its slots, renaming it does not. */
-async function hasSlot({ source, ...migration }: Servers, database: string): Promise<boolean> {
-  const names = changeCaptureNames(migration, database);
-  const options = { database: "postgres", purpose: `${migration.migrationName} clean up` };
+async function hasSlot({ source, migrationName }: Servers, names: ChangeCaptureNames): Promise<boolean> {
+  const options = { database: "postgres", purpose: `${migrationName} clean up` };
   try {
     return await withSession(source, options, async (session) => {
       for (const slot of [names.slot, pointSlot(names)]) if (await inspectSlot(session, slot)) return true;

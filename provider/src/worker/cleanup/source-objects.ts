@@ -9,6 +9,7 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
  * Drops the slots and publications that a migration created for a database on the source. Idempotent. A remaining slot fills
  * the source's disk, so the error contains the statement that drops it.
  *
+ * @param names their names, if they are recorded
  * @returns notes about steps that remain to be done on the source
  * @throws RefusedError
  */
@@ -16,8 +17,8 @@ export async function dropSourceObjects(
   source: Endpoint,
   migration: MigrationIdentity,
   database: string,
+  names = changeCaptureNames(migration, database),
 ): Promise<readonly string[]> {
-  const names = changeCaptureNames(migration, database);
   try {
     const [notes, ...slots] = await Promise.allSettled([
       withSession(source, { database, purpose: `${migration.migrationName} clean up` }, (session) =>
