@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { inputsFromArmBody } from "../../provider/src/inputs/arm-body";
 import { checkInputs, parseInputs } from "../../provider/src/inputs/check-inputs";
 import { specOf } from "../../provider/src/inputs/inputs";
+import { parseUtcTime } from "../../provider/src/units/utc-time";
 import { unknownValue } from "../../provider/src/inputs/unknown-value";
 
 const friendly = {
@@ -105,6 +106,21 @@ describe("inputs with Azure's names", () => {
     assert.deepEqual(parseInputs({ ...friendly, timeouts }).timeouts, { create: 5400, update: 90, delete: 5 });
   });
 
+  it("take a time without an offset as UTC, whatever the machine's time zone is", () => {
+    const machineZone = process.env.TZ;
+    process.env.TZ = "America/New_York";
+    try {
+      const window = { migrationWindowStartTimeInUtc: "2030-01-31T22:00:00" };
+      assert.equal(parseUtcTime(window.migrationWindowStartTimeInUtc), Date.UTC(2030, 0, 31, 22));
+      assert.equal(parseUtcTime("2030-01-31T22:00:00-05:00"), Date.UTC(2030, 1, 1, 3));
+      assert.equal(parseUtcTime("2030-01-31"), Date.UTC(2030, 0, 31));
+      parseInputs({ ...friendly, ...window, migrationWindowEndTimeInUtc: "2030-01-31T22:30:00Z" });
+    } finally {
+      if (machineZone === undefined) delete process.env.TZ;
+      else process.env.TZ = machineZone;
+    }
+  });
+
   const wrong: readonly [Record<string, unknown>, RegExp][] = [
     [
       { source: { ...friendly.source, password: undefined } },
@@ -131,6 +147,8 @@ describe("inputs with Azure's names", () => {
     [{ cancel: "yes" }, /^cancel: give true or false/],
     [{ timeouts: { create: "soon" } }, /^timeouts\.create: give seconds, or a text/],
     [{ timeouts: { creat: 1 } }, /^timeouts\.creat: .*did you mean create\?/],
+    [{ migrationWindowStartTimeInUtc: "1" }, /^migrationWindowStartTimeInUtc: give a time in UTC/],
+    [{ migrationWindowStartTimeInUtc: "2030-02-30T22:00:00Z" }, /^migrationWindowStartTimeInUtc: give a time in UTC/],
     [{ migrationWindowStartTimeInUtc: "tomorrow" }, /^migrationWindowStartTimeInUtc: give a time in UTC/],
     [
       { migrationWindowStartTimeInUtc: "2030-01-02T00:00:00Z", migrationWindowEndTimeInUtc: "2030-01-01T00:00:00Z" },

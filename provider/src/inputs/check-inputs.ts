@@ -18,6 +18,7 @@ import { contradictionsOf, hasOpenPatterns } from "./database-patterns.js";
 import { defaultMaintenanceDatabase } from "./maintenance-database.js";
 import { nearestName } from "./nearest-name.js";
 import { targetDatabase } from "./target-database.js";
+import { parseUtcTime } from "../units/utc-time.js";
 import { containsUnknown, touchesUnknown } from "./unknown-value.js";
 
 export interface CheckedInputs {
@@ -205,7 +206,7 @@ const rules: readonly Rule[] = [
   {
     about: ["migrationWindowStartTimeInUtc", "migrationWindowEndTimeInUtc"],
     failures: ({ migrationWindowStartTimeInUtc: start, migrationWindowEndTimeInUtc: end }) =>
-      start !== undefined && end !== undefined && Date.parse(end) <= Date.parse(start)
+      start !== undefined && end !== undefined && parseUtcTime(end) <= parseUtcTime(start)
         ? [{ property: "migrationWindowEndTimeInUtc", reason: `the window ends before it starts at ${start}` }]
         : [],
   },

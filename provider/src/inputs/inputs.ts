@@ -100,9 +100,9 @@ export const webhookSchema = z.strictObject({
 
 export type WebhookTarget = z.output<typeof webhookSchema>;
 
-const utcTime = z
-  .string()
-  .refine((text) => !Number.isNaN(Date.parse(text)), "give a time in UTC, such as 2030-01-31T22:00:00Z");
+const utcTime = z.union([z.iso.datetime({ offset: true, local: true }), z.iso.date()], {
+  error: "give a time in UTC, such as 2030-01-31T22:00:00Z",
+});
 
 /** Platforms of the source: `SourceType` of Azure's REST API, version 2025-08-01. */
 export const sourceTypes = [

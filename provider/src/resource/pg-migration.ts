@@ -136,7 +136,7 @@ export interface PgMigrationArgs {
   readonly waitForConfirmation?: pulumi.Input<Switch> | undefined;
   /** False: validates, then waits until an update sets this to true or sets a window. Default true. */
   readonly startDataMigration?: pulumi.Input<Switch> | undefined;
-  /** The copy does not start before this time: `2030-01-31T22:00:00Z`. */
+  /** The copy does not start before this time: `2030-01-31T22:00:00Z`. Without an offset it is in UTC. */
   readonly migrationWindowStartTimeInUtc?: pulumi.Input<string> | undefined;
   /** The copy does not start after this time. */
   readonly migrationWindowEndTimeInUtc?: pulumi.Input<string> | undefined;

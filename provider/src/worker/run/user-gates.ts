@@ -6,6 +6,7 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal } from "../../store/journal.js";
 import type { Finding } from "../../findings.js";
 import type { MigrationSubState } from "../../status.js";
+import { parseUtcTime } from "../../units/utc-time.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { logicalReplicationGaps, setUpLogicalReplication } from "./logical-replication-setup.js";
 import type { RequestWatch } from "../context/watch-requests.js";
@@ -77,10 +78,10 @@ export class UserGates {
       (spec) => spec.startDataMigration || spec.migrationWindowStartTimeInUtc !== undefined,
     );
     await this.#until("WaitingForDataMigrationWindow", ({ migrationWindowStartTimeInUtc: start }) => {
-      return start === undefined || Date.parse(start) <= Date.now();
+      return start === undefined || parseUtcTime(start) <= Date.now();
     });
     const end = this.migration.requests.spec.migrationWindowEndTimeInUtc;
-    if (end !== undefined && Date.parse(end) <= Date.now())
+    if (end !== undefined && parseUtcTime(end) <= Date.now())
       throw new RefusedError(`the migration window ended at ${end} before the data migration could start`, {
         remedy: "set migrationWindowStartTimeInUtc and migrationWindowEndTimeInUtc to a future window",
       });
