@@ -73,7 +73,12 @@ export class CommandLine {
     child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
     return new Promise((resolve, reject) => {
       child.once("error", reject);
-      child.once("close", (code) => resolve({ code, stdout, stderr }));
+      child.once("close", (code) => {
+        // Every command, in every test: Node.js prints deprecation warnings there.
+        const warning = /^\(node:\d+\).*/m.exec(stderr);
+        if (warning) reject(new Error(`pg-migration ${args.join(" ")} printed a warning of Node.js: ${warning[0]}`));
+        else resolve({ code, stdout, stderr });
+      });
     });
   }
 

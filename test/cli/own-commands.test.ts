@@ -95,14 +95,18 @@ describe("pg-migration, its own commands", () => {
     );
   });
 
-  it("ends without an error if the reader closes the pipe", async () => {
-    const child = spawn(process.execPath, [commandPath, "completion", "bash"], { stdio: ["ignore", "pipe", "pipe"] });
-    child.stdout.destroy();
-    let printed = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (printed += text));
-    const [code] = (await once(child, "close")) as [number];
-    assert.deepEqual([code, printed], [0, ""]);
-  });
+  for (const args of [["completion", "bash"], ["list"], ["show", "--name", "none"]])
+    it(`${args[0]!} ends without an error if the reader closes the pipe`, async () => {
+      const { environment: env } = command;
+      const child = spawn(process.execPath, [commandPath, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+      const { stdout, stderr } = child;
+      // `show` finds nothing, and writes only to standard error.
+      (args[0] === "show" ? stderr : stdout).destroy();
+      let printed = "";
+      for (const stream of [stdout, stderr]) stream.on("data", (text: Buffer) => (printed += text.toString()));
+      const [, signal] = (await once(child, "close")) as [number, string | null];
+      assert.deepEqual([signal, printed], [null, ""]);
+    });
 
   it("create --wait exits with 8 after its timeout, and update refuses replication of an offline one", async () => {
     const database = await lab.database(schema);

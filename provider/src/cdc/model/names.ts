@@ -42,7 +42,9 @@ const digestOf = (parts: readonly unknown[]): string =>
  */
 export function changeCaptureNames(migration: MigrationIdentity, database: string): ChangeCaptureNames {
   const digest = digestOf([...identifying(migration), database]);
-  return streamNames(`${sourceObjectPrefix}${readable(migration.migrationName, 18)}_${readable(database, 14)}_${digest}`);
+  return streamNames(
+    `${sourceObjectPrefix}${readable(migration.migrationName, 18)}_${readable(database, 14)}_${digest}`,
+  );
 }
 
 const streamNames = (name: string): ChangeCaptureNames => ({
