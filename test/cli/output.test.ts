@@ -120,6 +120,8 @@ describe("the command's output", () => {
       inCommandTerms("set overwriteDbsInTarget to true to replace it, then run pulumi up again"),
       "--overwrite to replace it, then pg-migration update again",
     );
+    const damaged = "invalid spec.migrationName and spec.target.host, set migrationName";
+    assert.equal(inCommandTerms(damaged), "invalid spec.migrationName and spec.target.host, set --name");
     const root = join(__dirname, "../../provider/src");
     const found = execFileSync("grep", [
       "-rhoE",

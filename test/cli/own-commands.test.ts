@@ -6,6 +6,10 @@ import { dirname, join } from "node:path";
 import { manPage } from "../../provider/dist/cli/help/man-page.js";
 import { buildProgram } from "../../provider/dist/cli/program.js";
 import type { Finding } from "../../provider/dist/findings.js";
+import { parseInputs } from "../../provider/dist/inputs/check-inputs.js";
+import { specOf } from "../../provider/dist/inputs/inputs.js";
+import { insertMigration } from "../../provider/dist/store/records.js";
+import { withStore } from "../../provider/dist/store/store.js";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { strictlyParsed } from "../support/report";
@@ -392,6 +396,21 @@ describe("pg-migration, its own commands", () => {
       let help = "";
       each.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
       assert.match(help, new RegExp(`Examples?.*:\\n(.*\\n)?.*pg-migration ${each.name()}`), each.name());
+    }
+  });
+
+  it("delete of a migration in progress uses the source's password, or needs none", async () => {
+    for (const password of [command.environment.PG_MIGRATION_SOURCE_PASSWORD, undefined]) {
+      const spec = specOf(parseInputs(lab.inputs(["app"], { runner: "external" })));
+      const address = {
+        target: { ...lab.administrator, sslMode: "Disable" as const },
+        maintenanceDatabase: "postgres",
+      };
+      await withStore(address, "test", (store) => insertMigration(store, spec));
+      const args = ["delete", "--name", spec.migrationName, "--yes"];
+      const deleted = await command.run(args, { PG_MIGRATION_SOURCE_PASSWORD: password });
+      assert.equal(deleted.code, 0, deleted.stderr);
+      if (password !== undefined) assert.doesNotMatch(deleted.stderr, /password is wrong/);
     }
   });
 

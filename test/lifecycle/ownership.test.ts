@@ -177,6 +177,21 @@ describe("a migration's record and its owner", () => {
     await other.destroy();
   });
 
+  it("belongs to no resource if its owner is damaged, and is adopted on request", async () => {
+    const inputs = online();
+    const owner = await created("prod", "crm", inputs);
+    for (const damaged of ['{"urn": 5}', '{"urn": {}, "token": null, "since": 1}', '"x"', "[]", "5"]) {
+      await lab.target.query("UPDATE pgmigration.migration SET owner = $1", { values: [damaged] });
+      assert.match((await owner.refresh()).error ?? "", /the migration belongs to the pg-migration command/, damaged);
+      assert.match(await Resource.failure(owner.update({})), /belongs to the pg-migration command/, damaged);
+    }
+    await owner.destroy();
+    assert.equal((await slots()).length, 1, "nothing was removed");
+    const other = await created("prod", "crm", { ...inputs, onExistingRecord: "adopt" });
+    await other.destroy();
+    assert.equal((await slots()).length, 0);
+  });
+
   it("follows a resource whose URN changes through an alias", async () => {
     const inputs = online();
     const resource = await created("prod", "crm", inputs);

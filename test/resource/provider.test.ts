@@ -19,4 +19,14 @@ describe("the provider of PgMigration", () => {
       server.stop();
     }
   });
+
+  it("ignores a status of another form, instead of an error in the preview", async () => {
+    const server = (port: number) => ({ host: "127.0.0.1", port, user: "u", password: "p", sslMode: "Disable" });
+    const inputs = { migrationName: "m", source: server(1), target: server(2), dbsToMigrate: ["crm"] };
+    const details = { worker: { state: "running" }, currentSubStateDetails: { dbDetails: {} } };
+    for (const currentStatus of ["x", {}, { state: "Failed" }, { ...details, currentSubStateDetails: {} }, [null]])
+      assert.deepEqual(await provider.diff("id", { ...inputs, currentStatus }, { ...inputs, migrationName: "m" }), {
+        changes: false,
+      });
+  });
 });

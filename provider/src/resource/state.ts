@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { checkInputs } from "../inputs/check-inputs.js";
 import { publicEndpoint, type Inputs } from "../inputs/inputs.js";
 import { targetDatabase } from "../inputs/target-database.js";
@@ -38,8 +39,15 @@ export const inputsAmong = (properties: Properties): Properties =>
 /** The inputs as the engine uses them; undefined when a value is unknown, or has another version's form. */
 export const inputsWithin = (properties: Properties): Inputs | undefined => checkInputs(inputsAmong(properties)).inputs;
 
-export const statusWithin = (outputs: Properties): MigrationStatus | undefined =>
-  outputs.currentStatus as MigrationStatus | undefined;
+const statusShape = z.looseObject({
+  state: z.string(),
+  worker: z.looseObject({}),
+  currentSubStateDetails: z.looseObject({ dbDetails: z.record(z.string(), z.looseObject({})) }),
+});
+
+/** The last known status; undefined if the state has none, or one in another form. */
+export const statusWithin = ({ currentStatus }: Properties): MigrationStatus | undefined =>
+  statusShape.safeParse(currentStatus).success ? (currentStatus as MigrationStatus) : undefined;
 
 export const tokenWithin = (outputs: Properties): string | undefined =>
   typeof outputs.ownershipToken === "string" ? outputs.ownershipToken : undefined;

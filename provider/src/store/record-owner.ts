@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { Store } from "./store.js";
 
 /** The resource or the command that owns a migration's record. */
@@ -10,6 +11,23 @@ export interface RecordOwner {
   readonly since: string;
   /** Whether Pulumi's state contains the token. False while `create` runs, and if Pulumi was killed during it. */
   readonly isInState: boolean;
+}
+
+const damagedText = z.string().catch("");
+const schema = z
+  .object({
+    token: damagedText,
+    urn: z.string().optional().catch(undefined),
+    since: damagedText,
+    isInState: z.boolean().catch(true),
+  })
+  .catch({ token: "", urn: undefined, since: "", isInState: true });
+
+/** The owner as the records have it. A damaged one is no resource's: its empty token belongs to none. */
+export function recordedOwner(recorded: unknown): RecordOwner | undefined {
+  if (recorded === null) return undefined;
+  const { urn, ...owner } = schema.parse(recorded);
+  return urn === undefined ? owner : { ...owner, urn };
 }
 
 /** Records a new owner and replaces any earlier one. */

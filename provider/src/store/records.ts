@@ -3,7 +3,7 @@ import type { MigrationSpec } from "../inputs/inputs.js";
 import { waitsBeforeTheStart, type DatabaseState, type MigrationState, type OnlineVerification } from "../status.js";
 import { targetDatabase } from "../inputs/target-database.js";
 import { isReportedAgain, withdrawFindings } from "./history/earlier-findings.js";
-import type { RecordOwner } from "./record-owner.js";
+import { recordedOwner, type RecordOwner } from "./record-owner.js";
 import { requireSpec } from "./recorded-spec.js";
 import { isLeftByFailure, type SharedCopy } from "./shared-copies.js";
 import type { Store } from "./store.js";
@@ -91,7 +91,7 @@ interface MigrationRow {
   readonly startedAt: string;
   readonly startedOn: Date;
   readonly endedOn: Date | null;
-  readonly owner: RecordOwner | null;
+  readonly owner: unknown;
 }
 
 async function readRow(store: Store, name: string): Promise<MigrationRow | undefined> {
@@ -109,7 +109,7 @@ const withoutSpec = ({ spec: _spec, ...row }: MigrationRow): Omit<MigrationRecor
   error: row.error ?? undefined,
   generation: Number(row.generation),
   endedOn: row.endedOn ?? undefined,
-  owner: row.owner ?? undefined,
+  owner: recordedOwner(row.owner),
 });
 
 export async function readDatabases(store: Store, migration: string): Promise<DatabaseRecord[]> {

@@ -47,5 +47,7 @@ async function inputsToRemove(
     return { migrationName: name, maintenanceDatabase, source, target: { ...target, host, port } };
   }
   const isOnSource = (await readDatabases(store, name)).some(hasObjectsOnSource);
-  return isOnSource ? recordedInputs(migration, target, flags) : inputsWithoutSource(migration, target);
+  if (isOnSource) return recordedInputs(migration, target, flags);
+  // With the password, sessions that a killed worker left on the source are ended, too.
+  return recordedInputs(migration, target, flags, false).catch(() => inputsWithoutSource(migration, target));
 }

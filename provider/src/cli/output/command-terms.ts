@@ -36,4 +36,11 @@ const terms: readonly (readonly [RegExp, string])[] = [
  * @example inCommandTerms("set overwriteDbsInTarget to true") === "--overwrite"
  */
 export const inCommandTerms = (text: string): string =>
-  terms.reduce((translated, [pattern, term]) => translated.replace(pattern, term), text);
+  text
+    // The place of a damaged value in the records keeps its name: `spec.migrationName`.
+    .split(/(\bspec(?:\.\w+)+)/)
+    .map((part, index) => (index % 2 === 1 ? part : translated(part)))
+    .join("");
+
+const translated = (text: string): string =>
+  terms.reduce((former, [pattern, term]) => former.replace(pattern, term), text);
