@@ -85,7 +85,7 @@ describe("records that another role made, changed or locked", () => {
     open.push(session);
     await initProgress(session, "m", 1, {
       slot: "s",
-      consistentPoint: 1n as never,
+      consistentPoint: 1n,
       systemIdentifier: "1",
       timeline: 1,
     });
@@ -97,7 +97,7 @@ describe("records that another role made, changed or locked", () => {
     await openAs();
     await initProgress(session, "m", 1, {
       slot: "s",
-      consistentPoint: 1n as never,
+      consistentPoint: 1n,
       systemIdentifier: "1",
       timeline: 1,
     });

@@ -83,9 +83,20 @@ describe("schema changes of a followed source that are applied at their position
       await write(database, ddl, rows);
       await lab.runRequested(resource, database, statement);
     }
-    await write(database, "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'");
+    await write(
+      database,
+      "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+      `CREATE FOREIGN DATA WRAPPER w; CREATE SERVER w FOREIGN DATA WRAPPER w OPTIONS (password 'hunter2');
+       CREATE USER MAPPING FOR PUBLIC SERVER w OPTIONS (password 'hunter2')`,
+    );
     const refusal = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(refusal, /schemaChanges is pause.*CREATE OR REPLACE FUNCTION public\.f\(\)/s);
+    assert.match(refusal, /CREATE USER MAPPING FOR public SERVER w OPTIONS \.\.\./);
+    assert.doesNotMatch(refusal, /hunter2/);
+    const leaks = `SELECT message FROM pgmigration.event WHERE message LIKE '%hunter2%'
+                   UNION ALL SELECT error FROM pgmigration.migration WHERE error LIKE '%hunter2%'`;
+    assert.deepEqual(await lab.target.query(leaks), []);
+    await write(database, "DROP FOREIGN DATA WRAPPER w CASCADE");
     await resource.update({ triggerCutover: false });
     await write(database, "ALTER TABLE t RENAME TO s", "INSERT INTO s VALUES (4)");
     await until("the rename is requested", async () => (await resource.messageOf(database)).includes('RENAME TO "s"'));

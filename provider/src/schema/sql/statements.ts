@@ -80,6 +80,6 @@ export function withoutSecrets({ text, tokens }: Statement): string {
   const secret = tokens.findIndex(
     (_, index) => follows(tokens, index, "CONNECTION") || follows(tokens, index, "OPTIONS"),
   );
-  if (secret < 0 || !follows(tokens, 0, "CREATE")) return text;
+  if (secret < 0 || !(follows(tokens, 0, "CREATE") || follows(tokens, 0, "ALTER", "FOREIGN"))) return text;
   return `${text.slice(0, tokens[secret]!.end)} ...`;
 }

@@ -23,7 +23,7 @@ import {
   selectEntries,
   unreadableTables,
 } from "../../schema/plan/selection.js";
-import { splitStatements } from "../../schema/sql/statements.js";
+import { splitStatements, withoutSecrets } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
@@ -195,16 +195,23 @@ export async function tableEntries(
   return entries.filter(({ type, oid }) => type === "TABLE" && oids.has(oid));
 }
 
-/** The statements that create what a dump of the target lacks, and replace what was redefined. */
+/** Kinds whose options may contain a password. A column of another kind may be called options. */
+const secretTypes = new Set(["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", "SUBSCRIPTION", "USER MAPPING"]);
+
+/** For the operator, and so for messages and the records. */
+const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
+  secretTypes.has(type) ? splitStatements(sql).map(withoutSecrets).join(";\n") : sql.trim();
+
+/** The statements that create what a dump of the target lacks, and replace what was redefined. They contain no passwords. */
 export async function missingStatements(objects: NewObjects, redefined: readonly Redefined[]): Promise<string[]> {
   const { onSource, onTarget } = await readBoth(objects, {});
   const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
   const { deferTriggersAndForeignKeys } = objects;
   const replacementOf = replacementsOf(onSource, redefined);
   return allEntries(planRestore(onSource, { deferTriggersAndForeignKeys })).flatMap((entry) => {
-    if (!known.has(nameOf(entry))) return [entry.sql.trim()];
+    if (!known.has(nameOf(entry))) return [shownSql(entry)];
     const replacement = replacementOf(entry);
-    return replacement ? [replaceEntry(replacement, entry).sql.trim()] : [];
+    return replacement ? [shownSql(replaceEntry(replacement, entry))] : [];
   });
 }
 
