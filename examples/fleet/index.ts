@@ -3,7 +3,7 @@ import { PgFleetMigration } from "pulumi-pg-migration";
 
 const config = new pulumi.Config();
 
-// Pulumi stops at the first failure. To let the others continue: pulumi up --continue-on-error
+// A failed member does not stop the others. pulumi up then ends with an error that names it, and the next one tries it again.
 const fleet = new PgFleetMigration("fleet", {
   // One migration per database, so that each can fail, be cut over and be destroyed independently.
   migrations: config.requireObject<string[]>("dbsToMigrate").map((database) => ({

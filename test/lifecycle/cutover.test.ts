@@ -35,6 +35,34 @@ describe("a cutover", () => {
     await resource.destroy();
   });
 
+  it("waits until the lag is within maxCutoverLag, and until its withdrawn request is made again", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database], { maxCutoverLag: "1s", verifyBeforeCutover: true });
+    const waits = async (): Promise<boolean> =>
+      (await resource.messageOf(database)) === "waiting for a lag within maxCutoverLag before the cutover";
+    const locker = await lab.target.connect(database);
+    try {
+      await locker.query("BEGIN; LOCK TABLE t");
+      await lab.querySource(database, "INSERT INTO t VALUES (1)");
+      const lag = async () => (await resource.refresh()).currentSubStateDetails.dbDetails[database]!.latencySeconds;
+      await until("the target is behind", async () => (await lag()) > 1);
+      const timedOut = Resource.failure(resource.update({ triggerCutover: true, timeouts: { update: 5 } }));
+      await until("the cutover waits", waits);
+      assert.match(await timedOut, /did not reach its success within 5 s/);
+      await resource.update({ triggerCutover: false });
+      await until("the wait ends", async () => !(await waits()));
+      const done = resource.update({ triggerCutover: true, timeouts: {} });
+      done.catch(() => undefined);
+      await until("the cutover waits", waits);
+      await locker.query("COMMIT");
+      assert.equal((await done).state, "Succeeded");
+    } finally {
+      await locker.end();
+    }
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("is repeated at another LSN if a table is truncated between the first LSN and its comparison", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });

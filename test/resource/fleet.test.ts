@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { PgFleetMigration, type FleetSummary, type PgFleetMigrationArgs } from "../../provider/src/index";
 
@@ -12,7 +12,9 @@ type Properties = Record<string, unknown>;
 async function declareFleet(
   args: PgFleetMigrationArgs,
   outputs: (name: string) => Properties | Promise<Properties> = () => ({}),
-): Promise<{ declared: Map<string, Properties>; summary: FleetSummary }> {
+): Promise<{ declared: Map<string, Properties>; summary: FleetSummary; errors: string[] }> {
+  const errors: string[] = [];
+  const restore = collectUnhandled(errors);
   const declared = new Map<string, Properties>();
   await pulumi.runtime.setMocks({
     newResource: async ({ name, inputs }: { name: string; inputs: Properties }) => {
@@ -27,7 +29,25 @@ async function declareFleet(
     fleet.summary.apply((value) => resolve(value));
   });
   await pulumi.runtime.disconnect();
-  return { declared, summary };
+  await setImmediate();
+  restore();
+  return { declared, summary, errors };
+}
+
+/** Pulumi's program runner prints these errors, and ends the operation as failed. */
+function collectUnhandled(errors: string[]): () => void {
+  const others = process.listeners("unhandledRejection");
+  const seen = new Set<unknown>();
+  // One error rejects several outputs.
+  const collect = (error: unknown): void => {
+    if (!seen.has(error)) errors.push((error as Error).message);
+    seen.add(error);
+  };
+  process.removeAllListeners("unhandledRejection").on("unhandledRejection", collect);
+  return () => {
+    process.off("unhandledRejection", collect);
+    for (const other of others) process.on("unhandledRejection", other);
+  };
 }
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value), (_key, one: unknown) => secretValue(one));
@@ -51,19 +71,44 @@ describe("PgFleetMigration", () => {
     const states: Record<string, Properties> = {
       good: status("Succeeded"),
       bad: status("Failed", "no room"),
-      absent: { currentStatus: null },
+      absent: { currentStatus: null, failure: "the target does not answer" },
     };
     const migrations = Object.keys(states).map((name) => ({ name, dbsToMigrate: ["crm"], ...serversOf(name) }));
-    const { summary } = await declareFleet({ migrations }, (name) => states[name] ?? {});
+    const { summary, errors, declared } = await declareFleet({ migrations }, (name) => states[name] ?? {});
     assert.deepEqual([summary.total, summary.succeeded, summary.failed, summary.bytesCopied], [3, 1, 2, 16]);
+    assert.equal(declared.get("bad")!.onFailure, "report", "which lets Pulumi continue with the others");
+    assert.deepEqual(errors, [
+      "fleet: 2 of 3 migrations failed; pulumi up attempts them again\n  bad: no room\n  absent: the target does not answer",
+    ]);
     assert.deepEqual(
       summary.migrations.map(({ name, state, error }) => [name, state, error]),
       [
         ["good", "Succeeded", undefined],
         ["bad", "Failed", "no room"],
-        ["absent", "NotCreated", undefined],
+        ["absent", "NotCreated", "the target does not answer"],
       ],
     );
+  });
+
+  it("estimates the rest of the copies, by queue and wave", async () => {
+    const mb = 1024 * 1024;
+    const sizes: Record<string, number> = { a: 500, b: 1000, c: 1500, later: 2000, done: 9000 };
+    const known = (name: string): Properties => ({
+      currentStatus: {
+        ...{ state: "InProgress", percent: name === "done" ? 100 : 0 },
+        currentSubStateDetails: {
+          dbDetails: { crm: { bytesTotal: sizes[name]! * mb, bytesCopied: 0, rowsCopied: 0 } },
+        },
+      },
+    });
+    const migrations = Object.keys(sizes).map((name) => ({
+      ...{ name, dbsToMigrate: ["crm"], wave: name === "later" ? 2 : 1 },
+      ...serversOf(name),
+    }));
+    const { summary } = await declareFleet({ migrations, concurrency: 2 }, known);
+    assert.equal(summary.bytesTotal, 14_000 * mb);
+    // Queues of 50 MB/s: a and c, b and done; then later.
+    assert.equal(summary.secondsLeft, 10 + 30 + 40);
   });
 
   describe("from a file", () => {
@@ -181,10 +226,10 @@ describe("PgFleetMigration", () => {
     };
     const migrations = [
       { name: "second-1", wave: 2, migrationMode: "Online" as const },
-      ...[1, 2, 3].map((i) => ({ name: `first-${i}` })),
+      ...[1, 2, 3].map((i) => ({ name: `first-${i}`, migrationMode: i === 1 ? ("Online" as const) : undefined })),
       { name: "second-2", wave: 2 },
     ].map((member) => ({ dbsToMigrate: ["crm"], ...serversOf(member.name), ...member }));
-    const waves = { 2: { windowStart: "2030-01-31T22:00:00Z", cutover: true } };
+    const waves = { 1: { cutover: { maxLag: "5s" } }, 2: { windowStart: "2030-01-31T22:00:00Z", cutover: true } };
     const { declared } = await declareFleet({ migrations, waves, concurrency: 2 }, run);
     assert.deepEqual(overlaps, []);
     assert.deepEqual(ended.length, 5);
@@ -192,9 +237,11 @@ describe("PgFleetMigration", () => {
       declared.get(name)!.migrationWindowStartTimeInUtc,
       declared.get(name)!.triggerCutover,
     ]);
+    const { maxCutoverLag, verifyBeforeCutover } = declared.get("first-1")!;
+    assert.deepEqual([maxCutoverLag, verifyBeforeCutover], ["5s", true]);
     const start = "2030-01-31T22:00:00Z";
     assert.deepEqual(settings, [
-      [undefined, undefined],
+      [undefined, true],
       [start, true],
       [start, undefined],
     ]);

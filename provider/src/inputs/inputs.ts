@@ -219,6 +219,8 @@ export const inputsSchema = z.strictObject({
   offlineWrites: z.enum(["warn", "fail"]).default("warn"),
   /** Online: time limit of the comparison at cutover, in seconds. Only the rows of the remaining tables are counted. */
   cutoverVerificationBudget: duration.default(300),
+  /** Online: a requested cutover waits until the target is at most this far behind, in seconds. Undefined: no limit. */
+  maxCutoverLag: duration.optional(),
   /** Online: number of steps by which the target's sequences are advanced at cutover. */
   sequenceMargin: wholeNumber("a number of steps", 0, 1_000_000_000).default(0),
   /** Online: how long to retry a lost server, in seconds. */
@@ -231,6 +233,10 @@ export const inputsSchema = z.strictObject({
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
   /** What `create` does with a record that has ended, or that belongs to another owner. */
+  /** Whether an operation on a failed migration ends with an error, or completes with the output `failure`. */
+  onFailure: z.enum(["fail", "report"]).default("fail"),
+  /** How many more times an operation attempts a migration that failed. */
+  retries: wholeNumber("a number", 0, 10).default(0),
   onExistingRecord: z.enum(["refuse", "adopt", "restart"]).default("refuse"),
   timeouts: timeoutsSchema.default({}),
   webhook: webhookSchema.optional(),
@@ -310,6 +316,8 @@ export interface MigrationSpec extends Omit<
   | "timeouts"
   | "waitFor"
   | "onExistingRecord"
+  | "onFailure"
+  | "retries"
   | "engineVersion"
   | "resourceUrn"
 > {
@@ -320,13 +328,16 @@ export interface MigrationSpec extends Omit<
 /** The spec without secrets for the records. A command may contain a secret, too. */
 export function specOf(inputs: Inputs): MigrationSpec {
   const { webhook: _webhook, report: _report, timeouts: _timeouts, waitFor: _waitFor, ...kept } = inputs;
-  const { onExistingRecord: _onExisting, engineVersion: _engine, resourceUrn: _urn, ...rest } = kept;
+  const { onExistingRecord: _onExisting, onFailure: _onFailure, retries: _retries, ...own } = kept;
+  const { engineVersion: _engine, resourceUrn: _urn, ...rest } = own;
   return { ...rest, source: publicEndpoint(inputs.source), target: publicEndpoint(inputs.target) };
 }
 
 const {
   timeouts: _timeouts,
   onExistingRecord: _onExisting,
+  onFailure: _onFailure,
+  retries: _retries,
   engineVersion: _engine,
   resourceUrn: _urn,
   ...recorded

@@ -13,7 +13,7 @@ import { eraseMigration, eraseUnrecorded } from "../worker/cleanup/erase-migrati
 import { describeOwner, owns } from "./ownership/ownership.js";
 import { reportBeforeErasure } from "../report/report-end.js";
 import { toStandardError } from "./reach-goal.js";
-import { inputsAmong, statusWithin, type Properties } from "./state.js";
+import { inputsAmong, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
 
 /**
  * Stops the worker and removes slot, publications and records. The migrated data stays, and so does a migration that
@@ -22,6 +22,7 @@ import { inputsAmong, statusWithin, type Properties } from "./state.js";
  * @throws TimeoutError after `timeouts.delete`; another attempt removes the rest
  */
 export async function remove(props: Properties, note: Report = toStandardError): Promise<void> {
+  if (wasNeverRecorded(props)) return;
   const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
   const erased = erase(inputs, props, note).then(() => true);

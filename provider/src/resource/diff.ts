@@ -8,10 +8,10 @@ import type { Report } from "../supervisor/supervise-worker.js";
 import { observeBriefly, observedStatus } from "./observe.js";
 import { owns } from "./ownership/ownership.js";
 import { toStandardError } from "./reach-goal.js";
-import { inputsWithin, statusWithin, type Properties } from "./state.js";
+import { failureWithin, inputsWithin, statusWithin, type Properties } from "./state.js";
 
 /** Inputs that concern only the operation, or the program's machine. */
-const unrecordedInputs = ["resourceUrn", "timeouts", "waitFor", "onExistingRecord"];
+const unrecordedInputs = ["resourceUrn", "timeouts", "waitFor", "onExistingRecord", "onFailure", "retries"];
 
 export interface DiffAnswer {
   readonly changes: boolean;
@@ -43,7 +43,8 @@ export async function diff(
   const changed = Object.keys(inputsSchema.shape).some(
     (key) => !unrecordedInputs.includes(key) && !isDeepStrictEqual(olds[key], news[key]),
   );
-  const changes = changed || (after !== undefined && (await needsUpdate(olds, after)));
+  const changes =
+    changed || failureWithin(olds) !== undefined || (after !== undefined && (await needsUpdate(olds, after)));
   await noted;
   return { changes };
 }

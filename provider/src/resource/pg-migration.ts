@@ -257,6 +257,16 @@ export interface PgMigrationArgs {
    * tables are compared by their numbers of rows, and the status lists them. Default 5m.
    */
   readonly cutoverVerificationBudget?: pulumi.Input<Duration> | undefined;
+  /**
+   * Online: with `triggerCutover`, each database is cut over once the target is at most this far behind. Until then it is
+   * replicated. With `verifyBeforeCutover`, it also has to be equal. Default: no limit.
+   *
+   * @example
+   * ```ts
+   * new PgMigration("crm", { ...online, triggerCutover: true, maxCutoverLag: "5s", verifyBeforeCutover: true });
+   * ```
+   */
+  readonly maxCutoverLag?: pulumi.Input<Duration> | undefined;
   /** Online: number of steps by which the cutover advances each sequence beyond the source's. Default 0. */
   readonly sequenceMargin?: pulumi.Input<number> | undefined;
   /** Online: how long to retry an unreachable server before the migration fails. Default 10m. */
@@ -287,6 +297,21 @@ export interface PgMigrationArgs {
    * With `waitFor` it also waits while another user has to act.
    */
   readonly waitFor?: pulumi.Input<"started" | "cutoverReady" | "succeeded"> | undefined;
+  /**
+   * What an operation does if the migration fails. `fail` (default) ends it with an error, and Pulumi then stops. `report`
+   * completes it: the output `failure` has the reason, and the next `pulumi up` tries again.
+   *
+   * @example
+   * ```ts
+   * new PgMigration("crm", { ...servers, dbsToMigrate: ["crm"], onFailure: "report", retries: 2 });
+   * ```
+   */
+  readonly onFailure?: pulumi.Input<"fail" | "report"> | undefined;
+  /**
+   * How many more times an operation attempts a migration that failed, 0 to 10, after pauses of 5 s, 10 s, 20 s and so on. A
+   * failed validation and wrong inputs need you, and are not attempted again. Default 0.
+   */
+  readonly retries?: pulumi.Input<number> | undefined;
   /** Receives each change of state. The migration never waits for it, and continues if it cannot be reached. */
   readonly webhook?: pulumi.Input<WebhookArgs> | undefined;
   /**
@@ -352,6 +377,8 @@ export class PgMigration extends pulumi.dynamic.Resource {
   declare readonly migrationId: pulumi.Output<string>;
   /** How to connect to the migrated data, without the password: for an application's configuration. */
   declare readonly targetConnection: pulumi.Output<TargetConnection>;
+  /** Why the last operation failed, with `onFailure: "report"`; undefined after a success. */
+  declare readonly failure: pulumi.Output<string | undefined>;
   /** Properties of the source as read by the worker; undefined before its first login. */
   declare readonly sourceDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
   declare readonly targetDbServerMetadata: pulumi.Output<ServerMetadata | undefined>;
@@ -370,6 +397,7 @@ export class PgMigration extends pulumi.dynamic.Resource {
         targetConnection: undefined,
         sourceDbServerMetadata: undefined,
         targetDbServerMetadata: undefined,
+        failure: undefined,
         ...args,
         migrationName: args.migrationName ?? name,
         source: withSecrets(args.source, "password", "auth"),

@@ -1,9 +1,10 @@
 import type { dynamic } from "@pulumi/pulumi";
 import { messageOf } from "../errors.js";
+import { type Attempts, createWithRetries, updateWithRetries } from "./attempts.js";
 import * as lifecycle from "./lifecycle.js";
 import { printable } from "./printable.js";
 import { openResourceRow, type ResourceRow } from "./resource-row.js";
-import { urnWithin, type Properties } from "./state.js";
+import { type Properties, urnWithin, wasNeverRecorded } from "./state.js";
 
 /** Called by the provider text in the state, by these names, which may never change. @hidden */
 export const provider: Required<
@@ -11,11 +12,18 @@ export const provider: Required<
 > = {
   check: (olds, news) => withRow(news, ({ note }) => lifecycle.check(olds, news, note)),
   diff: (id, olds, news) => withRow(news, ({ note }) => lifecycle.diff(id, olds, news, note)),
-  create: (inputs) => withRow(inputs, (row) => createConfirmed(inputs, row)),
+  create: (inputs) => withRow(inputs, (row) => createWithRetries(inputs, attemptsIn(row))),
   read: (id, props) => withoutStack(lifecycle.read(id, props ?? {})),
-  update: (_id, olds, news) => withRow(news, ({ report, note }) => lifecycle.update(olds, news, report, note)),
+  update: (_id, olds, news) => withRow(news, (row) => updateWithRetries(olds, news, attemptsIn(row))),
   delete: (_id, props) => withRow(props, ({ note }) => lifecycle.remove(props, note)),
 };
+
+const attemptsIn = (row: ResourceRow): Attempts => ({
+  create: (inputs) => createConfirmed(inputs, row),
+  update: (olds, news) =>
+    wasNeverRecorded(olds) ? createConfirmed(news, row) : lifecycle.update(olds, news, row.report, row.note),
+  note: row.note,
+});
 
 /** Creates, and records that the state contains the resource, also if the migration has not reached its goal. */
 async function createConfirmed(inputs: Properties, row: ResourceRow): ReturnType<typeof lifecycle.create> {

@@ -4,7 +4,7 @@ import { messageOf } from "../errors.js";
 import { observe, observedStatus } from "./observe.js";
 import { reportEnd } from "../report/report-end.js";
 import { hasEnded } from "../status.js";
-import { inputsWithin, reportedOutputs, statusWithin, type Properties } from "./state.js";
+import { inputsWithin, reportedOutputs, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
 
 /** Another session may lock the records. */
 const readWithinMs = 90_000;
@@ -18,7 +18,7 @@ export async function read(
   withinMs = readWithinMs,
 ): Promise<{ id: string; props: Properties }> {
   const inputs = inputsWithin(props);
-  if (!inputs) return { id, props };
+  if (!inputs || wasNeverRecorded(props)) return { id, props };
   try {
     const seen = await withTimeout(observe(inputs, "read"), withinMs);
     if (!seen) log.warn(`the migration's status could not be read within ${withinMs / 1000} s`);

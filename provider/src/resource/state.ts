@@ -19,6 +19,8 @@ export interface Outputs {
   readonly targetDbServerMetadata?: ServerMetadata;
   /** Proves that the migration's record belongs to this resource. */
   readonly ownershipToken: string;
+  /** Why the last operation failed, with `onFailure: "report"`. */
+  readonly failure?: string;
 }
 
 /** `__provider` is Pulumi's own. */
@@ -30,6 +32,7 @@ const notInputs: readonly string[] = [
   "sourceDbServerMetadata",
   "targetDbServerMetadata",
   "ownershipToken",
+  "failure",
 ];
 
 /** The inputs among old outputs, or among what Pulumi passes. */
@@ -51,6 +54,13 @@ export const statusWithin = ({ currentStatus }: Properties): MigrationStatus | u
 
 export const tokenWithin = (outputs: Properties): string | undefined =>
   typeof outputs.ownershipToken === "string" ? outputs.ownershipToken : undefined;
+
+export const failureWithin = (outputs: Properties): string | undefined =>
+  typeof outputs.failure === "string" ? outputs.failure : undefined;
+
+/** Whether the creation failed before anything was recorded, and `onFailure: "report"` kept the resource. */
+export const wasNeverRecorded = (outputs: Properties): boolean =>
+  failureWithin(outputs) !== undefined && tokenWithin(outputs) === undefined;
 
 export const urnWithin = (properties: Properties): string | undefined =>
   typeof properties.resourceUrn === "string" && properties.resourceUrn !== "" ? properties.resourceUrn : undefined;

@@ -18,6 +18,7 @@ import { RollbackReplication } from "../rollback/rollback-replication.js";
 import type { Work } from "../context/work.js";
 
 const slotPollMs = 2000;
+const lagPollMs = 500;
 
 /** Whether the database is cut over, but its migration has not ended. */
 const isCutOver = (phase: DatabasePhase): boolean => phase === "rollingBack" || phase === "returned";
@@ -208,7 +209,7 @@ export class OnlineRun {
     const { name, phase } = record;
     if (isCutOver(phase)) return this.#keepRollback(name, work);
     const follower = this.#followed.get(name) ?? (await this.#followLate(name, work));
-    await this.#untilCutoverIsAsked(record, work, follower);
+    await this.#untilCutover(record, work, follower);
     await this.#stateTracker.set(name, "completing");
     // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
     await this.#steps.guards.get(name)?.close();
@@ -216,6 +217,20 @@ export class OnlineRun {
     this.#cutovers.push(cutover);
     await cutover;
     await this.#keepRollback(name, work);
+  }
+
+  /** Waits for the request, and then for a lag within `maxCutoverLag`. The request can be withdrawn meanwhile. */
+  async #untilCutover({ name }: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
+    for (;;) {
+      await this.#untilCutoverIsAsked((await this.#context.currentDatabase(name))!, work, follower);
+      if (follower.isNearEnough()) return;
+      await work.journal.database(name, { message: "waiting for a lag within maxCutoverLag before the cutover" });
+      while (this.#context.requests.isCutoverAsked(name) && !follower.isNearEnough()) {
+        await Promise.race([delay(lagPollMs, work.signal), follower.failure]);
+        work.signal.throwIfAborted();
+      }
+      await work.journal.database(name, { message: null });
+    }
   }
 
   async #untilCutoverIsAsked(record: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {

@@ -96,6 +96,13 @@ export class FollowedDatabase {
     return this.#stream?.isHeldUp ?? false;
   }
 
+  /** Whether the target is at most `maxCutoverLag` behind. True during clean-up, after the cutover. */
+  isNearEnough(): boolean {
+    const limit = this.#work.spec.maxCutoverLag;
+    if (limit === undefined || !this.#stream) return true;
+    return (this.#reports.lagSeconds ?? Infinity) <= limit;
+  }
+
   /**
    * Compares every row while applications write. Does nothing during clean-up, after the cutover.
    *

@@ -24,6 +24,7 @@ export class StreamReports {
   readonly #reportedTables = new Map<string, TableChanges>();
   #streams: () => void = () => undefined;
   #writing = Promise.resolve();
+  #lagSeconds: number | undefined;
 
   constructor(work: Work, database: string) {
     this.#work = work;
@@ -37,7 +38,13 @@ export class StreamReports {
     this.#write(() => this.#work.journal.event(describe(event), { database: this.#database }));
   };
 
+  /** The last measurement; undefined before the first one. */
+  get lagSeconds(): number | undefined {
+    return this.#lagSeconds;
+  }
+
   readonly onProgress = (status: FollowStatus): void => {
+    this.#lagSeconds = status.latencySeconds;
     this.#write(() => this.#work.journal.follow(this.#database, this.#reportOf(status)));
     this.#write(() => this.#reportTables(status.tables));
   };
