@@ -120,6 +120,15 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       held.letGo();
     }
 
+    it(`${mode}: an object that is dropped while the schema is read does not end the migration`, async () => {
+      const view = "CREATE VIEW shown AS SELECT id FROM t";
+      const called = "CREATE FUNCTION called() RETURNS int LANGUAGE sql AS 'SELECT 1'";
+      await lab.querySource(database, `${view}; ${called}`);
+      await applyWhileSchemaIsRead(() => apply(`DROP VIEW shown; DROP FUNCTION called(); ${view}; ${called}`));
+      await assertMigrated();
+      assert.equal((await eventsLike("another session dropped % of % while the schema was read%")).length, 1);
+    });
+
     it(`${mode}: a TRUNCATE while the schema is read does not wait until it is read`, async () => {
       await applyWhileSchemaIsRead(() => replaceRows(50));
       await assertMigrated();

@@ -29,6 +29,7 @@ import { selectedTablesIn } from "../context/selected-tables.js";
 import { type SchemaBaseline, readSchemaBaseline } from "../schema-diff/schema-baseline.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
+import { objectsDroppedSince } from "./objects-dropped-since.js";
 
 /** What had been written to the source before a snapshot. */
 export interface WriteBaseline {
@@ -208,7 +209,7 @@ export async function requireSameDefinitions(
   throw takenFromCopy(`the definition of ${enumerate(changed)} of ${database} changed while the schema was read`);
 }
 
-/** Reports an alteration instead of the error that it caused. */
+/** Reports an alteration, or the drop of an object, instead of the error that it caused. */
 export async function orAltered<Result>(
   work: Work,
   database: string,
@@ -219,7 +220,18 @@ export async function orAltered<Result>(
     return await run();
   } catch (error) {
     if (work.signal.aborted || error instanceof ConcurrentChangeError || isConnectionLoss(error)) throw error;
-    await requireSameDefinitions(work, database, point).catch((change: unknown) => {
+    const { snapshot } = point;
+    const requireUnaltered = async (): Promise<void> => {
+      await requireSameDefinitions(work, database, point);
+      const dropped = snapshot.isReleased ? [] : await objectsDroppedSince(work.source, database, snapshot);
+      if (dropped.length === 0) return;
+      const [cause] = messageOf(error).split("\n");
+      throw takenFromCopy(
+        `another session dropped ${enumerate(dropped)} of ${database} while the schema was read (${cause})`,
+        error,
+      );
+    };
+    await requireUnaltered().catch((change: unknown) => {
       throw change instanceof ConcurrentChangeError ? change : error;
     });
     throw error;
