@@ -129,6 +129,30 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       assert.equal((await eventsLike("another session dropped % of % while the schema was read%")).length, 1);
     });
 
+    it(`${mode}: a TRUNCATE does not wait while the target does not accept the position of the snapshot`, async () => {
+      const held = proxy.hold("pg-migration dump");
+      await resource.create(inputsOf({ migrationOption: "Migrate" }));
+      await held.first;
+      const lock = await lab.target.connect();
+      try {
+        // This mode of the lock permits events, whose foreign key refers to the row.
+        await lock.query("BEGIN");
+        await lock.query("SELECT FROM pgmigration.database WHERE migration = $1 FOR NO KEY UPDATE", [
+          resource.inputs.migrationName,
+        ]);
+        held.letGo();
+        await until("the worker waits for the lock", async () => {
+          const waiting =
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'pgmigration.database'";
+          return (await lab.target.query(waiting)).length > 0;
+        });
+        await replaceRows(50);
+      } finally {
+        await lock.end();
+      }
+      await assertMigrated();
+    });
+
     it(`${mode}: a TRUNCATE while the schema is read does not wait until it is read`, async () => {
       await applyWhileSchemaIsRead(() => replaceRows(50));
       await assertMigrated();

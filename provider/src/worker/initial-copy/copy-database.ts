@@ -103,8 +103,9 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
   const { point, tables, read } = await takeSnapshot(work, database, ({ id }, signal) =>
     spec.dataOnly ? Promise.resolve([]) : readSchemaEntries(work, database, id, signal),
   );
-  await journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
   return underLocks(job, point, async (source, target, signal) => {
+    // Only here: while the target does not answer, applications would wait for the locks of the snapshot.
+    await journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
     const plan = (): Promise<CopyContext> => planCopy(job, { point, source, target, tables, entries: read, signal });
     const context = await orAltered(work, database, point, plan);
     const queue = (): Promise<void> => queueTasks(context, tables, point);

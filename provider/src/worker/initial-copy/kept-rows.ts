@@ -54,6 +54,8 @@ interface KeptRows {
   readonly taken: Pick<LockedCopyPoint<unknown>, "point" | "tables">;
   /** Tables whose rows are not all on the target, qualified and quoted. */
   readonly incomplete: ReadonlySet<string>;
+  /** Aborts when an application waits for the locks of the snapshot. */
+  readonly yielded: AbortSignal;
 }
 
 /** @returns why the rows cannot be used, if it is a text */
@@ -73,17 +75,23 @@ async function keptRows(job: CopyJob, shared: SharedCopy): Promise<EarlierCopy |
     ({ id }, signal) => readSchemaEntries(work, database, id, signal),
     false,
   );
-  let found: EarlierCopy | string = "the schema, a setting, an owner or a privilege changed on the source";
+  const { snapshot } = taken.point;
+  let found: EarlierCopy | string | undefined;
   try {
-    const incomplete = new Set(shared.rowsCopied ? [] : await tasks.recovery.incomplete());
-    const kept = { shared, state, slot, taken, incomplete };
-    const digest = await withSession(work.source, { database, purpose: purposeOf(work, "read") }, (session) =>
-      schemaDigest(taken.read, session),
-    );
-    if (digest === state.schema) found = await (slot ? followedRows(job, kept) : equalRows(job, kept));
+    found = await yieldToWaiters({ source: work.source, database, snapshot }, async (yielded) => {
+      const incomplete = new Set(shared.rowsCopied ? [] : await tasks.recovery.incomplete());
+      const digest = await withSession(work.source, { database, purpose: purposeOf(work, "read") }, (session) =>
+        schemaDigest(taken.read, session),
+      );
+      if (digest !== state.schema) return "the schema, a setting, an owner or a privilege changed on the source";
+      const kept = { shared, state, slot, taken, incomplete, yielded };
+      const rows = await (slot ? followedRows(job, kept) : equalRows(job, kept));
+      if (typeof rows !== "string" && rows.snapshot) yielded.throwIfAborted();
+      return rows;
+    });
     return found;
   } finally {
-    if (typeof found === "string" || !found.snapshot) await taken.point.snapshot.release();
+    if (typeof found !== "object" || !found.snapshot) await snapshot.release();
   }
 }
 
@@ -166,11 +174,10 @@ async function differenceIn(job: CopyJob, kept: KeptRows): Promise<string | unde
   const { snapshot } = kept.taken.point;
   await work.journal.database(database, { message: "comparing the rows of an earlier attempt" });
   try {
-    await yieldToWaiters({ source: work.source, database, snapshot }, (yielded) =>
-      compareAll(job, kept, AbortSignal.any([work.signal, snapshot.lost, yielded])),
-    );
+    await compareAll(job, kept, AbortSignal.any([work.signal, snapshot.lost, kept.yielded]));
     return undefined;
   } catch (error) {
+    kept.yielded.throwIfAborted();
     const isAnswer =
       error instanceof ContentDiffersError || error instanceof RefusedError || error instanceof pg.DatabaseError;
     if (work.signal.aborted || !isAnswer || error instanceof RetryableError || isConnectionLoss(error)) throw error;
