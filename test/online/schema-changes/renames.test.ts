@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../../support/content";
 import { Lab } from "../../support/lab";
-import type { Resource } from "../../support/resource";
 import { until } from "../../support/until";
-import { tableNames } from "./renames";
 
 describe("tables of a followed source that are renamed more than once", () => {
   let lab: Lab;
