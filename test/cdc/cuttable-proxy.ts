@@ -23,6 +23,12 @@ export class HeldConnections {
   }
 }
 
+/** A round trip: the client's first bytes after an answer of the server, and the application_name of the session. */
+export interface Turn {
+  readonly session: string;
+  readonly request: string;
+}
+
 /** Length of the recorded beginning of a request. */
 const recordedBytes = 1000;
 
@@ -36,11 +42,11 @@ export class CuttableProxy {
   #breakAfterBytes = Infinity;
   #onRelay: () => void = () => undefined;
   #held: HeldConnections | undefined;
-  readonly #turns: string[] = [];
+  readonly #turns: Turn[] = [];
 
   private constructor(behind: Endpoint) {
     this.#behind = behind;
-    this.#server = createServer((socket) => this.#relay(socket));
+    this.#server = createServer({ noDelay: true }, (socket) => this.#relay(socket));
   }
 
   static async to(behind: Endpoint): Promise<CuttableProxy> {
@@ -53,9 +59,13 @@ export class CuttableProxy {
     return { ...this.#behind, port: (this.#server.address() as AddressInfo).port };
   }
 
-  /** The beginning of each request on all connections so far: the client's first bytes after an answer of the server. */
-  get turns(): readonly string[] {
+  /** The beginning of each request on all connections so far. Only connections without TLS can be read. */
+  get turns(): readonly Turn[] {
     return this.#turns;
+  }
+
+  get isInUse(): boolean {
+    return this.#sockets.size > 0;
   }
 
   /** Resets every connection. */
@@ -134,12 +144,15 @@ export class CuttableProxy {
   }
 
   #pass(near: Socket): void {
-    const far = connect(this.#behind.port, this.#behind.host);
+    const far = connect({ port: this.#behind.port, host: this.#behind.host, noDelay: true });
     const pair = { near, far };
     this.#pairs.add(pair);
     let hasAnswer = true;
+    let session: string | undefined;
     near.on("data", (bytes: Buffer) => {
-      if (hasAnswer) this.#turns.push(bytes.toString("latin1", 0, recordedBytes));
+      const request = bytes.toString("latin1", 0, recordedBytes);
+      session ??= /application_name\0([^\0]*)/.exec(request)?.[1] ?? "?";
+      if (hasAnswer) this.#turns.push({ session, request });
       hasAnswer = false;
     });
     far.on("data", () => (hasAnswer = true));
