@@ -217,6 +217,10 @@ async function writeIdentities(source: Client, publication: string, tables: Repl
 /** The former replica identity of each table, by the table's name, qualified and quoted. */
 export type ReplicaIdentities = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
 
+/** SQL: the former replica identities in a publication's comment, as JSON; NULL for another comment. */
+export const identityMark = (comment: string): string =>
+  `CASE WHEN left(${comment}, ${commentPrefix.length}) = '${commentPrefix}' THEN substr(${comment}, ${commentPrefix.length + 1})::json END`;
+
 /** The tables that got REPLICA IDENTITY FULL for a publication, from the publication's comment. */
 export const tablesMarkedBy = (comment: string): ReplicaIdentities =>
   comment.startsWith(commentPrefix) ? (JSON.parse(comment.slice(commentPrefix.length)) as ReplicaIdentities) : {};

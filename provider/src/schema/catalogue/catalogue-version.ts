@@ -68,11 +68,14 @@ export async function readCatalogueVersion(source: Client): Promise<string> {
      SELECT md5(concat_ws(' ', ${sums.join(", ")},
        (SELECT sum(hashtext(form)::int8) FROM users_schema),
        (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT id FROM users_schema)),
-       (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity))::int8)
-          FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema)),
+       (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.reloftype, c.relpersistence))::int8)
+          FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema) OR c.relacl IS NOT NULL AND c.relpersistence <> 't'),
+       (SELECT sum(hashtext(concat_ws(' ', d.objid, d.refobjid, d.refobjsubid))::int8)
+          FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'a'
+         WHERE c.relkind = 'S' AND c.relnamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', k.oid, k.condeferrable, k.condeferred))::int8)
           FROM pg_constraint k WHERE k.connamespace IN (SELECT id FROM users_schema)),
-       (SELECT sum(hashtext(concat_ws(' ', a.attrelid, a.attname, a.attacl))::int8) FROM pg_attribute a WHERE a.attacl IS NOT NULL))) AS version`,
+       (SELECT sum(hashtext(concat_ws(' ', a.attrelid, a.attname, a.attacl, a.attfdwoptions))::int8) FROM pg_attribute a WHERE a.attacl IS NOT NULL OR a.attfdwoptions IS NOT NULL))) AS version`,
   );
   return rows[0]!.version;
 }

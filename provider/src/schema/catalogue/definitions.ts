@@ -31,7 +31,7 @@ export async function readDefinitions(source: Client): Promise<Redefined[]> {
   }));
 }
 
-function dropStatement({ kind, identity, name, of }: SchemaObject): string {
+export function dropStatement({ kind, identity, name, of }: SchemaObject): string {
   const drop = `DROP ${kind.toUpperCase()}`;
   if (of) return `${drop} IF EXISTS ${quoteIdentifier(name)} ON ${qualify(of.schema, of.name)}`;
   return `${drop} ${kind === "aggregate" ? identity.replace(/\(\)$/, "(*)") : identity}`;
@@ -43,16 +43,6 @@ export const digestsOf = (defined: readonly Redefined[]): Definitions =>
 /** Objects with a changed definition. New objects are not included: they are missing on the target. */
 export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
   now.filter(({ key, digest }) => before[key] !== undefined && before[key] !== digest);
-
-/** Objects that were dropped on the source and that the target still has. */
-export const droppedSince = (
-  before: Definitions,
-  now: readonly Redefined[],
-  onTarget: readonly Redefined[],
-): Redefined[] => {
-  const stands = new Set(now.map(({ key }) => key));
-  return onTarget.filter(({ key }) => before[key] !== undefined && !stands.has(key));
-};
 
 /** Converts a dump's entry so that it replaces the existing object. */
 export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {

@@ -15,6 +15,8 @@ export interface KindQuery<Details extends object = object> extends Place {
   readonly ofParent?: string;
   /** Properties that are equal in all versions of PostgreSQL: texts, or booleans named after their true value. */
   readonly attributes?: Readonly<Record<string, string>>;
+  /** As attributes: what ALTER changes while the object exists. Only a complete reading contains them. Arrays are lists. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Properties that may differ between equal objects of two servers. */
   readonly details?: Readonly<Record<keyof Details, string>>;
   /** The definition as this server prints it. Other versions may print it otherwise. May wait for locks of tables. */
@@ -37,9 +39,15 @@ interface Place {
   /** Unique among the objects of the kind; quoted where necessary. */
   readonly identity: string;
   readonly own?: string;
+  /** OID of the owner. */
+  readonly owner?: string;
+  /** The privileges, and the letter that acldefault() has for the kind of object. */
+  readonly acl?: readonly [acl: string, letter: string];
+  /** Number of the column that a comment is on; 0 for other objects. Undefined: it has no comment. */
+  readonly commented?: string;
 }
 
-/** An object in a schema. @param prefix of the catalogue's columns */
+/** An object with an owner in a schema. @param prefix of the catalogue's columns */
 export const inSchema = (catalogue: string, prefix: string): Place => ({
   catalogue,
   from: `${catalogue} o JOIN users_schema n ON n.oid = o.${prefix}namespace`,
@@ -47,6 +55,8 @@ export const inSchema = (catalogue: string, prefix: string): Place => ({
   name: `o.${prefix}name`,
   identity: `n.identity || '.' || quote_ident(o.${prefix}name)`,
   own: notExtensionMember(catalogue, "o.oid"),
+  owner: `o.${prefix}owner`,
+  commented: "0",
 });
 
 /** A part of a table or view. @param relation its column that references the table */
@@ -57,6 +67,7 @@ export const ofRelation = (catalogue: string, relation: string, name: string): P
   name: `o.${name}`,
   of: "r",
   identity: `r.identity || '.' || quote_ident(o.${name})`,
+  commented: "0",
 });
 
 /** An object without a schema. */
@@ -67,6 +78,7 @@ export const ofDatabase = (catalogue: string, name: string): Place => ({
   name,
   identity: `quote_ident(${name})`,
   own: notExtensionMember(catalogue, "o.oid"),
+  commented: "0",
 });
 
 export const aRelation: Place = {
@@ -75,8 +87,16 @@ export const aRelation: Place = {
   schema: "o.schema",
   name: "o.name",
   identity: "o.identity",
+  owner: "o.relowner",
+  commented: "0",
 };
 
-/** A catalogue's row as text, without columns that do not belong to the definition. */
-export const rowOf = (row: string, ...without: readonly string[]): string =>
-  `(to_jsonb(${row}) - 'oid'${without.map((column) => ` - '${column}'`).join("")})::text`;
+/** The names of catalogue entries instead of their OIDs, which differ between servers. */
+export const nameIn = (catalogue: string, prefix: string, oid: string): string =>
+  `(SELECT format('%I.%I', x.nspname, y.${prefix}name) FROM ${catalogue} y JOIN pg_namespace x ON x.oid = y.${prefix}namespace WHERE y.oid = ${oid})`;
+
+/** A list in a fixed order; empty for NULL. @param array SQL of type text[] */
+export const sorted = (array: string): string =>
+  `ARRAY(SELECT one FROM unnest(${array}) AS one ORDER BY one COLLATE "C")`;
+
+export const tablespaceOf = (oid: string): string => `(SELECT spcname FROM pg_tablespace WHERE oid = ${oid})`;

@@ -1,21 +1,33 @@
 import type { Kind } from "./kind.js";
 import { casts } from "./kinds/casts.js";
+import { database } from "./kinds/database.js";
+import { defaultPrivileges } from "./kinds/default-privileges.js";
 import { collations } from "./kinds/collations.js";
-import { columns } from "./kinds/relations/columns.js";
-import { constraints, domainConstraints } from "./kinds/relations/constraints.js";
+import { columns, viewColumns } from "./kinds/relations/columns.js";
+import { constraints, domainConstraints, notNullConstraints } from "./kinds/relations/constraints.js";
 import { conversions } from "./kinds/conversions.js";
 import { extensions } from "./kinds/extensions.js";
+import { foreignDataWrappers, foreignServers, userMappings } from "./kinds/foreign-data.js";
 import { indexes } from "./kinds/relations/indexes.js";
 import { inheritances } from "./kinds/relations/inheritance.js";
+import { accessMethods, languages, transforms } from "./kinds/languages.js";
+import { largeObjects } from "./kinds/large-objects.js";
 import { operatorClasses, operatorFamilies, operators } from "./kinds/operators.js";
 import { policies } from "./kinds/relations/policies.js";
+import { publications, subscriptions } from "./kinds/publications.js";
 import { routines } from "./kinds/routines.js";
 import { rules } from "./kinds/relations/rules.js";
 import { schemas } from "./kinds/schemas.js";
 import { sequences } from "./kinds/relations/sequences.js";
 import { statistics } from "./kinds/relations/statistics.js";
+import { functionPrivileges, relationPrivileges, typePrivileges } from "./kinds/system-privileges.js";
 import { tables } from "./kinds/relations/tables.js";
-import { textSearchConfigurations, textSearchDictionaries } from "./kinds/text-search.js";
+import {
+  textSearchConfigurations,
+  textSearchDictionaries,
+  textSearchParsers,
+  textSearchTemplates,
+} from "./kinds/text-search.js";
 import { eventTriggers, triggers } from "./kinds/relations/triggers.js";
 import { types } from "./kinds/types.js";
 import { views } from "./kinds/relations/views.js";
@@ -38,3 +50,17 @@ export const otherKinds: readonly Kind[] = [
     textSearchDictionaries,
   ],
 ];
+
+/** Objects that a dump contains and that are not followed one by one. A change of one makes the worker dump again. */
+const furtherKinds: readonly Kind[] = [
+  ...[viewColumns, notNullConstraints, foreignDataWrappers, foreignServers, userMappings, publications, subscriptions],
+  ...[languages, transforms, accessMethods, textSearchParsers, textSearchTemplates, defaultPrivileges, largeObjects],
+  ...[functionPrivileges, relationPrivileges, typePrivileges, database],
+];
+
+const namesOfFurtherKinds: ReadonlySet<string> = new Set(furtherKinds.map((kind) => kind(Infinity)!.kind.slice(1, -1)));
+
+/** Whether the target may lack an object of this kind, because only a superuser may create it, for example. */
+export const isOptional = (kind: string): boolean => namesOfFurtherKinds.has(kind);
+
+export const allKinds: readonly Kind[] = [...tableKinds, ...otherKinds, ...furtherKinds];

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Kind, KindQuery } from "./kind.js";
+import { labelsOf, privilegesOf } from "./privileges.js";
 
 /** An object of a database's schema. Objects of extensions, of PostgreSQL and of temporary schemas are not included. */
 export interface SchemaObject<Details extends object = object> {
@@ -19,18 +20,22 @@ export interface SchemaObject<Details extends object = object> {
   readonly identity: string;
   readonly ofParent: boolean;
   /** Empty unless requested. */
-  readonly attributes: Readonly<Record<string, string | boolean | null>>;
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
   /** Empty among attributes. */
   readonly details: Details;
   /** Null unless requested. */
   readonly definition: string | null;
 }
 
+/** Null: the object does not have it, or has the default. */
+export type AttributeValue = string | boolean | readonly string[] | null;
+
 /**
- * What is read of each object: attributes, which all versions of PostgreSQL print alike; or details; or details with the
- * definition, or its digest. Only the printing of definitions may wait for locks of tables.
+ * What is read of each object: attributes, which all versions of PostgreSQL print alike; or a complete list of attributes, which
+ * includes settings, owner, privileges, comment and definition; or details; or details with the definition, or its digest. Only
+ * the printing of definitions may wait for locks of tables.
  */
-export type Reading = "attributes" | "details" | "digest" | "text";
+export type Reading = "attributes" | "complete" | "details" | "digest" | "text";
 
 /**
  * Reads all objects of some kinds in one query, sorted by kind and identity as bytes. The session's search_path has to be
@@ -58,23 +63,48 @@ WITH users_schema AS (
   SELECT n.oid, n.nspname AS name, quote_ident(n.nspname) AS identity FROM pg_namespace n
    WHERE ${userSchemas("n")} AND n.nspname <> 'pgmigration'
 ), relation AS (
-  SELECT c.oid, c.relkind, n.name AS schema, c.relname AS name, n.identity || '.' || quote_ident(c.relname) AS identity, c.reloptions
+  SELECT c.oid, c.relkind, n.name AS schema, c.relname AS name, n.identity || '.' || quote_ident(c.relname) AS identity, c.reloptions,
+         c.relowner, c.relacl, c.relpersistence, c.reltablespace, c.relreplident, c.relrowsecurity, c.relforcerowsecurity, c.reltoastrelid, c.reloftype, c.relam
     FROM pg_class c JOIN users_schema n ON n.oid = c.relnamespace
    WHERE c.relpersistence <> 't' AND ${notExtensionMember("pg_class", "c.oid")}
 )`;
 
 function objectsQuery(query: KindQuery, reading: Reading): string {
   const { catalogue, oid = "o.oid", of, own = "true", where = "true", ofParent = "false", definition = "''" } = query;
-  const isCompared = reading === "attributes";
-  const printed = { attributes: "NULL", details: "NULL", digest: `md5(coalesce(${definition}, ''))`, text: definition };
+  const isCompared = reading === "attributes" || reading === "complete";
+  const attributes = reading === "complete" ? completeAttributes(query) : query.attributes;
+  const printed = {
+    attributes: "NULL",
+    complete: "NULL",
+    details: "NULL",
+    digest: `md5(coalesce(${definition}, ''))`,
+    text: definition,
+  };
   const parent =
-    isCompared || of === undefined ? "NULL" : `json_build_object('schema', ${of}.schema, 'name', ${of}.name)`;
+    reading === "attributes" || of === undefined
+      ? "NULL"
+      : `json_build_object('schema', ${of}.schema, 'name', ${of}.name)`;
   return `SELECT ${query.kind}::text COLLATE "C" AS kind, '${catalogue}'::regclass::oid || '/' || ${oid} AS id, ${oid}::text AS oid,
        ${query.schema}::text AS schema, ${query.name}::text AS name, ${parent}::json AS of, (${query.identity}) COLLATE "C" AS identity,
-       ${ofParent} AS "ofParent", ${asJson(isCompared ? query.attributes : {})} AS attributes,
+       ${ofParent} AS "ofParent", ${asJson(isCompared ? attributes : {})} AS attributes,
        ${asJson(isCompared ? {} : query.details)} AS details, (${printed[reading]})::text AS definition
   FROM ${query.from}
  WHERE ${own} AND ${where}`;
+}
+
+function completeAttributes(query: KindQuery): Readonly<Record<string, string>> {
+  const { catalogue, oid = "o.oid", owner, acl, commented, definition } = query;
+  const described = `d.classoid = '${catalogue}'::regclass AND d.objoid = ${oid} AND d.objsubid = ${commented ?? ""}`;
+  return {
+    ...(definition === undefined ? {} : { definition: `(${definition})::text` }),
+    ...(owner === undefined ? {} : { owner: `pg_get_userbyid(${owner})` }),
+    ...(acl === undefined || owner === undefined ? {} : { privileges: privilegesOf(acl, owner) }),
+    ...(commented === undefined
+      ? {}
+      : { comment: `(SELECT description FROM pg_description d WHERE ${described})`, labels: labelsOf(described) }),
+    ...query.attributes,
+    ...query.settings,
+  };
 }
 
 function asJson(values: Readonly<Record<string, string>> = {}): string {

@@ -1,16 +1,22 @@
 import { restoredRules } from "../change-rule.js";
-import { inSchema, type Kind, rowOf } from "../kind.js";
+import { inSchema, type Kind, nameIn } from "../kind.js";
 
 export const operators: Kind = () => ({
   ...inSchema("pg_operator", "opr"),
   kind: "'operator'",
   identity: "o.oid::regoperator::text",
-  definition: rowOf("o", "oprowner"),
+  definition: `concat_ws(' ', o.oprkind, o.oprcode::regprocedure, nullif(o.oprcom, 0)::regoperator, nullif(o.oprnegate, 0)::regoperator,
+    o.oprrest, o.oprjoin, CASE WHEN o.oprcanmerge THEN 'MERGES' END, CASE WHEN o.oprcanhash THEN 'HASHES' END)`,
 });
 
 export const operatorFamilies: Kind = () => {
   const place = inSchema("pg_opfamily", "opf");
-  return { ...place, kind: "'operator family'", identity: `${place.identity} || ${usingMethod("opfmethod")}` };
+  return {
+    ...place,
+    kind: "'operator family'",
+    identity: `${place.identity} || ${usingMethod("opfmethod")}`,
+    settings: { members: looseMembers("o.oid") },
+  };
 };
 
 export const operatorClasses: Kind = () => {
@@ -35,6 +41,17 @@ const members = (operatorClass: string): string => `(
           SELECT 'pg_amproc'::regclass, oid, format('function %s %s', amprocnum, amproc::regprocedure) FROM pg_amproc) AS m
       ON m.catalogue = d.classid AND m.oid = d.objid
    WHERE d.refclassid = 'pg_opclass'::regclass AND d.refobjid = ${operatorClass})`;
+
+/** What ALTER OPERATOR FAMILY added. Other members come with their classes. */
+const looseMembers = (family: string): string => `ARRAY(
+  SELECT member
+    FROM (SELECT 'pg_amop'::regclass AS catalogue, m.oid, format('OPERATOR %s %s %s', amopstrategy, amopopr::regoperator, ${nameIn("pg_opfamily", "opf", "amopsortfamily")}) AS member
+            FROM pg_amop m WHERE amopfamily = ${family}
+          UNION ALL
+          SELECT 'pg_amproc'::regclass, m.oid, format('FUNCTION %s (%s, %s) %s', amprocnum, format_type(amproclefttype, NULL), format_type(amprocrighttype, NULL), amproc::regprocedure)
+            FROM pg_amproc m WHERE amprocfamily = ${family}) AS one
+   WHERE EXISTS (SELECT FROM pg_depend d WHERE d.classid = catalogue AND d.objid = one.oid AND d.refclassid = 'pg_opfamily'::regclass)
+   ORDER BY member COLLATE "C")`;
 
 export const operatorRules = restoredRules("operator");
 export const operatorFamilyRules = restoredRules("operator family");

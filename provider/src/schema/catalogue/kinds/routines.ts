@@ -12,8 +12,24 @@ export const routines: Kind = (version) => {
     where:
       "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'i')",
     identity: `${place.identity} || '(' || pg_get_function_identity_arguments(o.oid) || ')'`,
-    definition: `CASE WHEN ${isAggregate} THEN (SELECT a::text FROM pg_aggregate a WHERE a.aggfnoid = o.oid) ELSE pg_get_functiondef(o.oid) END`,
+    acl: ["o.proacl", "f"],
+    definition: `CASE WHEN ${isAggregate} THEN ${aggregateDefinition(version)} ELSE pg_get_functiondef(o.oid) END`,
   };
+};
+
+const aggregateDefinition = (version: number): string => {
+  const functions = ["aggtransfn", "aggfinalfn", "aggmtransfn", "aggminvtransfn", "aggmfinalfn"];
+  const combining = version >= 90600 ? ["aggcombinefn", "aggserialfn", "aggdeserialfn"] : [];
+  // Before 11, the defaults.
+  const isDefault = "CASE a.aggkind WHEN 'n' THEN 'r' ELSE 's' END";
+  const modifying =
+    version >= 110000 ? `nullif(a.aggfinalmodify, ${isDefault}), nullif(a.aggmfinalmodify, ${isDefault})` : "NULL";
+  const others = ["aggkind", "aggnumdirectargs", "aggfinalextra", "aggmfinalextra", "aggtransspace", "aggmtransspace"];
+  const parallel = version >= 90600 ? "o.proparallel" : "NULL";
+  return `(
+    SELECT concat_ws(' ', format_type(a.aggtranstype, NULL), a.agginitval, '/', format_type(nullif(a.aggmtranstype, 0), NULL), a.aggminitval, '/',
+           nullif(a.aggsortop, 0)::regoperator, ${parallel}, ${modifying}, ${[...functions, ...combining, ...others].map((column) => `a.${column}`).join(", ")})
+      FROM pg_aggregate a WHERE a.aggfnoid = o.oid)`;
 };
 
 export const functionRules = restoredRules("function", { neededBy: "columns", ifRefused: "pause" });

@@ -1,5 +1,5 @@
 import { restoredRules, rulesOf } from "../change-rule.js";
-import { inSchema, type Kind } from "../kind.js";
+import { inSchema, type Kind, nameIn } from "../kind.js";
 
 export interface TypeDetails {
   /** The output of format_type. */
@@ -14,10 +14,10 @@ export interface TypeDetails {
   readonly hasTables: boolean;
 }
 
-export const types: Kind<TypeDetails> = () => ({
+export const types: Kind<TypeDetails> = (version) => ({
   ...inSchema("pg_type", "typ"),
   kind: "CASE o.typtype WHEN 'd' THEN 'domain' ELSE 'type' END",
-  where: `(o.typtype IN ('b', 'd', 'e', 'r') AND (o.typelem = 0 OR o.typcategory <> 'A')
+  where: `(o.typtype IN ('b', 'd', 'e', 'p', 'r') AND (o.typelem = 0 OR o.typcategory <> 'A')
     OR o.typtype = 'c' AND EXISTS (SELECT FROM pg_class c WHERE c.oid = o.typrelid AND c.relkind = 'c'))`,
   attributes: {
     form: `coalesce(
@@ -25,6 +25,27 @@ export const types: Kind<TypeDetails> = () => ({
       (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
          FROM pg_attribute a WHERE a.attrelid = o.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
       CASE WHEN o.typtype = 'd' THEN format_type(o.typbasetype, o.typtypmod) END)`,
+  },
+  acl: ["o.typacl", "T"],
+  settings: {
+    default: "pg_get_expr(o.typdefaultbin, 0)",
+    "not null": "o.typnotnull",
+    collation: `CASE WHEN o.typtype = 'd' AND o.typcollation <> (SELECT b.typcollation FROM pg_type b WHERE b.oid = o.typbasetype) THEN ${nameIn("pg_collation", "coll", "o.typcollation")} END`,
+    // Of the attributes of a composite type.
+    collations: `ARRAY(
+      SELECT quote_ident(a.attname) || ' ' || ${nameIn("pg_collation", "coll", "a.attcollation")}
+        FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+       WHERE a.attrelid = o.typrelid AND a.attnum > 0 AND NOT a.attisdropped AND a.attcollation <> t.typcollation ORDER BY a.attnum)`,
+    "attribute comments": `ARRAY(
+      SELECT quote_ident(a.attname) || ' ' || d.description
+        FROM pg_attribute a JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = a.attrelid AND d.objsubid = a.attnum
+       WHERE a.attrelid = o.typrelid AND NOT a.attisdropped ORDER BY a.attnum)`,
+    // Of a base type.
+    functions: `CASE WHEN o.typtype = 'b' AND o.typelem = 0 THEN concat_ws(' ', o.typinput, o.typoutput, o.typreceive, o.typsend, o.typmodin, o.typmodout, o.typanalyze,
+      o.typlen, o.typbyval, o.typcategory, o.typispreferred, o.typdelim, o.typalign, o.typstorage, o.typcollation <> 0, o.typdefault) END`,
+    ...(version >= 140000
+      ? { multirange: "(SELECT format_type(r.rngmultitypid, NULL) FROM pg_range r WHERE r.rngtypid = o.oid)" }
+      : {}),
   },
   details: {
     printed: "format_type(o.oid, NULL)",
@@ -39,7 +60,7 @@ export const types: Kind<TypeDetails> = () => ({
     hasTables: "o.oid IN (SELECT c.reloftype FROM pg_class c)",
   },
   // Other types are altered in place.
-  definition: `(SELECT concat_ws(' ', format_type(rngsubtype, NULL), rngcollation, rngsubopc, rngcanonical, rngsubdiff)
+  definition: `(SELECT concat_ws(' ', format_type(rngsubtype, NULL), ${nameIn("pg_collation", "coll", "rngcollation")}, ${nameIn("pg_opclass", "opc", "rngsubopc")}, rngcanonical, rngsubdiff)
     FROM pg_range WHERE rngtypid = o.oid)`,
 });
 

@@ -1,14 +1,36 @@
 import { defaultExpression } from "../../../../postgres/default-expression.js";
 import { rulesOf } from "../../change-rule.js";
-import { type Kind, ofRelation } from "../../kind.js";
+import { type Kind, type KindQuery, nameIn, ofRelation, sorted } from "../../kind.js";
 
-export const columns: Kind = () => ({
+export const columns: Kind = (version) => columnsOf("'r', 'p', 'f'", version);
+
+export const viewColumns: Kind = (version) => ({ ...columnsOf("'v', 'm'", version), kind: "'view column'" });
+
+const columnsOf = (relkinds: string, version: number): KindQuery => ({
   ...ofRelation("pg_attribute", "attrelid", "attname"),
   // A column has no OID.
   catalogue: "pg_class",
   oid: "r.oid",
   kind: "'column'",
-  where: "r.relkind IN ('r', 'p', 'f') AND o.attnum > 0 AND NOT o.attisdropped",
+  where: `r.relkind IN (${relkinds}) AND o.attnum > 0 AND NOT o.attisdropped`,
+  owner: "r.relowner",
+  acl: ["o.attacl", "c"],
+  commented: "o.attnum",
+  settings: {
+    // The owner is that of the table.
+    owner: "NULL",
+    default: `(SELECT ${defaultExpression(version)} FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+      WHERE o.atthasdef AND d.adrelid = o.attrelid AND d.adnum = o.attnum)`,
+    collation: `(SELECT ${nameIn("pg_collation", "coll", "o.attcollation")} FROM pg_type t WHERE t.oid = o.atttypid AND o.attcollation <> t.typcollation)`,
+    storage: "(SELECT o.attstorage FROM pg_type t WHERE t.oid = o.atttypid AND o.attstorage <> t.typstorage)",
+    "statistics target": "nullif(o.attstattarget, -1)::text",
+    options: sorted("o.attoptions"),
+    "foreign options": sorted("o.attfdwoptions"),
+    "defined here": "o.attislocal",
+    ...(version >= 100000 ? { identity: "nullif(o.attidentity, '')::text" } : {}),
+    ...(version >= 120000 ? { generated: "nullif(o.attgenerated, '')::text" } : {}),
+    ...(version >= 140000 ? { compression: "nullif(o.attcompression, '')::text" } : {}),
+  },
   attributes: { type: "format_type(o.atttypid, o.atttypmod)", nullable: "NOT o.attnotnull" },
 });
 

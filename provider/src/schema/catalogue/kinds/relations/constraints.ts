@@ -19,6 +19,7 @@ export const constraints: Kind<RuleDetails> = (version) => {
     where: "o.contype IN ('c', 'f', 'p', 'u', 'x')",
     ofParent,
     attributes: { valid: "o.convalidated" },
+    settings: { "defined here": "o.conislocal" },
     details: {
       rule: "CASE o.contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' ELSE 'key' END",
       inherited: `NOT o.conislocal OR ${ofParent}`,
@@ -27,12 +28,25 @@ export const constraints: Kind<RuleDetails> = (version) => {
   };
 };
 
+/** From 18 on, NOT NULL of a column is a constraint. */
+export const notNullConstraints: Kind = (version) =>
+  version < 180000
+    ? undefined
+    : {
+        ...ofRelation("pg_constraint", "conrelid", "conname"),
+        kind: "'not-null constraint'",
+        where: "o.contype = 'n'",
+        settings: { "defined here": "o.conislocal", valid: "o.convalidated" },
+        definition: "pg_get_constraintdef(o.oid)",
+      };
+
 export const domainConstraints: Kind<RuleDetails> = () => ({
   ...ofRelation("pg_constraint", "contypid", "conname"),
   kind: "'domain constraint'",
   from: `pg_constraint o JOIN (SELECT t.oid, n.name AS schema, t.typname AS name, n.identity || '.' || quote_ident(t.typname) AS identity
     FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace WHERE ${notExtensionMember("pg_type", "t.oid")}) r ON r.oid = o.contypid`,
   where: "o.contype = 'c'",
+  settings: { valid: "o.convalidated" },
   details: { rule: "'domain'", inherited: "false" },
   definition: "pg_get_constraintdef(o.oid)",
 });

@@ -1,6 +1,6 @@
 import type { RelationName } from "../../../../postgres/identifiers.js";
 import { rulesOf } from "../../change-rule.js";
-import { aRelation, type Kind } from "../../kind.js";
+import { aRelation, type Kind, sorted, tablespaceOf } from "../../kind.js";
 import type { RuleDetails } from "./constraints.js";
 
 export interface IndexDetails extends RuleDetails {
@@ -8,7 +8,7 @@ export interface IndexDetails extends RuleDetails {
   readonly parent: RelationName | null;
 }
 
-export const indexes: Kind<IndexDetails> = () => ({
+export const indexes: Kind<IndexDetails> = (version) => ({
   ...aRelation,
   kind: "'index'",
   from: `relation o JOIN pg_index x ON x.indexrelid = o.oid JOIN relation r ON r.oid = x.indrelid
@@ -16,6 +16,14 @@ export const indexes: Kind<IndexDetails> = () => ({
     LEFT JOIN (pg_inherits h JOIN relation p ON p.oid = h.inhparent) ON h.inhrelid = o.oid`,
   of: "r",
   attributes: { valid: "x.indisvalid", unique: "x.indisunique" },
+  settings: {
+    // The owner is that of the table.
+    owner: "NULL",
+    options: sorted("o.reloptions"),
+    tablespace: tablespaceOf("o.reltablespace"),
+    parent: "p.identity",
+    ...(version >= 110000 ? { "statistics targets": statisticsTargets } : {}),
+  },
   details: {
     rule: "CASE WHEN k.oid IS NOT NULL THEN NULL WHEN x.indisunique THEN 'unique index' ELSE 'index' END",
     inherited: "p.oid IS NOT NULL",
@@ -24,6 +32,10 @@ export const indexes: Kind<IndexDetails> = () => ({
   // The constraint has the definition of its index. Printing one waits for locks of the table.
   definition: "CASE WHEN k.oid IS NULL THEN pg_get_indexdef(o.oid) ELSE '' END",
 });
+
+/** Of expressions, which have no column names. */
+const statisticsTargets = `ARRAY(
+  SELECT format('%s %s', a.attnum, a.attstattarget) FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0 AND a.attstattarget >= 0 ORDER BY a.attnum)`;
 
 export const indexRules = rulesOf("index", {
   created: { action: "after", reason: "Rows are accepted without it." },

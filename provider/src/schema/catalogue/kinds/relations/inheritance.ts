@@ -1,9 +1,11 @@
 import { rulesOf } from "../../change-rule.js";
 import { aRelation, type Kind } from "../../kind.js";
 
+const { owner: _, commented: __, ...place } = aRelation;
+
 /** Partitions with their bounds, and children of other tables. `of` is the parent. */
 export const inheritances: Kind = (version) => ({
-  ...aRelation,
+  ...place,
   kind: "CASE p.relkind WHEN 'p' THEN 'partition' ELSE 'inheritance' END",
   from: "pg_inherits h JOIN relation o ON o.oid = h.inhrelid JOIN relation p ON p.oid = h.inhparent",
   where: "o.relkind IN ('r', 'p', 'f')",

@@ -1,7 +1,18 @@
 import { rulesOf } from "../../change-rule.js";
-import { aRelation, type Kind } from "../../kind.js";
+import { aRelation, type Kind, type KindQuery } from "../../kind.js";
 
-const sequence = { ...aRelation, kind: "'sequence'", where: "o.relkind = 'S'" };
+const sequence: KindQuery = {
+  ...aRelation,
+  kind: "'sequence'",
+  where: "o.relkind = 'S'",
+  acl: ["o.relacl", "s"],
+  settings: {
+    "owned by": `(SELECT r.identity || '.' || quote_ident(a.attname)
+      FROM pg_depend d JOIN relation r ON r.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = o.oid AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))`,
+    unlogged: "o.relpersistence = 'u'",
+  },
+};
 
 /** `options` are in the form of ALTER SEQUENCE. Before 10 they are a row of the sequence, and are not read. */
 export const sequences: Kind = (version) =>

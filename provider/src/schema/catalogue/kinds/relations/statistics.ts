@@ -8,6 +8,8 @@ export const statistics: Kind = (version) => {
     ...place,
     kind: "'statistics'",
     from: `${place.from} JOIN relation r ON r.oid = o.stxrelid`,
+    // From 17 on, NULL is the default.
+    ...(version >= 130000 ? { settings: { target: "nullif(o.stxstattarget, -1)::text" } } : {}),
     definition: "pg_get_statisticsobjdef(o.oid)",
   };
 };

@@ -1,5 +1,5 @@
 import { restoredRules } from "../../change-rule.js";
-import { type Kind, ofDatabase, ofRelation, rowOf } from "../../kind.js";
+import { type Kind, ofDatabase, ofRelation } from "../../kind.js";
 
 export const triggers: Kind = (version) => ({
   ...ofRelation("pg_trigger", "tgrelid", "tgname"),
@@ -8,13 +8,15 @@ export const triggers: Kind = (version) => ({
   // From 11 on, triggers of partitions are created with their parents'. From 13 on, the catalogue identifies them.
   ofParent: version >= 130000 ? "o.tgparentid <> 0" : "false",
   attributes: { enabled: "o.tgenabled <> 'D'" },
-  definition: "concat_ws(' ', pg_get_triggerdef(o.oid), o.tgenabled)",
+  definition:
+    "concat_ws(' ', regexp_replace(pg_get_triggerdef(o.oid), 'EXECUTE PROCEDURE', 'EXECUTE FUNCTION'), o.tgenabled)",
 });
 
 export const eventTriggers: Kind = () => ({
   ...ofDatabase("pg_event_trigger", "o.evtname"),
   kind: "'event trigger'",
-  definition: rowOf("o", "evtowner"),
+  owner: "o.evtowner",
+  definition: "concat_ws(' ', o.evtevent, o.evtfoid::regprocedure, o.evtenabled, o.evttags)",
 });
 
 export const triggerRules = restoredRules("trigger", { ifRefused: "pause" });

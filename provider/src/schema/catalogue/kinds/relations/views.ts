@@ -1,10 +1,17 @@
 import { restoredRules, rulesOf } from "../../change-rule.js";
-import { aRelation, type Kind } from "../../kind.js";
+import { aRelation, type Kind, sorted, tablespaceOf } from "../../kind.js";
+import { clusteredOn, storageParameters } from "./tables.js";
 
 export const views: Kind = () => ({
   ...aRelation,
   kind: "CASE o.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END",
   where: "o.relkind IN ('v', 'm')",
+  acl: ["o.relacl", "r"],
+  settings: {
+    options: `CASE o.relkind WHEN 'v' THEN ${sorted("o.reloptions")} ELSE ${storageParameters} END`,
+    tablespace: tablespaceOf("o.reltablespace"),
+    "clustered on": clusteredOn,
+  },
   // The options of a materialized view are settings that can change while it exists.
   definition: "concat_ws(' ', pg_get_viewdef(o.oid), CASE o.relkind WHEN 'v' THEN o.reloptions::text END)",
 });
