@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { compareSchema } from "../../provider/src/verify/compare-schema";
+import type { Client } from "pg";
+import { compareCompletely, compareSchema, type SchemaDifference } from "../../provider/src/verify/compare-schema";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { freshDatabase, withSessions } from "../copy/pairs";
 
@@ -49,17 +50,27 @@ describe("the comparison of schemas", () => {
   let unchanged: string;
   before(async () => {
     [older, newer] = await Promise.all([EmbeddedServer.start({ major: 10 }), EmbeddedServer.start({ major: 18 })]);
-    [source, unchanged] = await Promise.all([freshDatabase(older, schema), freshDatabase(newer, schema)]);
+    [source, unchanged] = await Promise.all([
+      freshDatabase(older, schema),
+      freshDatabase(newer, `GRANT CREATE ON SCHEMA public TO PUBLIC; ${schema}`),
+    ]);
   });
   after(() => Promise.all([older.stop(), newer.stop()]));
 
-  const differences = async (change: string): Promise<string[]> => {
+  const differences = async (
+    change: string,
+    compare: (one: Client, other: Client) => Promise<SchemaDifference[]> = compareSchema,
+  ): Promise<string[]> => {
     const target = `db_${randomBytes(5).toString("hex")}`;
     await newer.query(`CREATE DATABASE ${target} TEMPLATE ${unchanged}`);
     await newer.query(change, { database: target });
-    const found = await withSessions([older, source], [newer, target], compareSchema);
-    return found.map(({ kind, name, source, target }) =>
-      source === undefined ? `${kind} ${name}` : `${kind} ${name}: ${source} -> ${target!}`,
+    const found = await withSessions([older, source], [newer, target], compare);
+    return found.map(({ kind, name, source, target, onlyOnTarget }) =>
+      onlyOnTarget
+        ? `only on the target: ${kind} ${name}`
+        : source === undefined
+          ? `${kind} ${name}`
+          : `${kind} ${name}: ${source} -> ${target!}`,
     );
   };
 
@@ -122,5 +133,40 @@ describe("the comparison of schemas", () => {
       ["DROP EVENT TRIGGER observed", "event trigger observed"],
     ] as [string, ...string[]][])
       assert.deepEqual(await differences(change), expected, change);
+  });
+
+  it("reports each difference in definition, owner, privileges, comment and settings, and what only the target has", async () => {
+    const roles = new Map([["postgres", { mayBecome: true }]]);
+    const completely = (one: Client, other: Client) => compareCompletely(one, other, { roles });
+    await newer.query("CREATE ROLE someone");
+    for (const [change, ...expected] of [
+      ["SELECT"],
+      ["CREATE TABLE more ()", "only on the target: table public.more"],
+      ["ALTER TABLE child OWNER TO someone", "table public.child: owner postgres -> owner someone"],
+      ["GRANT SELECT ON child TO someone", "table public.child: privileges none -> privileges someone: SELECT"],
+      ["COMMENT ON COLUMN child.s IS 'new'", "column public.child.s: comment none -> comment new"],
+      [
+        "ALTER TABLE child SET (fillfactor = 50)",
+        "table public.child: storage parameters none -> storage parameters fillfactor=50",
+      ],
+      ["ALTER TABLE child ALTER s SET DEFAULT 2", "column public.child.s: default 1 -> default 2"],
+      [
+        "CREATE OR REPLACE VIEW seen AS SELECT id FROM parent WHERE id > 0",
+        "view public.seen: definition  SELECT parent.id\n   FROM public.parent; -> definition  SELECT id\n   FROM public.parent\n  WHERE (id > 0);",
+      ],
+      [
+        "ALTER TABLE parent DROP CONSTRAINT short, ADD CONSTRAINT short CHECK (length(v) > 1)",
+        "constraint public.parent.short: definition CHECK ((length((v)::text) > 0)) -> definition CHECK ((length((v)::text) > 1))",
+      ],
+      [
+        "ALTER OPERATOR FAMILY kin USING btree ADD OPERATOR 1 < (int, int8)",
+        "operator family public.kin USING btree: members none -> members OPERATOR 1 <(integer,bigint) ",
+      ],
+      [
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+        "only on the target: default privileges FOR ROLE postgres ON TABLES",
+      ],
+    ] as [string, ...string[]][])
+      assert.deepEqual(await differences(change, completely), expected, change);
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "../../provider/src/postgres/connection/connect";
-import { compareForeignOptions } from "../../provider/src/verify/compare-foreign-options";
+import { compareCompletely } from "../../provider/src/verify/compare-schema";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 
 const foreign = `
@@ -16,20 +16,27 @@ it("reports the names of different options of foreign objects, without their val
       await server.query(foreign, { database });
       return connect({ ...server.login, sslMode: "Disable" }, { database, purpose: "test" });
     };
+    const roles = new Map([["postgres", { mayBecome: true }]]);
     const [one, other] = [await open("one"), await open("other")];
     try {
-      assert.deepEqual(await compareForeignOptions(one, other), []);
+      assert.deepEqual(await compareCompletely(one, other, { roles }), []);
       await one.query(
         `ALTER FOREIGN DATA WRAPPER "Far" OPTIONS (SET mode 'b'); ALTER SERVER away OPTIONS (SET host 'there', ADD dbname 'd', DROP port);
          ALTER USER MAPPING FOR PUBLIC SERVER away OPTIONS (SET password 'other secret');
          ALTER FOREIGN TABLE public.there OPTIONS (SET table_name 'x'), ALTER "A" OPTIONS (SET name 'x')`,
       );
-      assert.deepEqual(await compareForeignOptions(one, other), [
-        { object: `FOREIGN DATA WRAPPER "Far"`, options: ["mode"] },
-        { object: "SERVER away", options: ["dbname", "host", "port"] },
-        { object: "USER MAPPING FOR PUBLIC SERVER away", options: ["password"] },
-        { object: "FOREIGN TABLE public.there", options: [`"A".name`, "table_name"] },
-      ]);
+      const differences = await compareCompletely(one, other, { roles });
+      assert.doesNotMatch(JSON.stringify(differences), /secret/);
+      assert.deepEqual(
+        differences.map(({ kind, name, source, target }) => [kind, name, source, target]),
+        [
+          ["column", 'public.there."A"', "foreign options name", "foreign options name"],
+          ["foreign table", "public.there", "foreign options table_name", "foreign options table_name"],
+          ["foreign-data wrapper", '"Far"', "foreign options mode", "foreign options mode"],
+          ["server", "away", "foreign options dbname and host", "foreign options host and port"],
+          ["user mapping", "FOR PUBLIC SERVER away", "foreign options password", "foreign options password"],
+        ],
+      );
     } finally {
       await one.end();
       await other.end();

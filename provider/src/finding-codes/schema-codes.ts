@@ -223,7 +223,7 @@ export const schemaCodes = {
     remedy: "correct the cause, then ANALYZE on the target",
   },
   "PGM-440": {
-    meaning: "an object has another definition or other options on the target than on the source",
+    meaning: "an object differs in definition, owner, privileges, comment or settings, or only the target has it",
     severity: "Warning",
     remedy: "ALTER the object on the target if the difference matters",
   },

@@ -100,7 +100,10 @@ describe("schema changes that are found at the cutover", () => {
     for (const server of [lab.source, lab.target]) await server.query('CREATE ROLE "New Owner"');
     await lab.target.query(`GRANT "New Owner" TO ${lab.administrator.user}`);
     const resource = await lab.follow([database]);
-    await lab.queryTarget(database, `COMMENT ON COLUMN "Kept".id IS 'of the target'`);
+    await lab.queryTarget(
+      database,
+      `COMMENT ON COLUMN "Kept".id IS 'of the target'; CREATE VIEW only_there AS SELECT 1`,
+    );
     await lab.source.query(
       `COMMENT ON TABLE "Kept" IS 'it''s'; COMMENT ON COLUMN "Kept".w IS NULL; COMMENT ON FUNCTION fires() IS 'fires'; COMMENT ON CONSTRAINT "Kept_pkey" ON "Kept" IS 'key';
        ALTER TABLE "Kept" RESET (autovacuum_enabled), SET (fillfactor = 70, toast.autovacuum_enabled = false), ALTER v SET STATISTICS -1, ALTER w SET STATISTICS 200,
@@ -171,6 +174,8 @@ describe("schema changes that are found at the cutover", () => {
     assert.deepEqual(await lab.queryTarget(database, kept), await lab.source.query(kept, { database }));
     const [own] = await lab.queryTarget(database, `SELECT col_description('"Kept"'::regclass, 1) AS comment`);
     assert.deepEqual(own, { comment: "of the target" });
+    assertFinding(resource.status, /"Kept"\.id is comment of the target on the target, comment same on the source/);
+    assertFinding(resource.status, /view public\.only_there exists only on the target/);
     const named = await lab.target.query<{ object: string }>(
       "SELECT object FROM pgmigration.finding WHERE database = $1 AND type = 'SchemaValidation'",
       { values: [database] },

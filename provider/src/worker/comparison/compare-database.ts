@@ -5,9 +5,8 @@ import { ConcurrentChangeError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { enumerate } from "../../units/enumerate.js";
 import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
-import { compareForeignOptions, type ForeignDifference } from "../../verify/compare-foreign-options.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
-import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
+import { compareCompletely, type CompleteComparison, type SchemaDifference } from "../../verify/compare-schema.js";
 import {
   compareTables,
   type ComparisonView,
@@ -15,14 +14,15 @@ import {
   type TablesComparison,
 } from "../../verify/compare-tables.js";
 import { compareWithinBudget } from "../../verify/compare-within-budget.js";
-import { type Definitions, droppedSince, readDefinitions, type Redefined } from "../../schema/catalogue/definitions.js";
+import type { Definitions } from "../../schema/catalogue/definitions.js";
+import { isOptional } from "../../schema/catalogue/kinds.js";
 import { readSearchPath } from "../../schema/restore/restore-context.js";
-import type { Finding } from "../../findings.js";
 import type { ComparisonMoment } from "../../store/journal.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../../verify/open-to-compare.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { recordingProgress } from "./comparison-progress.js";
+import { schemaFindings } from "./schema-findings.js";
 import { selectedTables } from "../context/selected-tables.js";
 import type { Work } from "../context/work.js";
 
@@ -146,75 +146,41 @@ interface DatabaseSessions {
   readonly target: Client;
 }
 
+export interface ComparisonOfSchemas extends DatabaseSessions, CompleteComparison {
+  /** Definitions of the source when the stream began. An object that was dropped since then stays on the target. */
+  readonly before?: Definitions | undefined;
+  /** Whether the migration keeps its own objects in a schema of the target. */
+  readonly isOwnSchema?: (schema: string) => boolean;
+}
+
 /**
  * Compares the schemas after everything was restored. A missing object is an error, unless a finding already reported it
- * (`without`, keys of {@link compareSchema}). A different definition becomes a finding.
+ * (`without`, keys of {@link compareSchema}). Every other difference, and every object that only the target has, becomes a finding.
  *
  * @throws ContentDiffersError with the missing objects
  */
 export async function compareSchemas(
   { journal }: Work,
-  { database, source, target, without }: DatabaseSessions & { readonly without: ReadonlySet<string> },
+  { database, source, target, without, roles, before = {}, isOwnSchema }: ComparisonOfSchemas,
 ): Promise<void> {
-  const differences = await compareSchema(source, target, { without });
-  const missing = differences.filter((one) => one.source === undefined);
-  await journal.findings(differences.filter((one) => one.source !== undefined).map((one) => otherForm(database, one)));
-  const difference = contentDiffers(database, [], missing);
+  const all = await compareCompletely(source, target, { roles, ...(without ? { without } : {}) });
+  const differences = all.filter(({ kind, name, onlyOnTarget }) => {
+    const schema = kind === "schema" ? name : onlyOnTarget?.schema;
+    return !onlyOnTarget || !isOwnSchema?.(schema ?? "");
+  });
+  const isMissing = (one: SchemaDifference): boolean => one.source === undefined && !one.onlyOnTarget;
+  const isError = (one: SchemaDifference): boolean => isMissing(one) && !isOptional(one.kind);
+  await journal.findings(
+    schemaFindings(
+      database,
+      differences.filter((one) => !isError(one)),
+      before,
+    ),
+  );
+  const difference = contentDiffers(database, [], differences.filter(isError));
   if (difference) throw difference;
   await journal.event("schema compared, no missing objects", { database });
 }
-
-/** Reports objects that were dropped on the source during the replication. They stay on the target, where they may be used. */
-export async function nameDropped(
-  { journal }: Work,
-  { database, source, target }: DatabaseSessions,
-  before: Definitions,
-): Promise<void> {
-  const dropped = droppedSince(before, await readDefinitions(source), await readDefinitions(target));
-  await journal.findings(dropped.map((one) => stillThere(database, one)));
-}
-
-/** Reports different options of foreign servers and similar objects. Names only the options, because values may be secret. */
-export async function nameForeignOptions(
-  { journal }: Work,
-  { database, source, target }: DatabaseSessions,
-): Promise<void> {
-  const differences = await compareForeignOptions(source, target);
-  await journal.findings(differences.map((one) => otherOptions(database, one)));
-}
-
-const otherOptions = (database: string, { object, options }: ForeignDifference): Finding => ({
-  database,
-  type: "SchemaValidation",
-  code: "PGM-440",
-  state: "Warning",
-  object,
-  objectType: "Database",
-  message: `${object} has other options on the target than on the source: ${options.join(", ")}`,
-  remedy: `unless the difference is intended, on the target: ALTER ${object} OPTIONS, with the source's values`,
-});
-
-const stillThere = (database: string, { key, drop }: Redefined): Finding => ({
-  database,
-  type: "SchemaValidation",
-  code: "PGM-507",
-  state: "Warning",
-  object: key,
-  objectType: "Database",
-  message: `${key} was dropped on the source during the replication, and still exists on the target`,
-  remedy: `unless it is needed on the target: ${drop}`,
-});
-
-const otherForm = (database: string, { kind, name, source, target }: SchemaDifference): Finding => ({
-  database,
-  type: "SchemaValidation",
-  code: "PGM-440",
-  state: "Warning",
-  object: `${kind} ${name}`,
-  objectType: "Database",
-  message: `${kind} ${name} is ${target ?? ""} on the target, ${source ?? ""} on the source`,
-  remedy: "check whether the difference matters; if it does, ALTER the object on the target",
-});
 
 /** Reads the tables to compare, and the search_path of the source. */
 export async function planComparison(

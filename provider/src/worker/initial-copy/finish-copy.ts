@@ -37,7 +37,8 @@ export async function finishCopy(context: CopyContext, joining: readonly string[
   if (slot) return initProgress(target, spec.migrationName, generation, slot);
   await restoreAll(context, plan.handover);
   if (!spec.dataOnly) await carryConnectionLimit(source, target);
-  await compareSchemas(work, { database, source, target, without: new Set([...selection.cut, ...restore.missing]) });
+  const without = new Set([...selection.cut, ...restore.missing]);
+  await compareSchemas(work, { database, source, target, without, roles: restore.roles });
   await reportLateWrites(context);
 }
 

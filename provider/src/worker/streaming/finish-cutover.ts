@@ -10,11 +10,11 @@ import { restoreEntries } from "../../schema/restore/restore.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
-import { compareSchemas, nameDropped, nameForeignOptions } from "../comparison/compare-database.js";
+import { compareSchemas } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";
 import type { StreamState } from "../followers/stream-state.js";
-import { keptTableFindings } from "../schema-diff/kept-tables.js";
+import { isKeptSchema, keptTableFindings } from "../schema-diff/kept-tables.js";
 import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 
 /**
@@ -36,7 +36,7 @@ export async function finishCutover(work: Work, database: string, state: StreamS
     await reportEmptied(work, database, target);
     await journal.findings(await keptTableFindings(database, target));
     // Only now the source is opened: without it, the target gets its foreign keys, triggers and policies all the same.
-    await compareWithSource({ work, database, target }, state, context.missing);
+    await compareWithSource({ work, database, target }, state, context);
     await dropProgress(target, spec.migrationName);
   });
   for (const note of await dropSourceObjects(source, spec, database))
@@ -77,14 +77,16 @@ async function reportEmptied({ journal }: Work, database: string, target: Client
 async function compareWithSource(
   { work, database, target }: { work: Work; database: string; target: Client },
   state: StreamState,
-  missing: ReadonlySet<string>,
+  { missing, roles }: RestoreContext,
 ): Promise<void> {
   const place = { database, purpose: `${work.spec.migrationName} compare` };
   await withSession(work.source, place, async (source) => {
-    const sessions = { database, source, target };
-    await compareSchemas(work, { ...sessions, without: new Set([...state.without, ...missing]) });
-    await nameDropped(work, sessions, state.mark?.definitions ?? {});
-    await nameForeignOptions(work, sessions);
+    await compareSchemas(work, {
+      ...{ database, source, target, roles },
+      without: new Set([...state.without, ...missing]),
+      before: state.mark?.definitions,
+      isOwnSchema: isKeptSchema,
+    });
     await carryConnectionLimit(source, target);
   });
 }
