@@ -5,6 +5,7 @@ import { peers } from "./contenders";
 import { CgroupsNotWritable } from "./cores/cgroups";
 import { benchCutover, cutoverTable, situations } from "./cutover";
 import { dataSets, farSets, linearSets } from "./data-sets";
+import { benchFleet, fleetSets, fleetTable } from "./fleet";
 import { benchOffline } from "./offline";
 import { type BenchOptions, parseOptions } from "./options";
 import { contenderTable, type SetResult, summaryTable, unitTable } from "./results";
@@ -41,6 +42,13 @@ const benches: Readonly<Record<string, Bench>> = {
     run: async (options) => {
       const sets = await benchCutover(options);
       return { sets, tables: [cutoverTable(sets)] };
+    },
+  },
+  fleet: {
+    sets: fleetSets,
+    run: async (options) => {
+      const sets = await benchFleet(options);
+      return { sets, tables: [fleetTable(sets)] };
     },
   },
 };

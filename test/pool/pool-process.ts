@@ -30,6 +30,12 @@ export class PoolProcess {
     return `${response.status} ${await response.text()}`;
   }
 
+  /** Ends it as an engine does. Its workers release their leases. */
+  async stop(): Promise<void> {
+    this.child.kill("SIGTERM");
+    await this.exited;
+  }
+
   /** Kills the pool and its workers at once, as the end of a machine does. */
   async killAll(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
