@@ -6,8 +6,8 @@ import type { Lsn } from "../postgres/lsn.js";
 import { withoutSearchPath } from "../postgres/search-path.js";
 import { Applier, type ApplierOptions, type Batch } from "./apply/applier.js";
 import { isLockTableFull } from "./apply/lock-table-full.js";
-import { batchLimits, parallelLimits } from "./batch/batch-limits.js";
-import type { BatchSegment, TransactionBuffer } from "./batch/transaction-buffer.js";
+import { batchLimits } from "./batch/batch-limits.js";
+import type { BatchLimits, BatchSegment, TransactionBuffer } from "./batch/transaction-buffer.js";
 import type { TableDivision } from "./division/division.js";
 import { Divider } from "./division/divider.js";
 import { readTableDivisions } from "./division/read-table-divisions.js";
@@ -109,7 +109,7 @@ export class ParallelApply {
   /** Whether the waiting changes fill a batch. */
   get hasFullBatch(): boolean {
     const { buffer } = this.#options;
-    return this.#sessions.length > 0 ? buffer.hasFullBatch(this.#full(parallelLimits)) : buffer.hasFullBatch();
+    return this.#sessions.length > 0 ? buffer.hasFullBatch(this.#full) : buffer.hasFullBatch();
   }
 
   /** Opens or ends sessions, and extends the division. Call it before a batch. @throws the errors of running batches */
@@ -203,21 +203,21 @@ export class ParallelApply {
     return Date.now() - this.#usedAt > endUnusedAfterMs;
   }
 
-  #full(limits: { readonly changes: number; readonly bytes: number }): { changes: number; bytes: number } {
+  /** The size of a full batch. */
+  get #full(): Pick<BatchLimits, "changes" | "bytes"> {
     const { parallelFromChanges } = this.#options.follow;
-    return parallelFromChanges === undefined ? limits : { changes: parallelFromChanges, bytes: Infinity };
+    return parallelFromChanges === undefined ? batchLimits : { changes: parallelFromChanges, bytes: Infinity };
   }
 
   #takeShared(bound: Lsn | undefined): Batch | undefined {
     const { buffer } = this.#options;
     const divider = this.#divider;
-    if (!divider || !buffer.hasFullBatch(this.#full(batchLimits))) return undefined;
+    if (!divider || !buffer.hasFullBatch(this.#full)) return undefined;
     const shares = new Shares(divider);
-    const accepts = (segment: BatchSegment): boolean => shares.add(segment);
-    const segments = buffer.take(bound, { limits: parallelLimits, accepts });
+    const segments = buffer.take(bound, (segment) => shares.add(segment));
     if (!segments) return undefined;
     // A few transactions before one that cannot be divided are applied together with it.
-    if (shares.size < this.#full(batchLimits).changes / 4 && buffer.hasFullBatch(this.#full(batchLimits))) {
+    if (shares.isCut && shares.size < this.#full.changes / 4 && buffer.hasFullBatch(this.#full)) {
       buffer.requeue(segments);
       return undefined;
     }
@@ -321,7 +321,7 @@ export class ParallelApply {
     const wanted = follow.applySessions?.();
     const isDue = !this.#opening && !this.#isClosed && Date.now() >= this.#openAgainAt;
     if (!isDue || wanted === 1 || follow.plugin === "test_decoding") return;
-    if (!buffer.hasFullBatch(this.#full(batchLimits))) return;
+    if (!buffer.hasFullBatch(this.#full)) return;
     this.#opening = this.#open(wanted)
       .catch((error: unknown) => {
         this.#openAgainAt = Date.now() + openAgainAfterMs;
