@@ -19,7 +19,7 @@ module.exports = suite(
     "adventureworks/create-adventureworks.long.test.ts",
     "offline/shared-copy.long.test.ts",
     "dashboard/page.long.test.ts",
-    "lifecycle/fence.long.test.ts",
+    "lifecycle/fence/fence.long.test.ts",
     "online/schema-changes/pauses.long.test.ts",
     "online/rollback/rollback.long.test.ts",
   ],

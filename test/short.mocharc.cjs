@@ -10,7 +10,7 @@ module.exports = suite(
     "verify/compare-tables.test.ts",
     "online/rollback/rollback.test.ts",
     "cli/own-commands.test.ts",
-    "lifecycle/fence.test.ts",
+    "lifecycle/fence/fence.test.ts",
     "lifecycle/by-database.test.ts",
     "lifecycle/online.test.ts",
     "offline/choices.test.ts",

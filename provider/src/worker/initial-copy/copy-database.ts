@@ -28,9 +28,9 @@ import { BlockedSessionsMonitor } from "../monitoring/blocked-sessions-monitor.j
 import { type CopyContext, type CopyJob, CopySharing, connectToTarget, purposeOf } from "./copy-context.js";
 import { copyRows } from "./copy-rows.js";
 import { skipTables } from "./copy-tasks.js";
-import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./earlier-copy.js";
+import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./retry/earlier-copy.js";
 import { finishCopy } from "./finish-copy.js";
-import { findKeptRows } from "./kept-rows.js";
+import { findKeptRows } from "./retry/kept-rows.js";
 import { planCopyTasks } from "./plan-tasks.js";
 import { deferredEntriesOf, type PostCutoverPlan } from "./post-cutover-plan.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";

@@ -24,7 +24,7 @@ import { reportFindings } from "../context/report-findings.js";
 import { runCopyTasks } from "./copy-tasks.js";
 import { defaultJobs, type Parallelism } from "../context/default-parallelism.js";
 import { helperName } from "../context/session-owner.js";
-import { holdSnapshot } from "./earlier-copy.js";
+import { holdSnapshot } from "./retry/earlier-copy.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { Semaphore } from "../../async/semaphore.js";
 import { selectedTablesIn } from "../context/selected-tables.js";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { assertSameContent } from "../support/content";
-import { InsistentWriters } from "../support/insistent-writers";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { assertSameContent } from "../../support/content";
+import { InsistentWriters } from "../../support/insistent-writers";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { FenceScene, login } from "./fence-scene";
 
 describe("the fence of a cutover", () => {

@@ -1,18 +1,23 @@
-import { inspectSlot } from "../../cdc/source/slot-state.js";
-import type { SlotIdentity } from "../../cdc/target/progress.js";
-import { Snapshot, SnapshotGone } from "../../copy/snapshot.js";
-import { engineVersion } from "../../engine-version.js";
-import { RefusedError } from "../../errors.js";
-import type { MigrationSpec } from "../../inputs/inputs.js";
-import { withSession } from "../../postgres/connection/with-session.js";
-import { formatLsn, parseLsn } from "../../postgres/lsn.js";
-import type { RestorePlan } from "../../schema/plan/restore-plan.js";
-import type { DatabaseRecord } from "../../store/records.js";
-import { generationAfterFailure, sharedSnapshots, readCopyState, type SharedCopy } from "../../store/shared-copies.js";
-import type { Skipped } from "../../store/copy-tasks/copy-task.js";
-import { selectedTablesIn } from "../context/selected-tables.js";
-import type { CopyPoint } from "./take-snapshot.js";
-import type { Work } from "../context/work.js";
+import { inspectSlot } from "../../../cdc/source/slot-state.js";
+import type { SlotIdentity } from "../../../cdc/target/progress.js";
+import { Snapshot, SnapshotGone } from "../../../copy/snapshot.js";
+import { engineVersion } from "../../../engine-version.js";
+import { RefusedError } from "../../../errors.js";
+import type { MigrationSpec } from "../../../inputs/inputs.js";
+import { withSession } from "../../../postgres/connection/with-session.js";
+import { formatLsn, parseLsn } from "../../../postgres/lsn.js";
+import type { RestorePlan } from "../../../schema/plan/restore-plan.js";
+import type { DatabaseRecord } from "../../../store/records.js";
+import {
+  generationAfterFailure,
+  sharedSnapshots,
+  readCopyState,
+  type SharedCopy,
+} from "../../../store/shared-copies.js";
+import type { Skipped } from "../../../store/copy-tasks/copy-task.js";
+import { selectedTablesIn } from "../../context/selected-tables.js";
+import type { CopyPoint } from "../take-snapshot.js";
+import type { Work } from "../../context/work.js";
 
 /** State of an initial copy, stored as JSON for a successor. */
 export interface CopyState {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Place } from "../support/content";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import type { Login } from "../support/servers/embedded-server";
-import { until } from "../support/until";
+import type { Place } from "../../support/content";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import type { Login } from "../../support/servers/embedded-server";
+import { until } from "../../support/until";
 
 const schema = `
   CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { readFenceRecord, putUpFence } from "../../provider/src/cutover/fence";
-import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
-import { removeFence } from "../../provider/src/worker/cleanup/database-fence";
-import { assertSameContent } from "../support/content";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { readFenceRecord, putUpFence } from "../../../provider/src/cutover/fence";
+import type { Endpoint } from "../../../provider/src/postgres/connection/endpoint";
+import { removeFence } from "../../../provider/src/worker/cleanup/database-fence";
+import { assertSameContent } from "../../support/content";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 import { FenceScene, login } from "./fence-scene";
 
 describe("the fence of a cutover that is not as usual", () => {
