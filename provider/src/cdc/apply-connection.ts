@@ -113,7 +113,7 @@ export class ApplyConnection {
     this.#parallel = new ParallelApply({
       ...{ follow: options, main: this.applier, session: sessions, applier, buffer: this.buffer, onBlocked },
       singleThroughLsn: singleThroughLsn > lastApplied ? singleThroughLsn : lastApplied,
-      onChanged: () => notifier.notify(),
+      onOpened: () => notifier.notify(),
     });
     this.#queue = new BatchQueue(this.#parallel, this.buffer, barrier, this.applier);
     this.#receiver = new StreamReceiver({
@@ -204,20 +204,17 @@ export class ApplyConnection {
       const notified = this.#notifier.next;
       if (this.#receiver.isVerified) {
         if (await this.#applyNext(isStopping)) continue;
-        if (!this.#parallel.isRunning) {
-          if (await this.#advanceIdlePosition()) continue;
-          this.#reportReached();
-        }
+        if (await this.#advanceIdlePosition()) continue;
+        this.#reportReached();
       }
       await notified;
     }
-    await this.#parallel.settle();
   }
 
   async #applyNext(isStopping: () => boolean): Promise<boolean> {
     await this.#parallel.adapt();
     const batch = this.#queue.take();
-    if (!batch && (this.#parallel.isRunning || !this.applier.hasToCommit)) return false;
+    if (!batch && !this.applier.hasToCommit) return false;
     const isFollowed = (): boolean => {
       if (isStopping() || this.#failure !== undefined) return false;
       // Prepare even a small batch: it can be sent with the COMMIT. Otherwise it has to wait for the COMMIT's answer.
@@ -240,8 +237,7 @@ export class ApplyConnection {
       await notified;
     }
     await applied;
-    // A batch of apply sessions has whole transactions. Meanwhile the main session may be recording the batch before.
-    this.takenOfTransaction = batch?.division ? 0 : this.applier.uncommittedChanges;
+    this.takenOfTransaction = this.applier.uncommittedChanges;
     return true;
   }
 

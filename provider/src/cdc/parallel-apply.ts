@@ -6,8 +6,8 @@ import type { Lsn } from "../postgres/lsn.js";
 import { withoutSearchPath } from "../postgres/search-path.js";
 import { Applier, type ApplierOptions, type Batch } from "./apply/applier.js";
 import { isLockTableFull } from "./apply/lock-table-full.js";
-import { batchLimits } from "./batch/batch-limits.js";
-import type { BatchLimits, BatchSegment, TransactionBuffer } from "./batch/transaction-buffer.js";
+import { batchLimits, parallelLimits } from "./batch/batch-limits.js";
+import type { BatchSegment, TransactionBuffer } from "./batch/transaction-buffer.js";
 import type { TableDivision } from "./division/division.js";
 import { Divider } from "./division/divider.js";
 import { readTableDivisions } from "./division/read-table-divisions.js";
@@ -40,34 +40,20 @@ export interface ParallelApplyOptions {
   readonly onBlocked: OnBlocked;
   /** One session applies everything up to this LSN. */
   readonly singleThroughLsn: Lsn;
-  /** Called when sessions were opened, and when a batch of sessions is over. */
-  readonly onChanged: () => void;
+  /** Called when sessions were opened. */
+  readonly onOpened: () => void;
 }
 
 /** One of the sessions that share a batch. */
 interface ShareSession extends ApplyingSession {
   readonly applier: Applier;
-  /** The work on its latest share, after that on all earlier ones. */
-  latest: Promise<void>;
-}
-
-/** A batch that sessions apply. */
-interface RunningBatch {
-  readonly endLsn: Lsn;
-  /** Resolves when all sessions have committed their shares. */
-  readonly applied: Promise<void>;
-  /** Resolves when the progress row has its end. */
-  readonly recorded: Promise<void>;
-  /** Whether `recorded` is settled. */
-  isOver: boolean;
 }
 
 /**
  * Applies a backlog in several sessions. ARCHITECTURE.md, "Parallel apply", states why no change is lost or applied twice.
  *
- * A batch of whole transactions is divided among the sessions. Each session commits its share together with its own position,
- * and begins its share of the next batch immediately. When all have committed, the progress row advances. When it has advanced
- * to the end of the last batch, the target is in the state of one LSN: see {@link ParallelApply.settle}.
+ * A batch of whole transactions is divided among the sessions. Each session commits its share together with its own position.
+ * When all have committed, the progress row advances. Between two such batches the target is in the state of one LSN.
  */
 export class ParallelApply {
   /** The end of the last batch that sessions could not apply; 0 without one. */
@@ -76,8 +62,6 @@ export class ParallelApply {
   batches = 0;
   readonly #options: ParallelApplyOptions;
   #sessions: readonly ShareSession[] = [];
-  /** At most two batches, in order. */
-  #running: readonly RunningBatch[] = [];
   #opening: Promise<void> | undefined;
   #opened: readonly ApplyingSession[] = [];
   #openAgainAt = 0;
@@ -109,18 +93,14 @@ export class ParallelApply {
   /** Whether the waiting changes fill a batch. */
   get hasFullBatch(): boolean {
     const { buffer } = this.#options;
-    return this.#sessions.length > 0 ? buffer.hasFullBatch(this.#full) : buffer.hasFullBatch();
+    return this.#sessions.length > 0 ? buffer.hasFullBatch(this.#full(parallelLimits)) : buffer.hasFullBatch();
   }
 
-  /** Opens or ends sessions, and extends the division. Call it before a batch. @throws the errors of running batches */
+  /** Opens or ends sessions, and extends the division. Call it between two batches. */
   async adapt(): Promise<void> {
     const { main, session, singleThroughLsn } = this.#options;
     if (main.isWithinTransaction) return;
-    while (this.#running[0]?.isOver) await this.#recordAllBut(this.#running.length - 1);
-    if (this.#sessions.length > 0 && this.#isUnneeded) {
-      await this.settle();
-      await this.#end();
-    }
+    if (this.#sessions.length > 0 && this.#isUnneeded) await this.#end();
     if (this.#sessions.length === 0) {
       if (this.#opened.length > 0) this.#begin();
       else if (main.appliedThroughLsn >= singleThroughLsn) this.#openInBackground();
@@ -130,15 +110,13 @@ export class ParallelApply {
     );
     this.#met.clear();
     if (this.#sessions.length === 0 || relations.length === 0) return;
-    await this.settle();
+    await session.watch.during(main.commit());
     await session.watch.during(this.#learn(relations));
   }
 
   /** Takes the next batch from the buffer, and builds it if several sessions apply it. */
   take(bound: Lsn | undefined): Batch | undefined {
     const { buffer } = this.#options;
-    // One session would have to wait for the running batches. Meanwhile, more changes arrive.
-    if (this.isRunning && !this.hasFullBatch) return undefined;
     const shared = this.#takeShared(bound);
     if (shared) return shared;
     const segments = buffer.take(bound);
@@ -156,32 +134,14 @@ export class ParallelApply {
     return batch.division ? batch : this.#options.main.prepare(batch.segments);
   }
 
-  /** Whether sessions apply batches that are not recorded. The target's state then does not belong to one LSN. */
-  get isRunning(): boolean {
-    return this.#running.length > 0;
-  }
-
-  /**
-   * See {@link Applier.apply}. Sessions may still apply their shares of this batch afterwards, but the one before is recorded.
-   *
-   * @throws ShareFailed if one session should apply the changes, over new connections
-   */
+  /** See {@link Applier.apply}. @throws ShareFailed if one session should apply the changes, over new connections */
   async apply(batch: Batch, isFollowed: () => boolean): Promise<void> {
     const { main, session } = this.#options;
-    if (!batch.division) {
-      if (this.isRunning) await this.settle();
-      return session.watch.during(main.apply(batch, isFollowed));
-    }
-    if (!this.isRunning) await session.watch.during(main.commit());
-    this.#start(batch, batch.division.shares);
-    await this.#recordAllBut(1);
-  }
-
-  /** Completes what {@link apply} has begun. The target is then in the state of the progress row. @throws its errors */
-  async settle(): Promise<void> {
-    const { main, session } = this.#options;
-    await this.#recordAllBut(0);
+    if (!batch.division) return session.watch.during(main.apply(batch, isFollowed));
     await session.watch.during(main.commit());
+    await this.#applyShares(batch, batch.division.shares);
+    await session.watch.during(main.advanceAfter(batch.segments));
+    this.batches++;
   }
 
   /** Rejects the queries of all sessions without waiting for the server. */
@@ -192,7 +152,6 @@ export class ParallelApply {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#allEnded();
     await this.#opening;
     await this.#end();
   }
@@ -203,21 +162,21 @@ export class ParallelApply {
     return Date.now() - this.#usedAt > endUnusedAfterMs;
   }
 
-  /** The size of a full batch. */
-  get #full(): Pick<BatchLimits, "changes" | "bytes"> {
+  #full(limits: { readonly changes: number; readonly bytes: number }): { changes: number; bytes: number } {
     const { parallelFromChanges } = this.#options.follow;
-    return parallelFromChanges === undefined ? batchLimits : { changes: parallelFromChanges, bytes: Infinity };
+    return parallelFromChanges === undefined ? limits : { changes: parallelFromChanges, bytes: Infinity };
   }
 
   #takeShared(bound: Lsn | undefined): Batch | undefined {
     const { buffer } = this.#options;
     const divider = this.#divider;
-    if (!divider || !buffer.hasFullBatch(this.#full)) return undefined;
+    if (!divider || !buffer.hasFullBatch(this.#full(batchLimits))) return undefined;
     const shares = new Shares(divider);
-    const segments = buffer.take(bound, (segment) => shares.add(segment));
+    const accepts = (segment: BatchSegment): boolean => shares.add(segment);
+    const segments = buffer.take(bound, { limits: parallelLimits, accepts });
     if (!segments) return undefined;
     // A few transactions before one that cannot be divided are applied together with it.
-    if (shares.isCut && shares.size < this.#full.changes / 4 && buffer.hasFullBatch(this.#full)) {
+    if (shares.size < this.#full(batchLimits).changes / 4 && buffer.hasFullBatch(this.#full(batchLimits))) {
       buffer.requeue(segments);
       return undefined;
     }
@@ -233,54 +192,21 @@ export class ParallelApply {
     });
   }
 
-  #start({ segments }: Batch, shares: readonly (Batch | undefined)[]): void {
-    const { main, session, onChanged } = this.#options;
-    const works = this.#sessions.flatMap((one, number) => {
-      const share = shares[number];
-      if (!share) return [];
-      const { applier, target, watch } = one;
-      // After a failure, the session's later shares fail with the same error.
-      one.latest = one.latest
-        .then(() => watch.during(applier.apply(share)))
-        .catch((error: unknown) => {
-          throw whatBroke(error, [target]);
-        });
-      return one.latest;
+  async #applyShares({ segments }: Batch, shares: readonly (Batch | undefined)[]): Promise<void> {
+    const works = this.#sessions.map(async ({ applier, target, watch }, session) => {
+      const share = shares[session];
+      if (!share) return;
+      await watch.during(applier.apply(share)).catch((error: unknown) => {
+        throw whatBroke(error, [target]);
+      });
     });
-    const applied = allApplied(works);
-    const record = async (former: Promise<void> | undefined): Promise<void> => {
-      await Promise.all([former, applied]);
-      await session.watch.during(main.advanceAfter(segments));
-      this.batches++;
-    };
-    const recorded = record(this.#running.at(-1)?.recorded);
-    const running = { endLsn: segments.at(-1)!.end!.lsn, applied, recorded, isOver: false };
-    this.#running = [...this.#running, running];
-    const end = (): void => {
-      running.isOver = true;
-      onChanged();
-    };
-    // Also prevents an unhandled rejection: `#recordAllBut` throws the error, or `close` ignores it.
-    recorded.then(end, end);
-  }
-
-  /** Waits until the progress row has the ends of all batches except the last ones. */
-  async #recordAllBut(batches: number): Promise<void> {
-    while (this.#running.length > batches)
-      try {
-        await this.#running[0]!.recorded;
-        this.#running = this.#running.slice(1);
-      } catch (error) {
-        this.failedThroughLsn = this.#running.at(-1)!.endLsn;
-        // Each session completes the share that it has begun.
-        await this.#allEnded();
-        throw error;
-      }
-  }
-
-  async #allEnded(): Promise<void> {
-    await Promise.allSettled(this.#running.flatMap(({ applied, recorded }) => [applied, recorded]));
-    this.#running = [];
+    const results = await Promise.allSettled(works);
+    const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+    if (failures.length === 0) return;
+    this.failedThroughLsn = segments.at(-1)!.end!.lsn;
+    const isFinal = (error: unknown): boolean => error instanceof TakenOverError;
+    const isLoss = (error: unknown): boolean => isRetryable(error) && !isLockTableFull(error);
+    throw asError(failures.find(isFinal) ?? failures.find(isLoss) ?? new ShareFailed(failures[0]));
   }
 
   #meet(segments: readonly BatchSegment[]): void {
@@ -317,11 +243,11 @@ export class ParallelApply {
   }
 
   #openInBackground(): void {
-    const { follow, buffer, onChanged } = this.#options;
+    const { follow, buffer, onOpened } = this.#options;
     const wanted = follow.applySessions?.();
     const isDue = !this.#opening && !this.#isClosed && Date.now() >= this.#openAgainAt;
     if (!isDue || wanted === 1 || follow.plugin === "test_decoding") return;
-    if (!buffer.hasFullBatch(this.#full)) return;
+    if (!buffer.hasFullBatch(this.#full(batchLimits))) return;
     this.#opening = this.#open(wanted)
       .catch((error: unknown) => {
         this.#openAgainAt = Date.now() + openAgainAfterMs;
@@ -329,7 +255,7 @@ export class ParallelApply {
       })
       .finally(() => {
         this.#opening = undefined;
-        onChanged();
+        onOpened();
       });
   }
 
@@ -359,7 +285,6 @@ export class ParallelApply {
     const { applier: options, main, follow } = this.#options;
     this.#sessions = this.#opened.map((session, number) => ({
       ...session,
-      latest: Promise.resolve(),
       applier: new Applier(session.target, {
         ...options,
         mappings: main.mappings,
@@ -381,16 +306,6 @@ export class ParallelApply {
     this.#placed = 0;
     await endAll(ending);
   }
-}
-
-/** Waits for all sessions. @throws the error that decides what to do */
-async function allApplied(works: readonly Promise<void>[]): Promise<void> {
-  const results = await Promise.allSettled(works);
-  const failures = results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
-  if (failures.length === 0) return;
-  const isFinal = (error: unknown): boolean => error instanceof TakenOverError;
-  const isLoss = (error: unknown): boolean => isRetryable(error) && !isLockTableFull(error);
-  throw asError(failures.find(isFinal) ?? failures.find(isLoss) ?? new ShareFailed(failures[0]));
 }
 
 const endAll = async (sessions: readonly { readonly target: Client }[]): Promise<void> => {

@@ -96,7 +96,7 @@ export class StreamReceiver {
 
   /** Reads again if the buffer has enough free space. */
   resumeIfBelowLimit(): void {
-    if (this.#buffer.bytes <= resumeBelowBytes) this.#stream.resume();
+    if (this.#buffer.bytes <= resumeBelowBytes(this.#mayBeParallel)) this.#stream.resume();
   }
 
   async close(): Promise<void> {
@@ -105,6 +105,11 @@ export class StreamReceiver {
 
   get #isHistoryVerified(): boolean {
     return this.#history?.isVerified ?? true;
+  }
+
+  get #mayBeParallel(): boolean {
+    const { plugin, applySessions } = this.#options.follow;
+    return plugin !== "test_decoding" && applySessions?.() !== 1;
   }
 
   get #pluginOptions(): Readonly<Record<string, string>> {
@@ -216,7 +221,7 @@ export class StreamReceiver {
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
     // With test_decoding, only the end of a transaction shows whether it committed before a closed barrier. Read up to it.
     const needsEnd = this.#options.barrier.bound !== undefined && this.#buffer.headHasUnknownLsn;
-    if (this.#buffer.bytes > maxInFlightBytes && !needsEnd) this.#stream.pause();
+    if (this.#buffer.bytes > maxInFlightBytes(this.#mayBeParallel) && !needsEnd) this.#stream.pause();
     this.#options.onReceived();
   }
 

@@ -91,39 +91,6 @@ describe("several apply sessions", () => {
       assert.deepEqual([inserts, updates], [4, 419], `counts after ${lsn}`);
     });
 
-  for (const [how, successor] of [
-    ["one session", { applySessions: () => 1 }],
-    ["another number of sessions", inSessions(3)],
-  ] as const)
-    it(`begin the next batch while one of them waits, and leave both to a successor with ${how}`, async () => {
-      const s = await servers.open(tables);
-      const follower = await heldFollower(s);
-      const lock = await servers.target.connect(s.database, servers.administrator);
-      await lock.query("BEGIN; SELECT FROM k WHERE id = 7 FOR UPDATE");
-      const ahead = `SELECT count(*)::int AS sessions, max(applied_through_lsn)::text AS lsn FROM pgmigration.apply_session
-        WHERE applied_through_lsn > (SELECT applied_through_lsn FROM pgmigration.progress)`;
-      const reached: unknown[] = [];
-      follower.resume();
-      for (const batch of [1, 2]) {
-        await s.onSource(
-          "UPDATE k SET v = v + 1; UPDATE k SET id = 2000 - id WHERE id BETWEEN 20 AND 30 OR id > 1000; INSERT INTO log VALUES (1)",
-        );
-        await until(`three sessions have committed batch ${batch}`, async () => {
-          const [row] = await s.onTarget(ahead);
-          const [first] = await s.onTarget("SELECT max(v - id) AS added FROM k WHERE id < 20");
-          reached[batch] = row!.lsn;
-          return row!.sessions === 3 && first!.added === batch;
-        });
-      }
-      assert.notEqual(reached[1], reached[2]);
-      await follower.stop();
-      await lock.end();
-      await s.onSource("UPDATE k SET v = v + 10; INSERT INTO log VALUES (2)");
-      const next = s.follow({ generation: 2, ...successor });
-      await s.mustBecomeEqual(next);
-      assert.deepEqual(await logged(s), { inserts: 5, rows: 5 });
-    });
-
   it("leave a batch to one session if a constraint that was added meanwhile requires the source's order", async () => {
     const s = await servers.open(tables);
     const events: FollowEvent[] = [];

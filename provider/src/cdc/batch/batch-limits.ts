@@ -2,8 +2,13 @@ import type { BatchLimits } from "./transaction-buffer.js";
 
 export const batchLimits: BatchLimits = { changes: 20_000, bytes: 8 << 20, tables: 1000 };
 
+/** A batch that several sessions apply. Each of them has fewer changes than in {@link batchLimits}. */
+export const parallelLimits: BatchLimits = { changes: 30_000, bytes: 12 << 20, tables: 1000 };
+
 /** Above this size the stream is not read. It is enough for a batch on the target, a prepared one, and one being received. */
-export const maxInFlightBytes = 3 * batchLimits.bytes;
+export const maxInFlightBytes = (mayBeParallel: boolean): number =>
+  3 * (mayBeParallel ? parallelLimits : batchLimits).bytes;
 
 /** Below this size the stream is read again. */
-export const resumeBelowBytes = maxInFlightBytes - batchLimits.bytes / 2;
+export const resumeBelowBytes = (mayBeParallel: boolean): number =>
+  maxInFlightBytes(mayBeParallel) - batchLimits.bytes / 2;

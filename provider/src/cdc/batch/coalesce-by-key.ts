@@ -1,7 +1,7 @@
 import type { TableMapping } from "../binding/table-mapping.js";
 import { type RowChange, type Tuple, mergeUpdate } from "../model/change.js";
 import type { Coalescer, NetChanges } from "./net-changes.js";
-import { keyOf, knownFields, knowsAll } from "./row-identity.js";
+import { keyText, knownFields, knowsAll } from "./row-identity.js";
 
 /** The net operation on one key, relative to the target's state before the batch. */
 interface Net {
@@ -12,7 +12,7 @@ interface Net {
 /** Coalesces changes of rows with a key into one operation for each key. */
 export class CoalesceByKey implements Coalescer {
   readonly #binding: TableMapping;
-  readonly #rows = new Map<string | number, Net>();
+  readonly #rows = new Map<string, Net>();
 
   constructor(binding: TableMapping) {
     this.#binding = binding;
@@ -52,7 +52,7 @@ export class CoalesceByKey implements Coalescer {
   }
 
   #insert(row: Tuple): boolean {
-    const key = keyOf(this.#binding, row);
+    const key = keyText(this.#binding, row);
     const net = this.#rows.get(key);
     if (!net) this.#rows.set(key, { operation: "insert", row });
     else if (net.operation === "delete") this.#rows.set(key, { operation: "replace", row });
@@ -61,7 +61,7 @@ export class CoalesceByKey implements Coalescer {
   }
 
   #delete(old: Tuple): boolean {
-    const key = keyOf(this.#binding, old);
+    const key = keyText(this.#binding, old);
     const net = this.#rows.get(key);
     if (net?.operation === "delete") return false;
     if (net?.operation === "insert") this.#rows.delete(key);
@@ -71,8 +71,8 @@ export class CoalesceByKey implements Coalescer {
 
   #update(row: Tuple, old: Tuple | undefined): boolean {
     const before = mergeUpdate(row, old);
-    const oldKey = keyOf(this.#binding, old ?? row);
-    const newKey = old ? keyOf(this.#binding, before) : oldKey;
+    const oldKey = keyText(this.#binding, old ?? row);
+    const newKey = old ? keyText(this.#binding, before) : oldKey;
     const net = this.#rows.get(oldKey);
     if (net?.operation === "delete") return false;
     // The row as the batch knows it includes the old key, so it can replace the old key as the base.

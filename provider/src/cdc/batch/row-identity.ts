@@ -9,23 +9,9 @@ export const knowsAll = (binding: TableMapping, row: Tuple): boolean =>
   binding.stored.every((field) => tupleHolding(row, field) !== undefined);
 
 export const sameKey = (binding: TableMapping, one: Tuple, other: Tuple): boolean =>
-  keyOf(binding, one) === keyOf(binding, other);
+  keyText(binding, one) === keyText(binding, other);
 
-/** The size of an int4, which most keys are. */
-const numberBytes = 4;
-
-/**
- * The key's bytes, for use as a map's key: see {@link bytesOf}. A single field of four bytes becomes a number, because a string
- * takes more time. A number equals no string, so that keys of other sizes differ from it.
- */
-export function keyOf({ key }: TableMapping, row: Tuple): string | number {
-  const field = key[0]!;
-  const holder = key.length === 1 ? tupleHolding(row, field) : undefined;
-  if (!holder) return bytesOf(key, row);
-  const start = startOf(holder, field);
-  const isNumber = start !== nullField && endOf(holder, field) - start === numberBytes;
-  return isNumber ? holder.bytes.readInt32BE(start) : bytesOf(key, row);
-}
+export const keyText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.key, row);
 
 /** @param row a row with all stored fields: see {@link knowsAll} */
 export const contentText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.stored, row);

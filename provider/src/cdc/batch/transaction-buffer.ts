@@ -27,6 +27,13 @@ type OpenSegment = { -readonly [Key in keyof BatchSegment]: BatchSegment[Key] } 
   received?: Change[] | undefined;
 };
 
+/** Which segments {@link TransactionBuffer.take} takes. */
+export interface Selection {
+  readonly limits?: BatchLimits;
+  /** Called for each segment that fits. The batch ends before the first segment that is not accepted. */
+  readonly accepts?: (segment: BatchSegment) => boolean;
+}
+
 const opened = (transaction: Transaction, first: boolean): OpenSegment => ({
   transaction,
   first,
@@ -131,10 +138,9 @@ export class TransactionBuffer {
    * The next batch then continues that transaction.
    *
    * @param bound transactions that do not {@link commitsThrough commit through} it stay in the buffer
-   * @param accepts called for each segment that fits. The batch ends before the first segment that is not accepted
    */
-  take(bound: Lsn | undefined, accepts: (segment: BatchSegment) => boolean = () => true): BatchSegment[] | undefined {
-    const limits = this.#limits;
+  take(bound: Lsn | undefined, selection: Selection = {}): BatchSegment[] | undefined {
+    const { limits = this.#limits, accepts = () => true } = selection;
     const batch: BatchSegment[] = [];
     const tables = new Set<number>();
     let changes = 0;

@@ -4,8 +4,6 @@ import type { Divider } from "./divider.js";
 
 /** The changes of a batch, divided among apply sessions. Each share has its changes in the source's order. */
 export class Shares {
-  /** Whether a transaction could not be divided. */
-  isCut = false;
   /** By session. */
   readonly changes: readonly Change[][];
   readonly #divider: Divider;
@@ -24,13 +22,7 @@ export class Shares {
   }
 
   /** Divides a complete transaction. Returns false, and does nothing, if one of its changes cannot be divided. */
-  add(segment: BatchSegment): boolean {
-    const isAdded = this.#add(segment);
-    this.isCut ||= !isAdded;
-    return isAdded;
-  }
-
-  #add({ transaction, first, changes, received, end }: BatchSegment): boolean {
+  add({ transaction, first, changes, received, end }: BatchSegment): boolean {
     if (!first || !end || received) return false;
     for (const [session, { length }] of this.changes.entries()) this.#before[session] = length;
     for (const change of changes) {
