@@ -223,7 +223,8 @@ export const schemaCodes = {
     remedy: "correct the cause, then ANALYZE on the target",
   },
   "PGM-440": {
-    meaning: "an object differs in definition, owner, privileges, comment or settings, or only the target has it",
+    meaning:
+      "an object differs in definition, owner, privileges, comment or settings, or only the target has it, or locks of other sessions prevented the comparison",
     severity: "Warning",
     remedy: "ALTER the object on the target if the difference matters",
   },

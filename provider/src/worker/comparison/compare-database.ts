@@ -1,10 +1,12 @@
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import type { Client } from "pg";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { ConcurrentChangeError } from "../../errors.js";
+import { ConcurrentChangeError, messageOf } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
+import { sqlStateOf } from "../../postgres/sql-state.js";
+import type { Finding } from "../../findings.js";
 import { enumerate } from "../../units/enumerate.js";
-import { limitLockWaits } from "../../postgres/locks/lock-waits.js";
+import { isLockTimeout, limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
 import { compareCompletely, type CompleteComparison, type SchemaDifference } from "../../verify/compare-schema.js";
 import {
@@ -156,6 +158,7 @@ export interface ComparisonOfSchemas extends DatabaseSessions, CompleteCompariso
 /**
  * Compares the schemas after everything was restored. A missing object is an error, unless a finding already reported it
  * (`without`, keys of {@link compareSchema}). Every other difference, and every object that only the target has, becomes a finding.
+ * So does a comparison that other sessions prevent.
  *
  * @throws ContentDiffersError with the missing objects
  */
@@ -163,7 +166,11 @@ export async function compareSchemas(
   { journal }: Work,
   { database, source, target, without, roles, before = {}, isOwnSchema }: ComparisonOfSchemas,
 ): Promise<void> {
-  const all = await compareCompletely(source, target, { roles, ...(without ? { without } : {}) });
+  await Promise.all([limitLockWaits(source), limitLockWaits(target)]);
+  const all = await compareBesideOthers(() =>
+    compareCompletely(source, target, { roles, ...(without ? { without } : {}) }),
+  );
+  if (all instanceof Error) return journal.findings([comparisonPrevented(database, all)]);
   const differences = all.filter(({ kind, name, onlyOnTarget }) => {
     const schema = kind === "schema" ? name : onlyOnTarget?.schema;
     return !onlyOnTarget || !isOwnSchema?.(schema ?? "");
@@ -181,6 +188,37 @@ export async function compareSchemas(
   if (difference) throw difference;
   await journal.event("schema compared, no missing objects", { database });
 }
+
+const attempts = 3;
+
+/** Returns the error if other sessions locked or dropped objects during each attempt. */
+async function compareBesideOthers(compare: () => Promise<SchemaDifference[]>): Promise<SchemaDifference[] | Error> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await compare();
+    } catch (error) {
+      if (!(error instanceof Error) || !(isLockTimeout(error) || isDroppedMeanwhile(error))) throw error;
+      if (attempt === attempts) return error;
+    }
+  }
+}
+
+/** PostgreSQL has no SQLSTATE of its own for an object that is dropped while it is printed. */
+const isDroppedMeanwhile = (error: Error): boolean =>
+  sqlStateOf(error) === "XX000" && /could not open relation|cache lookup failed/.test(error.message);
+
+const comparisonPrevented = (database: string, error: Error): Finding => ({
+  ...{
+    database,
+    type: "SchemaValidation",
+    state: "Warning",
+    code: "PGM-440",
+    object: database,
+    objectType: "Database",
+  },
+  message: `the schemas were not compared, because other sessions locked or dropped objects: ${messageOf(error)}`,
+  remedy: "compare the output of pg_dump --schema-only of both servers",
+});
 
 /** Reads the tables to compare, and the search_path of the source. */
 export async function planComparison(
