@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import type { Client } from "pg";
+import { allKinds } from "../../provider/src/schema/catalogue/kinds";
+import { readSchema } from "../../provider/src/schema/catalogue/read-schema";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { compareCompletely, compareSchema, type SchemaDifference } from "../../provider/src/verify/compare-schema";
 import { EmbeddedServer } from "../support/servers/embedded-server";
-import { freshDatabase, withSessions } from "../copy/pairs";
+import { endpointOf, freshDatabase, withSessions } from "../copy/pairs";
 
 const schema = `
   CREATE SCHEMA "Other Schema";
@@ -144,6 +147,7 @@ describe("the comparison of schemas", () => {
       ["CREATE TABLE more ()", "only on the target: table public.more"],
       ["ALTER TABLE child OWNER TO someone", "table public.child: owner postgres -> owner someone"],
       ["GRANT SELECT ON child TO someone", "table public.child: privileges none -> privileges someone: SELECT"],
+      ["COMMENT ON TABLE child IS $$the shop's$$", "table public.child: comment none -> comment the shop's"],
       ["COMMENT ON COLUMN child.s IS 'new'", "column public.child.s: comment none -> comment new"],
       [
         "ALTER TABLE child SET (fillfactor = 50)",
@@ -169,4 +173,104 @@ describe("the comparison of schemas", () => {
     ] as [string, ...string[]][])
       assert.deepEqual(await differences(change, completely), expected, change);
   });
+
+  it("reports a difference in free text that is no SQL", async () => {
+    const database = await freshDatabase(newer, "CREATE TABLE shop (); COMMENT ON TABLE shop IS $$the shop's table$$");
+    const other = await freshDatabase(newer, "CREATE TABLE shop (); COMMENT ON TABLE shop IS 'a \"table /*'");
+    const roles = new Map([["postgres", { mayBecome: true }]]);
+    const found = await withSessions([newer, database], [newer, other], (one, two) =>
+      compareCompletely(one, two, { roles }),
+    );
+    assert.deepEqual(
+      found.map(({ name, source, target }) => [name, source, target]),
+      [["public.shop", "comment the shop's table", 'comment a "table /*']],
+    );
+  });
+
+  it("reports a collation of the same name in another schema", async () => {
+    const collations = `CREATE SCHEMA one; CREATE SCHEMA two; CREATE COLLATION one.c FROM "C"; CREATE COLLATION two.c FROM "C"`;
+    const [database, other] = [
+      await freshDatabase(newer, `${collations}; CREATE TABLE t (a text COLLATE one.c)`),
+      await freshDatabase(newer, `${collations}; CREATE TABLE t (a text COLLATE two.c)`),
+    ];
+    const roles = new Map([["postgres", { mayBecome: true }]]);
+    const found = await withSessions([newer, database], [newer, other], (one, two) =>
+      compareCompletely(one, two, { roles }),
+    );
+    assert.deepEqual(
+      found.map(({ name, source, target }) => [name, source, target]),
+      [["public.t.a", "collation one.c", "collation two.c"]],
+    );
+  });
+
+  it("names changed settings of a database without their values", async () => {
+    const [database, other] = [await freshDatabase(newer), await freshDatabase(newer)];
+    await newer.query(`ALTER DATABASE ${database} SET app.jwt_secret = 'hidden'`);
+    const roles = new Map([["postgres", { mayBecome: true }]]);
+    const found = await withSessions([newer, database], [newer, other], (one, two) =>
+      compareCompletely(one, two, { roles: new Map([...roles, ["PUBLIC", { mayBecome: false }]]) }),
+    );
+    assert.deepEqual(
+      found.map(({ name, source, target }) => [name, source, target]),
+      [["database", "settings PUBLIC: SET app.jwt_secret", "settings none"]],
+    );
+  });
+
+  it("ignores user mappings and privileges of roles that the target lacks", async () => {
+    const server = "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far";
+    await newer.query("CREATE ROLE elsewhere");
+    const database = await freshDatabase(
+      newer,
+      `${server}; CREATE USER MAPPING FOR elsewhere SERVER away; GRANT SELECT ON pg_authid TO elsewhere`,
+    );
+    const other = await freshDatabase(newer, server);
+    const roles = new Map([["postgres", { mayBecome: true }]]);
+    const compare = (one: Client, two: Client) => compareCompletely(one, two, { roles });
+    assert.deepEqual(await withSessions([newer, database], [newer, other], compare), []);
+  });
 });
+
+for (const major of [10, 14, 17, 18])
+  it(`an ordinary role reads the complete schema of version ${major}`, async () => {
+    const server = await EmbeddedServer.start({ major });
+    try {
+      const modes = major >= 14 ? "CREATE PROCEDURE act(IN a int, INOUT b text) LANGUAGE sql AS 'SELECT $2'" : "";
+      const further = `
+        CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far OPTIONS (host 'h');
+        CREATE USER MAPPING FOR postgres SERVER away OPTIONS (password 'p'); CREATE PUBLICATION news FOR ALL TABLES;
+        CREATE SUBSCRIPTION own CONNECTION 'dbname=x' PUBLICATION news WITH (connect = false);
+        SELECT lo_create(7); COMMENT ON LARGE OBJECT 7 IS 'seven'; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;
+        GRANT SELECT ON pg_authid TO PUBLIC; GRANT USAGE ON LANGUAGE sql TO ordinary; ${modes}`;
+      await server.query("CREATE ROLE ordinary LOGIN PASSWORD 'ordinary'");
+      const database = await freshDatabase(server, schema);
+      for (const statement of further.split(";")) if (statement.trim()) await server.query(statement, { database });
+      const endpoint = { ...endpointOf(server), user: "ordinary", password: "ordinary" };
+      const session = await connect(endpoint, { database, purpose: "test" });
+      try {
+        const objects = await readSchema(session, allKinds, "complete");
+        const kinds = new Set(objects.map(({ kind }) => kind));
+        for (const kind of [
+          "user mapping",
+          "large objects",
+          "language",
+          "event trigger",
+          "properties of the",
+          "publication",
+        ])
+          assert.ok(kinds.has(kind), kind);
+        assert.equal(kinds.has("subscription"), major >= 14);
+        if (major >= 14) {
+          const procedure = objects.find(({ kind }) => kind === "procedure");
+          assert.equal(procedure?.identity, "public.act(a integer, INOUT b text)");
+          assert.match(
+            String(procedure.attributes.definition),
+            /PROCEDURE public\.act\(a integer, INOUT b text\)\n LANGUAGE sql/,
+          );
+        }
+      } finally {
+        await session.end();
+      }
+    } finally {
+      await server.stop();
+    }
+  }).timeout(60_000);

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { EngineError } from "../errors.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { allKinds, isOptional, otherKinds, tableKinds } from "../schema/catalogue/kinds.js";
 import { comparableDefinition } from "../schema/catalogue/printed-definition.js";
@@ -62,8 +63,11 @@ export async function compareCompletely(
   const kinds = allKinds.filter((kind) => versions.every((version) => kind(version) !== undefined));
   const [all, there] = await Promise.all([source, target].map((client) => readSchema(client, kinds, "complete")));
   const isOld = Math.min(...versions) < 170000;
-  const expected = all!.map((object) => withComparablePrivileges(withKnownRoles(roles, object), isOld));
-  const present = there!.map((object) => withComparablePrivileges(object, isOld));
+  const expected = all!
+    .filter((object) => hasKnownUser(roles, object))
+    .map((object) => withComparablePrivileges(withKnownRoles(roles, object), isOld))
+    .filter(isComparable);
+  const present = there!.map((object) => withComparablePrivileges(object, isOld)).filter(isComparable);
   // The restore reports these objects with their owners.
   const excused = new Set(all!.filter((one) => isOptional(one.kind) && !isKnownOwner(roles, one)).map(({ id }) => id));
   return differencesOf(expected, present, without ? { without } : {}).filter(
@@ -75,6 +79,14 @@ type Roles = CompleteComparison["roles"];
 
 const isKnownOwner = (roles: Roles, { attributes: { owner } }: SchemaObject): boolean =>
   typeof owner !== "string" || roles.get(owner)?.mayBecome === true;
+
+/** The target cannot have the user mapping of a role that it lacks. */
+const hasKnownUser = (roles: Roles, { kind, name }: SchemaObject): boolean =>
+  kind !== "user mapping" || name === "public" || roles.has(name);
+
+/** Whether a list of changed privileges still has some that both servers can have. */
+const isComparable = ({ kind, attributes }: SchemaObject): boolean =>
+  !kind.startsWith("privileges on ") || String(attributes.privileges ?? "") !== "";
 
 /** Without what the target cannot have: owners and privileges of roles that it lacks. */
 function withKnownRoles(roles: Roles, object: SchemaObject): SchemaObject {
@@ -128,7 +140,7 @@ export function differencesOf(
     const present = onTarget.get(keyOf(object));
     if (!present) return [{ kind, name, id }];
     const different = Object.keys(object.attributes).filter(
-      (one) => one in present.attributes && !isSame(object.attributes[one]!, present.attributes[one]!, exact),
+      (one) => one in present.attributes && !isSame(one, object.attributes[one]!, present.attributes[one]!, exact),
     );
     return different.length === 0
       ? []
@@ -142,11 +154,27 @@ export function differencesOf(
 
 const keyOf = ({ kind, identity }: SchemaObject): string => `${kind} ${identity}`;
 
-function isSame(value: AttributeValue, other: AttributeValue, exact: boolean): boolean {
+/** Attributes that PostgreSQL prints from a parsed definition. All others are names, numbers or free text. */
+const printedAttributes: ReadonlySet<string> = new Set(["definition", "default", "partition key"]);
+
+function isSame(name: string, value: AttributeValue, other: AttributeValue, exact: boolean): boolean {
   // An empty list is the same as none.
   if (String(value ?? "") === String(other ?? "")) return true;
-  if (exact || typeof value !== "string" || typeof other !== "string") return false;
-  return comparableDefinition(value) === comparableDefinition(other);
+  if (exact) return false;
+  // The options of a user mapping are null if the role may not read them.
+  if (name === "foreign options" && (value === null || other === null)) return true;
+  if (!printedAttributes.has(name) || typeof value !== "string" || typeof other !== "string") return false;
+  return isSameDefinition(value, other);
+}
+
+/** Definitions that the tokenizer cannot read are different. */
+function isSameDefinition(value: string, other: string): boolean {
+  try {
+    return comparableDefinition(value) === comparableDefinition(other);
+  } catch (error) {
+    if (error instanceof EngineError) return false;
+    throw error;
+  }
 }
 
 /** `character varying(10), not nullable` */
@@ -172,8 +200,9 @@ function formOf(name: string, value: AttributeValue, other: AttributeValue): [st
   const label = withoutName.has(name) ? "" : `${name} `;
   const only = (some: string[], rest: string[]): string => {
     const own = some.filter((one) => !rest.includes(one));
-    // Values of foreign options may be secret.
-    const shown = name === "foreign options" ? own.map((one) => one.split("=", 1)[0]!) : own.map(excerpt);
+    // Values of foreign options and of a database's settings may be secret.
+    const shown =
+      name === "foreign options" || name === "settings" ? own.map((one) => one.split("=", 1)[0]!) : own.map(excerpt);
     return shown.length === 0
       ? `${label}${some.length === 0 ? "none" : "otherwise"}`
       : `${label}${shown.join(" and ")}`;

@@ -1,4 +1,4 @@
-import { type Kind } from "../kind.js";
+import { type Kind, sorted } from "../kind.js";
 import { privilegesOf } from "../privileges.js";
 
 /** The database itself. A dump of its schema does not contain it. */
@@ -15,9 +15,9 @@ export const database: Kind = () => ({
     comment: "shobj_description(o.oid, 'pg_database')",
     privileges: privilegesOf(["o.datacl", "d"], "o.datdba"),
     // This setting fences the source.
-    settings: `ARRAY(
+    settings: sorted(`ARRAY(
       SELECT format('%s: SET %s', coalesce(r.rolname, 'PUBLIC'), one)
         FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS one LEFT JOIN pg_roles r ON r.oid = s.setrole
-       WHERE s.setdatabase = o.oid AND one NOT LIKE 'default_transaction_read_only=%' ORDER BY 1)`,
+       WHERE s.setdatabase = o.oid AND one NOT LIKE 'default_transaction_read_only=%')`),
   },
 });

@@ -1,4 +1,4 @@
-import type { Kind } from "../kind.js";
+import { type Kind, sorted } from "../kind.js";
 
 /** All large objects as one object, because a database may have millions. Digests identify their OIDs. */
 export const largeObjects: Kind = () => ({
@@ -11,14 +11,14 @@ export const largeObjects: Kind = () => ({
   identity: "'of the database'",
   where: "EXISTS (SELECT FROM pg_largeobject_metadata)",
   settings: {
-    owners: `ARRAY(
+    owners: sorted(`ARRAY(
       SELECT format('%s: OWNER of %s (%s)', pg_get_userbyid(lomowner), count(*), ${digestOf("m.oid::text")})
-        FROM pg_largeobject_metadata m GROUP BY lomowner ORDER BY 1)`,
-    privileges: `ARRAY(
+        FROM pg_largeobject_metadata m GROUP BY lomowner)`),
+    privileges: sorted(`ARRAY(
       SELECT format('%s: %s on %s (%s)', CASE e.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(e.grantee) END, e.privilege_type, count(*),
              ${digestOf("concat_ws(' ', m.oid, e.is_grantable)")})
         FROM pg_largeobject_metadata m CROSS JOIN LATERAL aclexplode(lomacl) AS e WHERE e.grantee <> lomowner
-       GROUP BY e.grantee, e.privilege_type ORDER BY 1)`,
+       GROUP BY e.grantee, e.privilege_type)`),
     comments: `(SELECT ${digestOf("concat_ws(' ', objoid, description)")} FROM pg_description WHERE classoid = 'pg_largeobject'::regclass)::text`,
   },
 });

@@ -11,11 +11,19 @@ export const routines: Kind = (version) => {
     // The constructors of ranges and multiranges come with the type, in some versions only.
     where:
       "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'i')",
-    identity: `${place.identity} || '(' || pg_get_function_identity_arguments(o.oid) || ')'`,
+    identity: `${place.identity} || '(' || ${withoutIn("pg_get_function_identity_arguments(o.oid)")} || ')'`,
     acl: ["o.proacl", "f"],
-    definition: `CASE WHEN ${isAggregate} THEN ${aggregateDefinition(version)} ELSE pg_get_functiondef(o.oid) END`,
+    definition: `CASE WHEN ${isAggregate} THEN ${aggregateDefinition(version)} WHEN ${isProcedure} THEN ${procedureDefinition} ELSE pg_get_functiondef(o.oid) END`,
   };
 };
+
+/** Versions from 14 on print IN before arguments of procedures. The word is never a name, because names like it are quoted. */
+const withoutIn = (argumentList: string): string => `regexp_replace(${argumentList}, '(^|, )IN ', '\\1', 'g')`;
+
+const procedureDefinition = `(
+    SELECT left(printed, start) || ${withoutIn("arguments")} || substr(printed, start + length(arguments) + 1)
+      FROM (SELECT pg_get_functiondef(o.oid) AS printed, pg_get_function_arguments(o.oid) AS arguments) AS one,
+           strpos(printed, '(' || arguments || ')') AS start)`;
 
 const aggregateDefinition = (version: number): string => {
   const functions = ["aggtransfn", "aggfinalfn", "aggmtransfn", "aggminvtransfn", "aggmfinalfn"];

@@ -40,8 +40,8 @@ function replicaIdentity(version: number): string {
     ELSE (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = o.oid AND x.indisreplident) END`;
   if (version < 100000) return now;
   const quoted = (name: string): string => `'"' || replace(${name}, '"', '""') || '"'`;
-  return `coalesce((SELECT ${identityMark("obj_description(oid, 'pg_publication')")} ->> (${quoted("o.schema")} || '.' || ${quoted("o.name")})
-    FROM pg_publication WHERE NOT (${isUsersPublication}) AND obj_description(oid, 'pg_publication') IS NOT NULL LIMIT 1), ${now})`;
+  const marked = `${identityMark("obj_description(oid, 'pg_publication')")} ->> (${quoted("o.schema")} || '.' || ${quoted("o.name")})`;
+  return `coalesce((SELECT ${marked} FROM pg_publication WHERE NOT (${isUsersPublication}) AND ${marked} IS NOT NULL LIMIT 1), ${now})`;
 }
 
 export const tableRules = rulesOf("table", {
