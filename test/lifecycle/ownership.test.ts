@@ -116,6 +116,29 @@ describe("a migration's record and its owner", () => {
     await prod.destroy();
   });
 
+  it("is removed by the resource that it names, although the state has only a failure", async () => {
+    const owner = await created("prod", "crm", online());
+    const { ownershipToken: _token, ...rest } = owner.outputs;
+    const other = new Resource();
+    other.outputs = { ...rest, resourceUrn: urnOf("rehearsal", "crm"), failure: "refused" };
+    await other.destroy();
+    assert.equal((await slots()).length, 1);
+    owner.outputs = { ...rest, failure: "the target does not answer" };
+    await owner.destroy();
+    assert.equal((await slots()).length, 0);
+    await owner.destroy();
+  });
+
+  it("of the command is not removed by a resource whose creation failed", async () => {
+    const command = new Resource();
+    await command.create(online());
+    const failed = new Resource();
+    failed.outputs = { ...command.inputs, resourceUrn: urnOf("prod", "crm"), failure: "refused" };
+    await failed.destroy();
+    assert.equal((await slots()).length, 1);
+    await command.destroy();
+  });
+
   it("of a failed migration is not restarted by another stack, which would drop its slot", async () => {
     const inputs = online();
     const owner = await created("prod", "crm", inputs);

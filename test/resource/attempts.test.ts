@@ -8,7 +8,7 @@ const inputs = { migrationName: "crm", source: { ...server, host: "old" }, targe
 const id = "127.0.0.1:5432/crm";
 
 const incomplete = (state: string, reason: string): MigrationIncompleteError => {
-  const currentStatus = { state, currentSubStateDetails: { dbDetails: {} } };
+  const currentStatus = { state, worker: {}, currentSubStateDetails: { dbDetails: {} } };
   return new MigrationIncompleteError(id, { ...inputs, ownershipToken: "t", currentStatus }, reason);
 };
 
@@ -51,6 +51,18 @@ describe("attempts of a migration", () => {
       await assert.rejects(createWithRetries({ ...inputs, retries: 2 }, once));
       assert.deepEqual(once.calls, ["create"]);
     }
+  });
+
+  it("keep what an earlier attempt recorded if the last one cannot reach the target", async () => {
+    const errors = () => [incomplete("Failed", "no room"), new UnreachableError("no answer")];
+    await assert.rejects(createWithRetries({ ...inputs, retries: 1 }, operations(errors())), (error) => {
+      assert(error instanceof MigrationIncompleteError);
+      assert.deepEqual([error.id, error.properties.ownershipToken, error.message], [id, "t", "no answer"]);
+      return true;
+    });
+    const given = { ...inputs, retries: 1, onFailure: "report" };
+    const { outs } = await createWithRetries(given, operations(errors()));
+    assert.deepEqual([outs.ownershipToken, outs.failure], ["t", "no answer"]);
   });
 
   it("report a failure as an output, also of a migration that was never recorded", async () => {

@@ -67,11 +67,13 @@ async function withRetries<Result extends { readonly outs: Properties }>(
 ): Promise<Result> {
   const retries = inputsWithin(given)?.retries ?? 0;
   let attempt = first;
+  let incomplete: MigrationIncompleteError | undefined;
   for (let failures = 0; ; failures++)
     try {
       return await attempt();
     } catch (error) {
-      if (failures >= retries || !mayPassByItself(error)) throw error;
+      if (error instanceof MigrationIncompleteError) incomplete = error;
+      if (failures >= retries || !mayPassByItself(error)) throw asIncomplete(error, incomplete);
       const pauseMs = Math.min((attempts.firstPauseMs ?? firstPauseMs) * 2 ** failures, maxPauseMs);
       attempts.note(
         `attempt ${failures + 1} of ${retries + 1} failed; the next one starts in ${pauseMs / 1000} s: ${messageOf(error)}`,
@@ -84,9 +86,17 @@ async function withRetries<Result extends { readonly outs: Properties }>(
     }
 }
 
+/** What an earlier attempt recorded must stay in the state: without it, pulumi destroy would not remove the migration. */
+function asIncomplete(error: unknown, earlier: MigrationIncompleteError | undefined): unknown {
+  if (!earlier || error instanceof MigrationIncompleteError) return error;
+  return new MigrationIncompleteError(earlier.id, earlier.properties, messageOf(error), error);
+}
+
 /** Not a wrong input, a failed validation, or a time limit: these need the user. */
 function mayPassByItself(error: unknown): boolean {
   if (!(error instanceof MigrationIncompleteError)) return error instanceof UnreachableError;
   const status = statusWithin(error.properties);
-  return status !== undefined && (status.state === "Failed" || failedDatabases(status).length > 0);
+  // The records could not be read.
+  if (!status) return error.cause instanceof UnreachableError;
+  return status.state === "Failed" || failedDatabases(status).length > 0;
 }

@@ -1,4 +1,4 @@
-import { InvalidInputError, RefusedError } from "../errors.js";
+import { InvalidInputError, messageOf, RefusedError } from "../errors.js";
 import { certificateFailures } from "../inputs/certificates.js";
 import { parseInputs } from "../inputs/check-inputs.js";
 import { specOf, type Inputs } from "../inputs/inputs.js";
@@ -20,7 +20,7 @@ import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseRecorded } from "./delete.js";
 import { differingIdentity } from "./ownership/identity.js";
 import { isInterruptedCreate, mayTakeOver, ownerFor } from "./ownership/ownership.js";
-import { reachGoal, toStandardError } from "./reach-goal.js";
+import { MigrationIncompleteError, reachGoal, toStandardError } from "./reach-goal.js";
 import { idOf, inputsAmong, inputsWithin, tokenWithin, type Properties } from "./state.js";
 
 /**
@@ -49,8 +49,15 @@ export async function create(
     else await adoptRecord(store, inputs, owner, note);
   });
   const { token: ownershipToken } = owner;
-  const outs = await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.create });
-  return { id: idOf(inputs), outs };
+  const id = idOf(inputs);
+  try {
+    const outs = await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.create });
+    return { id, outs };
+  } catch (error) {
+    if (error instanceof MigrationIncompleteError) throw error;
+    // The records cannot be read. The migration is recorded nevertheless, and pulumi destroy must remove it.
+    throw new MigrationIncompleteError(id, { ...inputsAmong(raw), ownershipToken }, messageOf(error), error);
+  }
 }
 
 /** Implements `onExistingRecord: "restart"`. The record of an interrupted `create` is not restarted. */

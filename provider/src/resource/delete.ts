@@ -10,7 +10,7 @@ import { withExistingStore, type Store } from "../store/store.js";
 import { stopWorker } from "../supervisor/stop-worker.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { eraseMigration, eraseUnrecorded } from "../worker/cleanup/erase-migration.js";
-import { describeOwner, owns } from "./ownership/ownership.js";
+import { describeOwner, hasSameUrn, owns } from "./ownership/ownership.js";
 import { reportBeforeErasure } from "../report/report-end.js";
 import { toStandardError } from "./reach-goal.js";
 import { inputsAmong, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
@@ -22,7 +22,6 @@ import { inputsAmong, statusWithin, type Properties, wasNeverRecorded } from "./
  * @throws TimeoutError after `timeouts.delete`; another attempt removes the rest
  */
 export async function remove(props: Properties, note: Report = toStandardError): Promise<void> {
-  if (wasNeverRecorded(props)) return;
   const inputs = understandInputs(inputsAmong(props));
   const seconds = inputs.timeouts.delete;
   const erased = erase(inputs, props, note).then(() => true);
@@ -35,8 +34,11 @@ export async function remove(props: Properties, note: Report = toStandardError):
 const erase = (inputs: Inputs, props: Properties, note: Report): Promise<void> =>
   withExistingStore(inputs, `${inputs.migrationName} delete`, async (store) => {
     const record = store && (await readMigrationState(store, inputs.migrationName));
-    if (!record) return eraseFromServers(inputs, statusWithin(props)?.state);
-    if (owns(props, record.owner)) {
+    const isUnrecorded = wasNeverRecorded(props);
+    if (!record) return isUnrecorded ? undefined : eraseFromServers(inputs, statusWithin(props)?.state);
+    // The creation may have failed because the record belongs to the command, or to a resource of unknown name.
+    const isOwn = isUnrecorded ? hasSameUrn(props, record.owner) : owns(props, record.owner);
+    if (isOwn) {
       await reportBeforeErasure(store, inputs, note);
       return eraseRecorded(store, inputs);
     }

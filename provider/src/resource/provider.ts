@@ -12,27 +12,39 @@ export const provider: Required<
 > = {
   check: (olds, news) => withRow(news, ({ note }) => lifecycle.check(olds, news, note)),
   diff: (id, olds, news) => withRow(news, ({ note }) => lifecycle.diff(id, olds, news, note)),
-  create: (inputs) => withRow(inputs, (row) => createWithRetries(inputs, attemptsIn(row))),
+  create: (inputs) => withRow(inputs, (row) => confirmed(createWithRetries(inputs, attemptsIn(row)), row)),
   read: (id, props) => withoutStack(lifecycle.read(id, props ?? {})),
-  update: (_id, olds, news) => withRow(news, (row) => updateWithRetries(olds, news, attemptsIn(row))),
+  update: (_id, olds, news) =>
+    withRow(news, (row) => {
+      const updated = updateWithRetries(olds, news, attemptsIn(row));
+      return wasNeverRecorded(olds) ? confirmed(updated, row) : updated;
+    }),
   delete: (_id, props) => withRow(props, ({ note }) => lifecycle.remove(props, note)),
 };
 
 const attemptsIn = (row: ResourceRow): Attempts => ({
-  create: (inputs) => createConfirmed(inputs, row),
+  create: (inputs) => lifecycle.create(inputs, row.report, row.note),
   update: (olds, news) =>
-    wasNeverRecorded(olds) ? createConfirmed(news, row) : lifecycle.update(olds, news, row.report, row.note),
+    wasNeverRecorded(olds)
+      ? lifecycle.create(news, row.report, row.note)
+      : lifecycle.update(olds, news, row.report, row.note),
   note: row.note,
 });
 
-/** Creates, and records that the state contains the resource, also if the migration has not reached its goal. */
-async function createConfirmed(inputs: Properties, row: ResourceRow): ReturnType<typeof lifecycle.create> {
+/**
+ * Records that the state contains a created resource, also if the migration has not reached its goal. Not after each attempt:
+ * Pulumi gets the outputs after the last one.
+ */
+async function confirmed<Result extends { readonly outs: Properties }>(
+  creation: Promise<Result>,
+  row: ResourceRow,
+): Promise<Result> {
   const confirm = async (outputs: Properties): Promise<void> => {
     // If the engine has ended, Pulumi may have lost the outputs. Then the next creation adopts the record.
     if (await row.isEngineAlive()) await lifecycle.confirmCreated(outputs).catch(() => undefined);
   };
   try {
-    const created = await lifecycle.create(inputs, row.report, row.note);
+    const created = await creation;
     await confirm(created.outs);
     return created;
   } catch (error) {

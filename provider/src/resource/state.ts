@@ -58,7 +58,10 @@ export const tokenWithin = (outputs: Properties): string | undefined =>
 export const failureWithin = (outputs: Properties): string | undefined =>
   typeof outputs.failure === "string" ? outputs.failure : undefined;
 
-/** Whether the creation failed before anything was recorded, and `onFailure: "report"` kept the resource. */
+/**
+ * Whether the creation failed without a known record, and `onFailure: "report"` kept the resource. A record may exist if the
+ * connection was lost while it was written.
+ */
 export const wasNeverRecorded = (outputs: Properties): boolean =>
   failureWithin(outputs) !== undefined && tokenWithin(outputs) === undefined;
 

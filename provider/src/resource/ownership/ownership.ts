@@ -25,6 +25,10 @@ export function owns(outputs: Properties, owner: RecordOwner | undefined): boole
   return urn === undefined || owner.urn === undefined || urn === owner.urn;
 }
 
+/** Whether a record names this resource as its owner. */
+export const hasSameUrn = (outputs: Properties, owner: RecordOwner | undefined): boolean =>
+  owner?.urn !== undefined && owner.urn === urnWithin(outputs);
+
 /** Whether `owner` is the same resource, and Pulumi was killed before it could store the token. */
 export const isInterruptedCreate = (owner: RecordOwner | undefined, creator: RecordOwner): boolean =>
   owner?.urn !== undefined && owner.urn === creator.urn && !owner.isInState;
