@@ -86,6 +86,11 @@ export interface FollowStatus extends ChangeCounts {
    * time for which the source has had WAL that the stream has not reached. 0 if neither exists.
    */
   readonly latencySeconds: number;
+  /**
+   * Whether this connection has received the WAL up to the end that it found at its start. Before that, the age of the WAL
+   * that is not received is unknown, and `latencySeconds` is too small.
+   */
+  readonly isLagMeasured: boolean;
   /** The applied changes of each table, as a map that changes while the stream runs. */
   readonly tables: TableCounts;
   readonly pendingTransactions: number;

@@ -83,7 +83,12 @@ export class Follower {
   status(): FollowStatus {
     if (this.#connection) return this.#statusOf(this.#connection);
     const disconnectedSeconds = this.#disconnectedAt === undefined ? 0 : (Date.now() - this.#disconnectedAt) / 1000;
-    return { ...this.#last, state: this.#state, latencySeconds: this.#last.latencySeconds + disconnectedSeconds };
+    return {
+      ...this.#last,
+      state: this.#state,
+      latencySeconds: this.#last.latencySeconds + disconnectedSeconds,
+      isLagMeasured: false,
+    };
   }
 
   /**
@@ -274,6 +279,7 @@ export class Follower {
         oldest?.commitTimeMs === undefined ? 0 : clock.secondsSince(oldest.commitTimeMs),
         clock.secondsBehind(receivedLsn),
       ),
+      isLagMeasured: clock.isMeasuredAt(receivedLsn),
       ...counts,
       tables: applier.tableCounts,
       pendingTransactions: connection.pendingTransactions,
@@ -331,6 +337,7 @@ const nothingYet: FollowStatus = {
   sourceLsn: undefined,
   lagBytes: undefined,
   latencySeconds: 0,
+  isLagMeasured: false,
   inserts: 0,
   updates: 0,
   deletes: 0,

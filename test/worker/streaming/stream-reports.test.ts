@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { Client } from "pg";
 import type { FollowStatus } from "../../../provider/src/cdc/follow-options";
+import { SourceClock } from "../../../provider/src/cdc/source/lag";
 import type { Work } from "../../../provider/src/worker/context/work";
 import { StreamReports } from "../../../provider/src/worker/streaming/stream-reports";
 
@@ -16,5 +18,26 @@ describe("reports of a stream", () => {
     for (let report = 1; report <= 3; report++) reports.onProgress(status);
     await reports.end();
     assert.deepEqual(recorded, [changes]);
+  });
+
+  it("have no lag while it is not measured, as before and after a connection", async () => {
+    const journal = { follow: () => Promise.resolve(), tableChanges: () => Promise.resolve() };
+    const reports = new StreamReports({ journal } as unknown as Work, "crm");
+    const lags = [false, true, false].map((isLagMeasured) => {
+      reports.onProgress({ latencySeconds: 0, isLagMeasured, tables: new Map() } as unknown as FollowStatus);
+      return reports.lagSeconds;
+    });
+    await reports.end();
+    assert.deepEqual(lags, [undefined, 0, undefined]);
+  });
+
+  it("measure the lag once the stream has reached the end of the WAL that it found at its start", async () => {
+    const ends = ["0/100", "0/200"];
+    const query = () => Promise.resolve({ rows: [{ lsn: ends.shift(), now: Date.now() }] });
+    const clock = new SourceClock({ query } as unknown as Client, 160000);
+    assert.equal(clock.isMeasuredAt(0x300n), false);
+    await clock.ask();
+    await clock.ask();
+    assert.deepEqual([clock.isMeasuredAt(0xffn), clock.isMeasuredAt(0x100n)], [false, true]);
   });
 });

@@ -9,6 +9,7 @@ const negligibleSeconds = 2;
 export class SourceClock {
   readonly #source: Client;
   readonly #query: string;
+  #firstLsn: Lsn | undefined;
   #walLsn: Lsn | undefined;
   #offsetMs = 0;
   /** Samples of the end of the WAL that the stream has not reached yet, oldest first. */
@@ -24,6 +25,7 @@ export class SourceClock {
   async ask(): Promise<Lsn> {
     const { rows } = await this.#source.query<{ lsn: string; now: number }>(this.#query);
     this.#walLsn = parseLsn(rows[0]!.lsn);
+    this.#firstLsn ??= this.#walLsn;
     this.#offsetMs = rows[0]!.now - Date.now();
     if (this.#ahead.at(-1)?.lsn !== this.#walLsn) this.#ahead.push({ lsn: this.#walLsn, atMs: Date.now() });
     // Keep every second sample, including the oldest.
@@ -33,6 +35,11 @@ export class SourceClock {
 
   get walLsn(): Lsn | undefined {
     return this.#walLsn;
+  }
+
+  /** Whether the stream has reached the first sample. {@link secondsBehind} cannot know the age of earlier WAL. */
+  isMeasuredAt(receivedLsn: Lsn): boolean {
+    return this.#firstLsn !== undefined && receivedLsn >= this.#firstLsn;
   }
 
   /**

@@ -18,7 +18,6 @@ import { RollbackReplication } from "../rollback/rollback-replication.js";
 import type { Work } from "../context/work.js";
 
 const slotPollMs = 2000;
-const lagPollMs = 500;
 
 /** Whether the database is cut over, but its migration has not ended. */
 const isCutOver = (phase: DatabasePhase): boolean => phase === "rollingBack" || phase === "returned";
@@ -223,13 +222,7 @@ export class OnlineRun {
   async #untilCutover({ name }: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
     for (;;) {
       await this.#untilCutoverIsAsked((await this.#context.currentDatabase(name))!, work, follower);
-      if (follower.isNearEnough()) return;
-      await work.journal.database(name, { message: "waiting for a lag within maxCutoverLag before the cutover" });
-      while (this.#context.requests.isCutoverAsked(name) && !follower.isNearEnough()) {
-        await Promise.race([delay(lagPollMs, work.signal), follower.failure]);
-        work.signal.throwIfAborted();
-      }
-      await work.journal.database(name, { message: null });
+      if (await follower.untilNearEnough(() => this.#context.requests.isCutoverAsked(name))) return;
     }
   }
 

@@ -34,6 +34,7 @@ import type { Work } from "../context/work.js";
 /** How many cutover LSNs are tried if tables are truncated after each of them. */
 const maxCutoverAttempts = 3;
 const pauseBetweenAttemptsMs = 1000;
+const lagPollMs = 500;
 
 /** One database of an online migration, from its initial copy to the end of its cutover. */
 export class FollowedDatabase {
@@ -96,8 +97,24 @@ export class FollowedDatabase {
     return this.#stream?.isHeldUp ?? false;
   }
 
-  /** Whether the target is at most `maxCutoverLag` behind. True during clean-up, after the cutover. */
-  isNearEnough(): boolean {
+  /**
+   * Waits for a lag within `maxCutoverLag`. Does nothing during clean-up, after the cutover.
+   *
+   * @returns false if the cutover is no longer requested
+   */
+  async untilNearEnough(isRequested: () => boolean = () => true): Promise<boolean> {
+    if (this.#isNearEnough()) return true;
+    const { journal, signal } = this.#work;
+    await journal.database(this.#name, { message: "waiting for a lag within maxCutoverLag before the cutover" });
+    while (isRequested() && !this.#isNearEnough()) {
+      await Promise.race([delay(lagPollMs, signal), this.failure]);
+      signal.throwIfAborted();
+    }
+    await journal.database(this.#name, { message: null });
+    return isRequested();
+  }
+
+  #isNearEnough(): boolean {
     const limit = this.#work.spec.maxCutoverLag;
     if (limit === undefined || !this.#stream) return true;
     return (this.#reports.lagSeconds ?? Infinity) <= limit;
@@ -120,6 +137,8 @@ export class FollowedDatabase {
       if (spec.verifyBeforeCutover) {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
+        // The comparison may take hours.
+        await this.untilNearEnough();
       }
       const stream = this.#stream;
       // Missing objects are found before the cutover LSN, because they could not be restored after it.

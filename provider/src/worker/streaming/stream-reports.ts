@@ -38,13 +38,13 @@ export class StreamReports {
     this.#write(() => this.#work.journal.event(describe(event), { database: this.#database }));
   };
 
-  /** The last measurement; undefined before the first one. */
+  /** The last measurement; undefined before the first one of a connection, and without a connection. */
   get lagSeconds(): number | undefined {
     return this.#lagSeconds;
   }
 
   readonly onProgress = (status: FollowStatus): void => {
-    this.#lagSeconds = status.latencySeconds;
+    this.#lagSeconds = status.isLagMeasured ? status.latencySeconds : undefined;
     this.#write(() => this.#work.journal.follow(this.#database, this.#reportOf(status)));
     this.#write(() => this.#reportTables(status.tables));
   };
