@@ -337,6 +337,31 @@ describe("the store", () => {
     await store.close();
   });
 
+  it("does not write to the record of a later migration that replaced its own while it takes the lease again", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, spec("replaced"));
+    const lease = await Lease.acquire(address(), "replaced");
+    const { backendPid } = (await leaseHolder(store, "replaced"))!;
+    await store.query("BEGIN");
+    await store.query(
+      "UPDATE pgmigration.migration SET started_at = started_at + interval '1 s' WHERE name = 'replaced'",
+    );
+    await store.query("SELECT pg_terminate_backend($1)", [backendPid]);
+    const written = assert.rejects(new Journal(lease).state("Failed", "Completed"), TakenOverError);
+    written.catch(() => undefined);
+    await until("the lease waits for the record", async () => {
+      const rows = await store.query(
+        "SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))",
+      );
+      return rows.length > 0;
+    });
+    await store.query("COMMIT");
+    await written;
+    assert.equal((await readMigration(store, "replaced"))?.state, "InProgress");
+    await lease.release();
+    await store.close();
+  });
+
   it("retries if the target has no free connection, as after a restart with many applications", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("full"));

@@ -234,11 +234,13 @@ export class Lease implements WriteFence {
     await lock(this.#store, this.migration, async ({ backendPid }) => {
       if (await this.#isCurrent()) await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
     });
-    await this.#store.query(
+    // Until the lock was held, the record could be replaced by that of a later migration.
+    const rows = await this.#store.query(
       `UPDATE pgmigration.migration SET worker = worker || jsonb_build_object('backendPid', pg_backend_pid())
-        WHERE name = $1 AND generation = $2`,
-      [this.migration, this.generation],
+        WHERE name = $1 AND generation = $2 AND started_at = $3 RETURNING name`,
+      [this.migration, this.generation, this.startedAt],
     );
+    requireRow(this, rows);
   }
 
   /** Whether the record still has this generation. The record of a later migration of this name begins with the first one again. */
