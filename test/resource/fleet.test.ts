@@ -90,6 +90,16 @@ describe("PgFleetMigration", () => {
     );
   });
 
+  it("counts a canceled member apart from those that failed, and a failed one only once", async () => {
+    const states: Record<string, Properties> = {
+      canceled: status("Canceled"),
+      waiting: { ...status("WaitingForUserAction"), failure: "the cutover was refused" },
+    };
+    const migrations = Object.keys(states).map((name) => ({ name, dbsToMigrate: ["crm"], ...serversOf(name) }));
+    const { summary } = await declareFleet({ migrations }, (name) => states[name] ?? {});
+    assert.deepEqual([summary.failed, summary.canceled, summary.waiting], [1, 1, 0]);
+  });
+
   it("estimates the rest of the copies, by queue and wave", async () => {
     const mb = 1024 * 1024;
     const sizes: Record<string, number> = { a: 500, b: 1000, c: 1500, later: 2000, done: 9000 };

@@ -284,6 +284,8 @@ async function withinLimit<Result>(
     () => end(`a server has not answered for ${startLimitMs / 1000} s at the start of the stream`),
     startLimitMs,
   );
+  // The follower may have stopped while the sessions were opened.
+  if (stopped.aborted) stop();
   stopped.addEventListener("abort", stop, { once: true });
   try {
     return await work;

@@ -232,11 +232,11 @@ export const inputsSchema = z.strictObject({
   maintenanceDatabase: databaseName.optional(),
   runner: z.enum(["local", "external"]).optional(),
   waitFor: z.enum(["started", "cutoverReady", "succeeded"]).optional(),
-  /** What `create` does with a record that has ended, or that belongs to another owner. */
   /** Whether an operation on a failed migration ends with an error, or completes with the output `failure`. */
   onFailure: z.enum(["fail", "report"]).default("fail"),
   /** How many more times an operation attempts a migration that failed. */
   retries: wholeNumber("a number", 0, 10).default(0),
+  /** What `create` does with a record that has ended, or that belongs to another owner. */
   onExistingRecord: z.enum(["refuse", "adopt", "restart"]).default("refuse"),
   timeouts: timeoutsSchema.default({}),
   webhook: webhookSchema.optional(),

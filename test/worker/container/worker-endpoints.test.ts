@@ -51,7 +51,7 @@ describe("a worker's HTTP endpoints", () => {
     assert.equal(await (await get("/readyz?verbose")).text(), "ready\n");
     const metrics = await get("/metrics");
     assert.match(metrics.headers.get("content-type")!, /^text\/plain; version=0\.0\.4/);
-    assert.match(await metrics.text(), /^# HELP pg_migration_state /);
+    assert.match(await metrics.text(), /^# HELP pg_migration_state /m);
     const head = await get("/healthz", "HEAD");
     assert.deepEqual([head.status, await head.text()], [200, ""]);
   });

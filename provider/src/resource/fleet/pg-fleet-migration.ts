@@ -80,8 +80,9 @@ export interface FleetSummary {
   readonly succeeded: number;
   /** Waiting for a cutover, or for another confirmation. */
   readonly waiting: number;
-  /** Failed, canceled, or not created. */
+  /** Members whose last operation, or a database, failed. They count in no other number. */
   readonly failed: number;
+  readonly canceled: number;
   /** Members that are left out, and why. */
   readonly problems: readonly string[];
   readonly bytesCopied: number;
@@ -257,13 +258,15 @@ export function summarizeFleet(members: readonly MemberStatus[], concurrency: nu
     status ? Object.values(status.currentSubStateDetails.dbDetails) : [],
   );
   const migrations = members.map(summarizeMember);
-  const count = (...states: readonly Member["state"][]): number =>
-    migrations.filter(({ state }) => states.includes(state)).length;
+  // The numbers of the states add up to the total: a failed member counts only as failed.
+  const count = (counted: Member["state"]): number =>
+    migrations.filter(({ state, hasFailed }) => !hasFailed && state === counted).length;
   return {
     total: migrations.length,
     succeeded: count("Succeeded"),
     waiting: count("WaitingForUserAction"),
-    failed: count("Failed", "ValidationFailed", "Canceled", "NotCreated"),
+    failed: migrations.filter(({ hasFailed }) => hasFailed).length,
+    canceled: count("Canceled"),
     bytesCopied: databases.reduce((sum, { bytesCopied }) => sum + bytesCopied, 0),
     rowsCopied: databases.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0),
     bytesTotal: migrations.reduce((sum, { bytesTotal }) => sum + bytesTotal, 0),
@@ -329,9 +332,10 @@ function inWords({
   succeeded,
   waiting,
   failed,
+  canceled,
   bytesTotal,
   secondsLeft: seconds,
 }: Omit<FleetSummary, "problems">): string {
-  const parts = [`${succeeded} succeeded`, `${waiting} wait for you`, `${failed} failed or canceled`];
+  const parts = [`${succeeded} succeeded`, `${waiting} wait for you`, `${failed} failed`, `${canceled} canceled`];
   return `${total} migrations, ${formatBytes(bytesTotal)}: ${parts.join(", ")}; about ${formatDuration(seconds)} left to copy`;
 }

@@ -158,8 +158,8 @@ export class WorkerPool {
         problems.length === 0 ? "is valid" : `has wrong entries: ${describe(problems)}`,
       );
     } catch (error) {
-      // The targets that are known stay.
-      this.#list = "unreadable";
+      // The known targets are still served.
+      if (this.#list !== "read") this.#list = "unreadable";
       this.#report("the list of targets", `cannot be read: ${messageOf(error)}`);
     }
   }
