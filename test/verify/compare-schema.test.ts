@@ -230,7 +230,7 @@ describe("the comparison of schemas", () => {
   });
 });
 
-for (const major of [10, 14, 17, 18])
+for (const major of [10, 14, 17, 18] as const)
   it(`an ordinary role reads the complete schema of version ${major}`, async () => {
     const server = await EmbeddedServer.start({ major });
     try {
