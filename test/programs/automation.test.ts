@@ -1,42 +1,29 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { configOf, deployAll, type Server } from "../../examples/automation/deploy-all";
 import { assertSameContent } from "../support/content";
-import { deployProgram } from "../support/deploy-program";
-import { Lab } from "../support/lab";
+import { ProgramScene } from "../support/deploy-program";
 import type { Host } from "../../tools/pulumi-host/host";
 
 // The Automation API needs the Pulumi CLI. Here, the embedded host deploys the stacks that deploy-all.ts opens.
 describe("examples/automation", () => {
-  let lab: Lab;
-  let directory: string;
-  before(async () => {
-    lab = await Lab.start();
-    directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
-  });
-  after(async () => {
-    await rm(directory, { recursive: true, force: true });
-    await lab.stop();
-  });
+  const scene = new ProgramScene();
 
   it("deploys one stack per server, and a failed server does not stop the others", async () => {
-    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const database = await scene.lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const servers: Server[] = [
       { name: "closed", sourceHost: "127.0.0.1", targetHost: "127.0.0.1", dbsToMigrate: ["absent"] },
       { name: "berlin", sourceHost: "127.0.0.1", targetHost: "127.0.0.1", dbsToMigrate: [database] },
     ];
     const hosts = new Map<string, Host>();
     const openStack = async (server: Server) => {
-      const folder = join(directory, server.name);
+      const folder = join(scene.directory, server.name);
       await mkdir(folder);
       const environment = { SOURCE_PASSWORD: "p", TARGET_PASSWORD: "p" };
       const { dbsToMigrate } = configOf(server, environment);
-      const host = deployProgram("embedded", folder, lab, {
-        program: "examples/automation",
-        config: { dbsToMigrate: dbsToMigrate!.value },
-      });
+      const config = { dbsToMigrate: dbsToMigrate!.value };
+      const host = scene.deploy("embedded", { program: "examples/automation", config }, folder);
       hosts.set(server.name, host);
       const up = async (): Promise<void> => {
         const { ok, diagnostics } = await host.up();
@@ -47,7 +34,7 @@ describe("examples/automation", () => {
     const failures = await deployAll(servers, openStack, 1);
     assert.deepEqual([...failures.keys()], ["closed"]);
     assert.match(failures.get("closed")!, /the database does not exist/);
-    await assertSameContent(...lab.places(database));
+    await assertSameContent(...scene.lab.places(database));
     for (const host of hosts.values()) assert((await host.destroy()).ok);
   });
 

@@ -1,38 +1,21 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
-import { deployProgram, statusOf } from "../support/deploy-program";
+import { ProgramScene, statusOf } from "../support/deploy-program";
 import { errorsOf, hostNames } from "../support/pulumi-cli";
 import { Traffic } from "../support/traffic";
 import { until } from "../support/until";
 
 for (const hostName of hostNames) {
   describe(`the example programs, deployed by the ${hostName} host`, () => {
-    let lab: Lab;
-    let directory: string;
-
-    before(async () => {
-      lab = await Lab.start();
-    });
-
-    after(() => lab.stop());
-
-    beforeEach(async () => {
-      directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
-    });
-
-    afterEach(() => rm(directory, { recursive: true, force: true }));
+    const scene = new ProgramScene();
 
     const deploy = (program: string, config: Record<string, string>, environment?: Record<string, string>): Host =>
-      deployProgram(hostName, directory, lab, { program, config, environment });
+      scene.deploy(hostName, { program, config, environment });
     it("examples/online: a killed worker is replaced at the next up --refresh, and the cutover is an update", async () => {
-      const database = await lab.database(Traffic.schema);
+      const database = await scene.lab.database(Traffic.schema);
       const config = { dbsToMigrate: JSON.stringify([database]) };
-      const traffic = Traffic.start(lab.source, database, 2);
+      const traffic = Traffic.start(scene.lab.source, database, 2);
       const host = deploy("examples/online", config);
       try {
         const status = statusOf(await host.up());
@@ -40,7 +23,7 @@ for (const hostName of hostNames) {
         await traffic.forTransactions(50);
         process.kill(status.worker.pid!, "SIGKILL");
         await until("the killed worker has left its lease", async () => {
-          const rows = await lab.target.query("SELECT FROM pg_locks WHERE locktype = 'advisory'");
+          const rows = await scene.lab.target.query("SELECT FROM pg_locks WHERE locktype = 'advisory'");
           return rows.length === 0;
         });
         await traffic.forTransactions(50);
@@ -52,16 +35,16 @@ for (const hostName of hostNames) {
       }
       const cutover = deploy("examples/online", { ...config, triggerCutover: "true" });
       assert.equal(statusOf(await cutover.up()).state, "Succeeded");
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
       assert((await cutover.destroy()).ok);
     });
 
     it("the root program takes everything from configuration", async () => {
-      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      const database = await scene.lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const config = { dbsToMigrate: JSON.stringify([database]), migrationName: "by-config", tags: '{"team": "crm"}' };
       const host = deploy(".", { ...config, tableJobs: "3", schemaOnly: "false", timeouts: '{"create": "10m"}' });
       assert.equal(statusOf(await host.up()).state, "Succeeded");
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
       assert((await host.destroy()).ok);
       // At the end, because the CLI keeps the key in the stack's configuration.
       const mistaken = await deploy(".", { ...config, tableJob: "3" }).preview();
@@ -69,8 +52,8 @@ for (const hostName of hostNames) {
     });
 
     it("a migration that failed validation keeps its findings and resumes once they are fixed", async () => {
-      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-      await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
+      const database = await scene.lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+      await scene.lab.target.query(`CREATE DATABASE ${database} OWNER ${scene.lab.administrator.user}`);
       const config = { dbsToMigrate: JSON.stringify([database]) };
       const refused = await deploy("examples/offline", config).up();
       assert.equal(refused.ok, false);

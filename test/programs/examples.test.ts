@@ -1,37 +1,22 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { FleetSummary, MigrationStatus } from "pulumi-pg-migration";
 import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
-import { Lab } from "../support/lab";
-import { deployProgram, statusOf } from "../support/deploy-program";
+import { ProgramScene, statusOf } from "../support/deploy-program";
 import { hostNames } from "../support/pulumi-cli";
 import { secretsIn } from "../support/secrets";
 
 for (const hostName of hostNames) {
   describe(`the example programs, deployed by the ${hostName} host`, () => {
-    let lab: Lab;
-    let directory: string;
-
-    before(async () => {
-      lab = await Lab.start();
-    });
-
-    after(() => lab.stop());
-
-    beforeEach(async () => {
-      directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
-    });
-
-    afterEach(() => rm(directory, { recursive: true, force: true }));
+    const scene = new ProgramScene();
 
     const deploy = (program: string, config: Record<string, string>, environment?: Record<string, string>): Host =>
-      deployProgram(hostName, directory, lab, { program, config, environment });
+      scene.deploy(hostName, { program, config, environment });
 
     it("examples/offline: preview changes nothing, up migrates, a second up changes nothing, destroy cleans up", async () => {
-      const database = await lab.adventureWorks();
+      const database = await scene.lab.adventureWorks();
       const config = { dbsToMigrate: JSON.stringify(["adventureworks_*"]) };
       const host = deploy("examples/offline", config);
       // As users run it: Pulumi checks its types, too.
@@ -39,10 +24,10 @@ for (const hostName of hostNames) {
       assert(preview.ok && preview.summary.create >= 1);
       const said = preview.diagnostics.map(({ message }) => message).join("\n");
       assert.match(said, new RegExp(`^dbsToMigrate adventureworks_\\* selects on .*: ${database}$`, "m"));
-      assert.deepEqual(await lab.targetDatabases(), []);
+      assert.deepEqual(await scene.lab.targetDatabases(), []);
       assert.equal(statusOf(await host.up()).state, "Succeeded");
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-      await lab.source.query("CREATE DATABASE adventureworks_later");
+      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
+      await scene.lab.source.query("CREATE DATABASE adventureworks_later");
       const again = await host.up();
       assert.deepEqual([again.ok, again.summary.create, again.summary.update], [true, 0, 0]);
       assert((await host.destroy()).ok);
@@ -50,7 +35,7 @@ for (const hostName of hostNames) {
 
     it("examples/fleet: a failed member stops no other one, and up ends with an error that names it until it succeeds", async () => {
       const rows = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)";
-      const database = await lab.database(rows);
+      const database = await scene.lab.database(rows);
       const late = `${database}_late`;
       // One queue: the good member depends on the failed one.
       const host = deploy("examples/fleet", { dbsToMigrate: JSON.stringify([late, database]), concurrency: "1" });
@@ -60,9 +45,9 @@ for (const hostName of hostNames) {
       assert.match(failures.join("\n"), /fleet: 1 of 2 migrations failed; .*\n {2}move-.*-late: .*ValidationFailed.*$/);
       const { succeeded, failed } = first.outputs.summary as unknown as FleetSummary;
       assert.deepEqual([succeeded, failed], [1, 1]);
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-      await lab.source.query(`CREATE DATABASE ${late}`);
-      await lab.source.query(rows, { database: late });
+      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
+      await scene.lab.source.query(`CREATE DATABASE ${late}`);
+      await scene.lab.source.query(rows, { database: late });
       const second = await host.up();
       assert(second.ok, JSON.stringify(second.diagnostics));
       assert.equal((second.outputs.summary as unknown as FleetSummary).succeeded, 2);
@@ -70,10 +55,10 @@ for (const hostName of hostNames) {
     });
 
     it("a preview accepts unknown values, and no secret is stored in clear text", async () => {
-      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      const database = await scene.lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const host = deploy("test/programs/late-target", {
         dbsToMigrate: JSON.stringify([`${database}*`]),
-        sourcePassword: lab.source.login.password,
+        sourcePassword: scene.lab.source.login.password,
       });
       const preview = await host.preview();
       assert(preview.ok, JSON.stringify(preview.diagnostics));
@@ -82,9 +67,9 @@ for (const hostName of hostNames) {
       const result = await host.up();
       assert(result.ok, JSON.stringify(result.diagnostics));
       assert.equal((result.outputs.migration as unknown as MigrationStatus).state, "Succeeded");
-      const secrets = [lab.source.login.password, lab.administrator.password];
-      const state = hostName === "embedded" ? await readFile(join(directory, "state.json"), "utf8") : "";
-      assert.deepEqual(await secretsIn(secrets, { lab, texts: [state, JSON.stringify(result)] }), []);
+      const secrets = [scene.lab.source.login.password, scene.lab.administrator.password];
+      const state = hostName === "embedded" ? await readFile(join(scene.directory, "state.json"), "utf8") : "";
+      assert.deepEqual(await secretsIn(secrets, { lab: scene.lab, texts: [state, JSON.stringify(result)] }), []);
       assert((await host.destroy()).ok);
     });
   });

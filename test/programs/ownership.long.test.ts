@@ -1,35 +1,21 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { assertSameContent } from "../support/content";
-import { deployProgram, statusOf } from "../support/deploy-program";
-import { Lab } from "../support/lab";
+import { ProgramScene, statusOf } from "../support/deploy-program";
 import { hostNames } from "../support/pulumi-cli";
 
 for (const hostName of hostNames) {
   describe(`the owner of a migration record, deployed by the ${hostName} host`, () => {
-    let lab: Lab;
-    let directory: string;
-
-    before(async () => {
-      lab = await Lab.start();
-      directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
-    });
-
-    after(async () => {
-      await rm(directory, { recursive: true, force: true });
-      await lab.stop();
-    });
+    const scene = new ProgramScene();
 
     it("is the new resource after it was renamed: the running migration continues and reaches its cutover", async () => {
-      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+      const database = await scene.lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const deploy = (resourceName: string, config: Record<string, string> = {}) =>
-        deployProgram(hostName, directory, lab, {
+        scene.deploy(hostName, {
           program: "test/programs/renamed",
           config: { resourceName, dbsToMigrate: JSON.stringify([database]), ...config },
         });
-      const slots = () => lab.source.query("SELECT slot_name, active FROM pg_replication_slots WHERE NOT temporary");
+      const slots = () =>
+        scene.lab.source.query("SELECT slot_name, active FROM pg_replication_slots WHERE NOT temporary");
       const { worker } = statusOf(await deploy("before").up());
       const renamed = await deploy("after").up();
       assert.deepEqual([renamed.summary.create, renamed.summary.delete], [1, 1]);
@@ -40,7 +26,7 @@ for (const hostName of hostNames) {
       assert.doesNotMatch(said, /\n\s+at /);
       assert.equal((await slots()).length, 1);
       assert.equal(statusOf(await deploy("after", { triggerCutover: "true" }).up()).state, "Succeeded");
-      await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
       assert((await deploy("after").destroy()).ok);
       assert.equal((await slots()).length, 0);
     });

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { resolve } from "node:path";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
 import type { Host, OperationResult } from "../../tools/pulumi-host/host";
-import type { Lab } from "./lab";
+import { Lab } from "./lab";
 import { createHost, type HostName } from "./pulumi-cli";
 
 export interface Deployment {
@@ -12,32 +14,56 @@ export interface Deployment {
   readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
-/**
- * A program whose configuration names a lab's servers with the keys that the examples read. `npm run types` checks its
- * types. Pulumi would check them again at each operation, which takes longer than the migration.
- */
-export function deployProgram(
-  hostName: HostName,
-  directory: string,
-  { source, administrator }: Lab,
-  { program, config, environment = {} }: Deployment,
-): Host {
-  return createHost(hostName, directory, {
-    programDirectory: resolve(program),
-    stack: "test",
-    passphrase: "only for tests",
-    config: {
-      sourceHost: source.login.host,
-      sourcePort: String(source.port),
-      sourceUser: source.login.user,
-      targetHost: administrator.host,
-      targetPort: String(administrator.port),
-      targetUser: administrator.user,
-      ...config,
-    },
-    secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
-    environment: { PULUMI_NODEJS_TRANSPILE_ONLY: "true", ...environment },
-  });
+/** For the tests of a `describe`: a lab, and a new directory for the state of each test's stacks. */
+export class ProgramScene {
+  directory = "";
+  #lab: Lab | undefined;
+
+  constructor() {
+    before(async () => {
+      this.#lab = await Lab.start();
+    });
+    beforeEach(async () => {
+      this.directory = await mkdtemp(join(tmpdir(), "pg-migration-test-"));
+    });
+    afterEach(() => rm(this.directory, { recursive: true, force: true }));
+    after(() => this.#lab?.stop());
+  }
+
+  get lab(): Lab {
+    if (!this.#lab) throw new Error("the lab runs only during its tests");
+    return this.#lab;
+  }
+
+  /**
+   * A program whose configuration names the lab's servers with the keys that the examples read. `npm run types` checks its
+   * types. Pulumi would check them again at each operation, which takes longer than the migration.
+   *
+   * @param directory the state of a further stack, if a test has several
+   */
+  deploy(
+    hostName: HostName,
+    { program, config, environment = {} }: Deployment,
+    directory: string = this.directory,
+  ): Host {
+    const { source, administrator } = this.lab;
+    return createHost(hostName, directory, {
+      programDirectory: resolve(program),
+      stack: "test",
+      passphrase: "only for tests",
+      config: {
+        sourceHost: source.login.host,
+        sourcePort: String(source.port),
+        sourceUser: source.login.user,
+        targetHost: administrator.host,
+        targetPort: String(administrator.port),
+        targetUser: administrator.user,
+        ...config,
+      },
+      secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
+      environment: { PULUMI_NODEJS_TRANSPILE_ONLY: "true", ...environment },
+    });
+  }
 }
 
 /** Returns the stack's output `status`, or fails if the operation failed. */
