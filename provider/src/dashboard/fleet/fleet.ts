@@ -5,12 +5,11 @@ import { FleetReader, type TargetReading } from "../../fleet/fleet-reader.js";
 import { listWithOverviews, type MigrationListItem } from "../../fleet/list-overviews.js";
 import type { Records } from "../../fleet/records.js";
 import type { ListProblem, TargetList } from "../../fleet/target.js";
+import { TargetListRefresh } from "../../fleet/target-list-refresh.js";
 import type { Store } from "../../store/store.js";
 import type { MigrationSample, TargetSample } from "../metrics.js";
 import { readStatuses } from "../read-statuses.js";
 
-/** How often the list of targets is read again. */
-const rereadMs = 30_000;
 /** Shorter than the usual timeout of a scrape, 10 s. A target that does not answer must not delay the others. */
 const scrapeMs = 5000;
 /** For how long after a scrape the next one is expected, and the full status is read. */
@@ -38,7 +37,7 @@ export class Fleet {
   /** Why the list could not be read again; empty if it could. The former targets stay. */
   listFailure = "";
   readonly #reader: FleetReader<Content>;
-  #rereadAt = Date.now() + rereadMs;
+  readonly #list: TargetListRefresh;
   #scrapedAt = -Infinity;
 
   /** @param onTargets called after the targets were replaced */
@@ -48,6 +47,19 @@ export class Fleet {
   ) {
     this.problems = source.first.problems;
     this.#reader = new FleetReader(source.first.targets, (store) => this.#read(store), "dashboard");
+    this.#list = new TargetListRefresh(
+      {
+        readTargets: source.readTargets,
+        reader: this.#reader,
+        onRead: ({ problems }) => {
+          this.problems = problems;
+          this.listFailure = "";
+          this.onTargets();
+        },
+        onFailure: (error) => (this.listFailure = messageOf(error)),
+      },
+      { isRead: true },
+    );
   }
 
   get readings(): readonly TargetReading<readonly MigrationListItem[]>[] {
@@ -60,10 +72,7 @@ export class Fleet {
 
   /** Reads everything that is due. Never rejects, and waits for the slowest target. */
   async poll(): Promise<void> {
-    if (Date.now() >= this.#rereadAt) {
-      this.#rereadAt = Infinity;
-      void this.#reread().finally(() => (this.#rereadAt = Date.now() + rereadMs));
-    }
+    void this.#list.ifDue();
     await this.#reader.poll();
   }
 
@@ -102,17 +111,5 @@ export class Fleet {
     if (!store) return { migrations: [], statuses: isScraped ? [] : undefined };
     const migrations = await listWithOverviews(store);
     return { migrations, statuses: isScraped ? await readStatuses(store) : undefined };
-  }
-
-  async #reread(): Promise<void> {
-    try {
-      const { targets, problems } = await this.source.readTargets();
-      this.#reader.setTargets(targets);
-      this.problems = problems;
-      this.listFailure = "";
-      this.onTargets();
-    } catch (error) {
-      this.listFailure = messageOf(error);
-    }
   }
 }

@@ -3,6 +3,7 @@ import { withTimeout } from "../../async/with-timeout.js";
 import { messageOf } from "../../errors.js";
 import { FleetReader, type TargetReading } from "../../fleet/fleet-reader.js";
 import type { ListProblem, Target, TargetList } from "../../fleet/target.js";
+import { TargetListRefresh } from "../../fleet/target-list-refresh.js";
 import { ChangeReporter, log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
@@ -14,8 +15,6 @@ import { freeMigrations } from "./free-migrations.js";
 import { noRoomExitCode, PoolWorker } from "./pool-worker.js";
 
 const pollMs = 2000;
-/** How often the list of targets is read again. */
-const rereadMs = 30_000;
 /** The lease must be free for this long. A successor, an update or an erasure needs this time. */
 const minFreeLeaseMs = 5000;
 const firstRetryMs = 5000;
@@ -70,12 +69,29 @@ export class WorkerPool {
   readonly #reports = new Map<string, ChangeReporter>();
   readonly #reader: FleetReader<MigrationSummary[]>;
   #readings: readonly TargetReading<MigrationSummary[]>[] = [];
-  #rereadAt = 0;
-  #reading: Promise<void> = Promise.resolve();
-  #list: "unread" | "read" | "unreadable" = "unread";
+  readonly #list: TargetListRefresh;
+  #listState: "unread" | "read" | "unreadable" = "unread";
 
   constructor(readonly options: PoolOptions) {
     this.#reader = new FleetReader([], freeMigrations, "pool");
+    this.#list = new TargetListRefresh(
+      {
+        readTargets: options.readTargets,
+        reader: this.#reader,
+        onRead: ({ problems }) => {
+          this.#listState = "read";
+          this.#report(
+            "the list of targets",
+            problems.length === 0 ? "is valid" : `has wrong entries: ${describe(problems)}`,
+          );
+        },
+        onFailure: (error) => {
+          if (this.#listState !== "read") this.#listState = "unreadable";
+          this.#report("the list of targets", `cannot be read: ${messageOf(error)}`);
+        },
+      },
+      { isRead: false },
+    );
   }
 
   async run(): Promise<void> {
@@ -88,7 +104,8 @@ export class WorkerPool {
 
   /** Why the pool cannot serve any migration; undefined if it can. Names no server. */
   get obstacle(): string | undefined {
-    if (this.#list !== "read") return `the list of targets ${this.#list === "unread" ? "is not" : "cannot be"} read`;
+    if (this.#listState !== "read")
+      return `the list of targets ${this.#listState === "unread" ? "is not" : "cannot be"} read`;
     if (this.#reader.isEmpty) return "the list has no valid target";
     return this.#readings.some(isCurrent) ? undefined : "no target has answered";
   }
@@ -121,12 +138,9 @@ export class WorkerPool {
   async #serve(): Promise<void> {
     const { stop } = this.options;
     while (!stop.aborted) {
-      if (Date.now() >= this.#rereadAt) {
-        this.#rereadAt = Infinity;
-        this.#reading = this.#readTargets().finally(() => (this.#rereadAt = Date.now() + rereadMs));
-        // Later reads of the list, such as a slow answer of Azure, do not delay the migrations.
-        if (this.#reader.isEmpty) await this.#reading;
-      }
+      const listRead = this.#list.ifDue();
+      // Later reads of the list, such as a slow answer of Azure, do not delay the migrations.
+      if (this.#reader.isEmpty) await listRead;
       const readings = (this.#readings = await this.#reader.poll());
       for (const { target, failure } of readings)
         this.#report(target.name, failure === undefined ? "is served" : `is skipped: ${failure}`);
@@ -146,22 +160,6 @@ export class WorkerPool {
 
   get #free(): { readonly target: Target; readonly one: MigrationSummary }[] {
     return this.#readings.filter(isCurrent).flatMap(({ target, content }) => content.map((one) => ({ target, one })));
-  }
-
-  async #readTargets(): Promise<void> {
-    try {
-      const { targets, problems } = await this.options.readTargets();
-      this.#reader.setTargets(targets);
-      this.#list = "read";
-      this.#report(
-        "the list of targets",
-        problems.length === 0 ? "is valid" : `has wrong entries: ${describe(problems)}`,
-      );
-    } catch (error) {
-      // The known targets are still served.
-      if (this.#list !== "read") this.#list = "unreadable";
-      this.#report("the list of targets", `cannot be read: ${messageOf(error)}`);
-    }
   }
 
   /** A migration that has a worker, or is gone, must be free for the whole time again. */
