@@ -1,10 +1,9 @@
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import type { Client } from "pg";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { ConcurrentChangeError, messageOf } from "../../errors.js";
+import { ConcurrentChangeError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { sqlStateOf } from "../../postgres/sql-state.js";
-import type { Finding } from "../../findings.js";
+import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { enumerate } from "../../units/enumerate.js";
 import { isLockTimeout, limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { compareLargeObjects } from "../../verify/compare-large-objects.js";
@@ -24,7 +23,7 @@ import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../../verify/open-to-compare.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { recordingProgress } from "./comparison-progress.js";
-import { schemaFindings } from "./schema-findings.js";
+import { comparisonPrevented, schemaFindings } from "./schema-findings.js";
 import { selectedTables } from "../context/selected-tables.js";
 import type { Work } from "../context/work.js";
 
@@ -205,20 +204,7 @@ async function compareBesideOthers(compare: () => Promise<SchemaDifference[]>): 
 
 /** PostgreSQL has no SQLSTATE of its own for an object that is dropped while it is printed. */
 const isDroppedMeanwhile = (error: Error): boolean =>
-  sqlStateOf(error) === "XX000" && /could not open relation|cache lookup failed/.test(error.message);
-
-const comparisonPrevented = (database: string, error: Error): Finding => ({
-  ...{
-    database,
-    type: "SchemaValidation",
-    state: "Warning",
-    code: "PGM-440",
-    object: database,
-    objectType: "Database",
-  },
-  message: `the schemas were not compared, because other sessions locked or dropped objects: ${messageOf(error)}`,
-  remedy: "compare the output of pg_dump --schema-only of both servers",
-});
+  sqlStateOf(error) === sqlStates.internalError && /could not open relation|cache lookup failed/.test(error.message);
 
 /** Reads the tables to compare, and the search_path of the source. */
 export async function planComparison(

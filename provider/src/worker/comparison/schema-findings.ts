@@ -1,3 +1,4 @@
+import { messageOf } from "../../errors.js";
 import type { FindingCode } from "../../finding-codes/finding-code.js";
 import type { Finding } from "../../findings.js";
 import { type Definitions, dropStatement } from "../../schema/catalogue/definitions.js";
@@ -76,3 +77,11 @@ function stillThere(database: string, { kind, name, onlyOnTarget }: SchemaDiffer
     remedy: `unless it is needed on the target: ${dropStatement(onlyOnTarget!)}`,
   });
 }
+
+/** Other sessions prevented the comparison. */
+export const comparisonPrevented = (database: string, error: Error): Finding =>
+  findingOf(database, database, {
+    code: "PGM-440",
+    message: `the schemas were not compared, because other sessions locked or dropped objects: ${messageOf(error)}`,
+    remedy: "compare the output of pg_dump --schema-only of both servers",
+  });
