@@ -4,6 +4,7 @@ import { abandon, whatBroke } from "../postgres/connection/session.js";
 import type { OnBlocked } from "../postgres/connection/session-watch.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { withoutSearchPath } from "../postgres/search-path.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { Applier, type ApplierOptions, type Batch } from "./apply/applier.js";
 import { isLockTableFull } from "./apply/lock-table-full.js";
 import { batchLimits, parallelLimits } from "./batch/batch-limits.js";
@@ -43,6 +44,11 @@ export interface ParallelApplyOptions {
   /** Called when sessions were opened. */
   readonly onOpened: () => void;
 }
+
+/** Sessions that need the source's order can also lock each other out. One session has no such deadlock. */
+const isDeadlock = (error: unknown): boolean => sqlStateOf(error) === sqlStates.deadlockDetected;
+
+const isLoss = (error: unknown): boolean => isRetryable(error) && !isLockTableFull(error) && !isDeadlock(error);
 
 /** One of the sessions that share a batch. */
 interface ShareSession extends ApplyingSession {
@@ -205,7 +211,6 @@ export class ParallelApply {
     if (failures.length === 0) return;
     this.failedThroughLsn = segments.at(-1)!.end!.lsn;
     const isFinal = (error: unknown): boolean => error instanceof TakenOverError;
-    const isLoss = (error: unknown): boolean => isRetryable(error) && !isLockTableFull(error);
     throw asError(failures.find(isFinal) ?? failures.find(isLoss) ?? new ShareFailed(failures[0]));
   }
 

@@ -13,6 +13,7 @@ export const sqlStates = {
   invalidAuthorizationSpecification: "28000",
   invalidPassword: "28P01",
   invalidCatalogName: "3D000",
+  deadlockDetected: "40P01",
   insufficientPrivilege: "42501",
   syntaxError: "42601",
   undefinedObject: "42704",

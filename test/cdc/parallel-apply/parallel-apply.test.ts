@@ -115,6 +115,26 @@ describe("several apply sessions", () => {
     await s.mustBecomeEqual(follower);
   });
 
+  it("leave a batch to one session after a deadlock, without reporting a lost connection", async () => {
+    const s = await servers.open(tables);
+    const events: FollowEvent[] = [];
+    const follower = await heldFollower(s, { onEvent: (event) => events.push(event) });
+    const application = await servers.target.connect(s.database);
+    // The server then ends the apply session's wait, not this one.
+    await application.query("SET deadlock_timeout = '1h'; BEGIN; SELECT FROM k WHERE id = 100 FOR UPDATE");
+    await s.onSource("UPDATE k SET v = v + 1");
+    follower.resume();
+    const waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    await until("an apply session waits for the row", async () => (await s.onTarget(waiting)).length > 0);
+    await application.query("SELECT FROM k FOR UPDATE");
+    await application.end();
+    await s.mustBecomeEqual(follower);
+    assert.deepEqual(
+      events.map(({ kind }) => kind).filter((kind) => kind === "parallelRefused" || kind === "connectionLost"),
+      ["parallelRefused"],
+    );
+  });
+
   it("change their number while the follower runs", async () => {
     const s = await servers.open(tables);
     let wanted = 4;
