@@ -46,7 +46,7 @@ export interface FollowOptions {
    */
   readonly applySessions?: () => number | undefined;
   /** The number of waiting changes from which on several sessions apply them. Only tests change it. */
-  readonly parallelFromChanges?: number;
+  readonly parallelFromChanges?: number | undefined;
   /** The target has no triggers and no foreign keys yet, and its role may not set session_replication_role. */
   readonly triggersDisabled?: boolean;
   /** The servers' names in messages; by default those of a migration. */

@@ -182,7 +182,7 @@ export class ParallelApply {
     const segments = buffer.take(bound, { limits: parallelLimits, accepts });
     if (!segments) return undefined;
     // A few transactions before one that cannot be divided are applied together with it.
-    if (shares.size < this.#full(batchLimits).changes / 4 && buffer.hasFullBatch(this.#full(batchLimits))) {
+    if (shares.hasRefused && isFew(segments, this.#full(batchLimits))) {
       buffer.requeue(segments);
       return undefined;
     }
@@ -311,6 +311,16 @@ export class ParallelApply {
     this.#placed = 0;
     await endAll(ending);
   }
+}
+
+/** Whether segments are less than a quarter of a full batch, by number and by size. */
+function isFew(segments: readonly BatchSegment[], full: { readonly changes: number; readonly bytes: number }): boolean {
+  let [changes, bytes] = [0, 0];
+  for (const segment of segments) {
+    changes += segment.changes.length;
+    bytes += segment.bytes;
+  }
+  return changes < full.changes / 4 && bytes < full.bytes / 4;
 }
 
 const endAll = async (sessions: readonly { readonly target: Client }[]): Promise<void> => {

@@ -54,6 +54,33 @@ describe("several apply sessions", () => {
     assert.deepEqual(await logged(s), { inserts: 12, rows: 12 });
   });
 
+  it("share a backlog of large rows, whose batches end by their size", async () => {
+    const s = await servers.open("CREATE TABLE wide (id int PRIMARY KEY, v text)");
+    await s.onTarget("ALTER TABLE wide ADD applied_by int DEFAULT pg_backend_pid()");
+    const follower = s.follow({ applySessions: () => 4, parallelFromChanges: undefined });
+    let rows = 0;
+    const insert = (): Promise<unknown> =>
+      s.onSource(`INSERT INTO wide SELECT i, repeat('x', 10000) FROM generate_series(${rows + 1}, ${(rows += 100)}) i`);
+    await follower.hold();
+    for (let i = 0; i < 10; i++) await insert();
+    follower.resume();
+    await until("the sessions are open", async () => {
+      await insert();
+      return follower.status().applySessions === 4;
+    });
+    await follower.hold();
+    const before = rows;
+    for (let i = 0; i < 40; i++) await insert();
+    await follower.drainTo(await s.sourceLsn());
+    const applied = await s.onTarget(
+      `SELECT count(*)::int AS rows FROM wide WHERE id > ${before} GROUP BY applied_by ORDER BY 1 DESC`,
+    );
+    assert.equal(applied.length >= 4, true, "all sessions applied rows");
+    assert.equal((applied[0]!.rows as number) < 2000, true, `rows by session: ${JSON.stringify(applied)}`);
+    await s.onTarget("ALTER TABLE wide DROP applied_by");
+    await s.mustBecomeEqual(follower);
+  });
+
   it("leave the state of one LSN when the stream stops there", async () => {
     const s = await servers.open(tables);
     const follower = await heldFollower(s);

@@ -6,6 +6,8 @@ import type { Divider } from "./divider.js";
 export class Shares {
   /** By session. */
   readonly changes: readonly Change[][];
+  /** Whether the last transaction could not be divided. */
+  hasRefused = false;
   readonly #divider: Divider;
   /** The lengths of the shares before the transaction that is being divided. */
   readonly #before: number[];
@@ -16,13 +18,13 @@ export class Shares {
     this.#before = this.changes.map(() => 0);
   }
 
-  /** The number of changes. */
-  get size(): number {
-    return this.changes.reduce((sum, { length }) => sum + length, 0);
+  /** Divides a complete transaction. Returns false, and does nothing, if one of its changes cannot be divided. */
+  add(segment: BatchSegment): boolean {
+    this.hasRefused = !this.#divide(segment);
+    return !this.hasRefused;
   }
 
-  /** Divides a complete transaction. Returns false, and does nothing, if one of its changes cannot be divided. */
-  add({ transaction, first, changes, received, end }: BatchSegment): boolean {
+  #divide({ transaction, first, changes, received, end }: BatchSegment): boolean {
     if (!first || !end || received) return false;
     for (const [session, { length }] of this.changes.entries()) this.#before[session] = length;
     for (const change of changes) {
