@@ -24,7 +24,7 @@ const layers = [
   ["verify"],
   ["schema"],
   ["copy", "cdc"],
-  ["platforms"],
+  ["platforms", "webhook"],
   ["inputs"],
   ["postgres"],
   ["findings", "finding-codes", "status", "errors", "exit-codes", "engine-version", "units", "async", "log"],

@@ -1,61 +1,15 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { text } from "node:stream/consumers";
-import { Webhook, type WebhookPayload } from "../../provider/dist/worker/monitoring/webhook.js";
+import { StateWebhook } from "../../provider/dist/worker/monitoring/state-webhook.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { secretsIn } from "../support/secrets";
 import { until } from "../support/until";
-
-interface Delivery {
-  readonly headers: IncomingMessage["headers"];
-  readonly body: string;
-  readonly payload: WebhookPayload;
-}
-
-type Answer = (count: number) => number | "hang";
-
-/** A server that records deliveries. `answer` returns the status, or `hang` for no answer. */
-class Receiver {
-  readonly deliveries: Delivery[] = [];
-  readonly #server: Server;
-
-  private constructor(answer: Answer) {
-    this.#server = createServer((request, response: ServerResponse) => {
-      void text(request).then((body) => {
-        const payload = JSON.parse(body) as WebhookPayload;
-        this.deliveries.push({ headers: request.headers, body, payload });
-        const status = answer(this.deliveries.length);
-        if (status !== "hang") response.writeHead(status, { location: "/elsewhere" }).end();
-      });
-    });
-  }
-
-  static async start(answer: Answer = () => 200): Promise<Receiver> {
-    const receiver = new Receiver(answer);
-    await new Promise<void>((resolve) => receiver.#server.listen(0, "127.0.0.1", resolve));
-    return receiver;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/hook/token-in-the-address`;
-  }
-
-  get states(): string[] {
-    return this.deliveries.map(({ payload: { data } }) => `${data.state} / ${data.subState}`);
-  }
-
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-}
+import { WebhookReceiver } from "../targets/webhook-receiver";
 
 describe("the webhook", () => {
   let lab: Lab;
-  let receiver: Receiver;
+  let receiver: WebhookReceiver;
   let resource: Resource;
   let database: string;
 
@@ -81,7 +35,7 @@ describe("the webhook", () => {
 
   it("receives each change of state in order, signed, and URL and secret appear nowhere", async () => {
     const secret = `whsec_${Buffer.from("a key that is hard to guess").toString("base64")}`;
-    receiver = await Receiver.start();
+    receiver = await WebhookReceiver.start();
     await resource.create(lab.inputs([database], { migrationMode: "Online", webhook: { url: receiver.url, secret } }));
     assert.deepEqual(
       await secretsIn([secret, "token-in-the-address"], { lab, texts: [JSON.stringify(resource.status)] }),
@@ -115,7 +69,7 @@ describe("the webhook", () => {
   });
 
   it("does not delay the migration if it does not answer", async () => {
-    receiver = await Receiver.start(() => "hang");
+    receiver = await WebhookReceiver.start(() => "hang");
     const { state } = await resource.create(lab.inputs([database], { webhook: { url: receiver.url } }));
     assert.equal(state, "Succeeded");
     await until("a delivery arrives", () => receiver.states.length > 0);
@@ -123,7 +77,7 @@ describe("the webhook", () => {
   });
 
   it("receives a failed delivery again, and a refused one causes a warning", async () => {
-    receiver = await Receiver.start((count) => (count === 1 ? 503 : 400));
+    receiver = await WebhookReceiver.start((count) => (count === 1 ? 503 : 400));
     await resource.create(lab.inputs([database], { migrationOption: "Validate", webhook: { url: receiver.url } }));
     await until(
       "both warnings are recorded",
@@ -141,13 +95,13 @@ describe("the webhook", () => {
   });
 
   it("receives the error of a failed migration, and of a failed database while the others continue", async () => {
-    receiver = await Receiver.start();
+    receiver = await WebhookReceiver.start();
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     await Resource.failure(resource.create(lab.inputs([database], { webhook: { url: receiver.url } })));
     await until("the failure is delivered", () => receiver.states.at(-1) === "ValidationFailed / Completed");
     assert.match(receiver.deliveries.at(-1)!.payload.data.error ?? "", /validation found 1 problem/);
     const subject = receiver.deliveries[0]!.payload.data;
-    const webhook = new Webhook(
+    const webhook = new StateWebhook(
       { url: receiver.url },
       () => subject,
       () => Promise.resolve(),
@@ -160,7 +114,7 @@ describe("the webhook", () => {
   });
 
   it("receives the credentials of its URL as Basic authentication, which no record or log contains", async () => {
-    receiver = await Receiver.start();
+    receiver = await WebhookReceiver.start();
     const url = receiver.url.replace("//", "//hook:p%40ss-of-the-hook@");
     await resource.create(lab.inputs([database], { webhook: { url } }));
     await until("the last change is delivered", () => receiver.states.at(-1) === "Succeeded / Completed");
@@ -171,7 +125,7 @@ describe("the webhook", () => {
   });
 
   it("answers with a redirect: it is not followed or retried, and the next deliveries arrive", async () => {
-    receiver = await Receiver.start((count) => (count === 1 ? 307 : 200));
+    receiver = await WebhookReceiver.start((count) => (count === 1 ? 307 : 200));
     await resource.create(lab.inputs([database], { migrationOption: "Validate", webhook: { url: receiver.url } }));
     await until("the next change is delivered", () => receiver.states.at(-1) === "Succeeded / Completed");
     assert.deepEqual(receiver.states, ["InProgress / ValidationInProgress", "Succeeded / Completed"]);
@@ -185,7 +139,7 @@ describe("the webhook", () => {
 describe("an unreachable webhook", () => {
   it("is reported without the credentials of its URL", async () => {
     const reports: string[] = [];
-    const webhook = new Webhook(
+    const webhook = new StateWebhook(
       { url: "http://hook:p%ss-of-the-hook@127.0.0.1:9/" },
       () => ({ migration: "m", source: "s", target: "t", databases: [] }),
       (text) => Promise.resolve(void reports.push(text)),

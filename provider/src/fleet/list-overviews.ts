@@ -22,10 +22,14 @@ export interface MigrationListItem extends MigrationResource {
 /** Every migration, newest first, with the progress of those that have not ended. */
 export async function listWithOverviews(store: Store): Promise<MigrationListItem[]> {
   const overviews = new Map((await readOverviews(store)).map(({ name, ...overview }) => [name, overview]));
-  return (await listMigrations(store)).map((migration) => ({
-    ...migrationResource(migration),
-    overview: overviews.get(migration.name),
-  }));
+  return (await listMigrations(store)).map((migration) => {
+    const overview = overviews.get(migration.name);
+    // State and substate come from one statement, so that they belong together.
+    return {
+      ...migrationResource(migration),
+      overview: overview && { ...overview, subState: migration.subState },
+    };
+  });
 }
 
 /** A damaged report of one database must not hide all migrations. */
@@ -33,9 +37,9 @@ const numberIn = (key: string): string =>
   `CASE jsonb_typeof(follow -> '${key}') WHEN 'number' THEN (follow ->> '${key}')::numeric END`;
 
 /** One statement for all migrations: a page that shows the list must not cost more with each of them. */
-function readOverviews(store: Store): Promise<(Overview & { readonly name: string })[]> {
+function readOverviews(store: Store): Promise<(Omit<Overview, "subState"> & { readonly name: string })[]> {
   return store.query(
-    `SELECT m.name, m.sub_state AS "subState",
+    `SELECT m.name,
             CASE WHEN copied.is_complete THEN 100
                  WHEN copied.total > 0 THEN least(99, floor(100 * copied.done / copied.total))
                  ELSE 0 END::float8 AS percent,

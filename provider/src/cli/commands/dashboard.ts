@@ -6,14 +6,15 @@ import type { FleetSource } from "../../dashboard/fleet/fleet.js";
 import type { StoreAddress } from "../../store/store.js";
 import { startDashboard } from "../../dashboard/server.js";
 import { addTargetOptions, resolveTarget, type TargetFlags } from "../options/server-options.js";
-import { addTargetsOption, type TargetsFlags } from "../options/targets-option.js";
+import { addTargetsOption, addWebhookOption } from "../options/targets-option.js";
+import { fleetWebhook, type WebhookFlags } from "../options/webhook-environment.js";
 import { openFleet } from "../targets/open-fleet.js";
 import { readTargets } from "../targets/read-targets.js";
 import { writeOutput } from "../output/terminal.js";
 import { wholeNumber } from "../options/whole-number.js";
 import { usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";
 
-interface Flags extends TargetFlags, TargetsFlags {
+interface Flags extends TargetFlags, WebhookFlags {
   readonly listen: string;
   readonly listenPort: number;
   readonly readOnly?: boolean;
@@ -39,7 +40,9 @@ export function addDashboard(program: Command): void {
     )
     .option("--allowed-host <name...>", "additional Host names to accept")
     .option("--read-only", "disable cutover and cancel on the page");
-  addTargetsOption(addTargetOptions(command)).addHelpText("after", examples).action(serve);
+  addWebhookOption(addTargetsOption(addTargetOptions(command)))
+    .addHelpText("after", examples)
+    .action(serve);
 }
 
 const tokenSchema = z.string().min(16).optional();
@@ -63,9 +66,10 @@ async function serve(flags: Flags): Promise<void> {
 /** The target, or the list of targets. */
 async function served(flags: Flags): Promise<StoreAddress | { readonly fleet: FleetSource }> {
   const { targets: list, maintenanceDatabase = usualMaintenanceDatabase } = flags;
+  const webhook = fleetWebhook(flags);
   if (list === undefined) return { target: await resolveTarget(flags), maintenanceDatabase };
   const first = await openFleet(list, flags);
-  return { fleet: { name: list, first, readTargets: () => readTargets(list, flags) } };
+  return { fleet: { name: list, first, readTargets: () => readTargets(list, flags), webhook } };
 }
 
 function tokenFor(address: string): string {

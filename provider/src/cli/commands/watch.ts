@@ -7,7 +7,8 @@ import { readTables } from "../../store/read-tables.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { followStatus } from "../migration/follow-status.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
-import { addTargetsOption, type TargetsFlags } from "../options/targets-option.js";
+import { addTargetsOption, addWebhookOption } from "../options/targets-option.js";
+import { fleetWebhook, type WebhookFlags } from "../options/webhook-environment.js";
 import { watchFleet } from "../targets/watch-fleet.js";
 import { withMigration, type FoundMigration } from "../migration/open-store.js";
 import { sampleOf } from "../../units/rates.js";
@@ -20,7 +21,9 @@ export function addWatch(program: Command): void {
   const command = program
     .command("watch")
     .description("show the progress of a migration, or of those on many targets, until it has ended");
-  addTargetsOption(addMigrationOptions(command)).addHelpText("after", examples).action(start);
+  addWebhookOption(addTargetsOption(addMigrationOptions(command)))
+    .addHelpText("after", examples)
+    .action(start);
 }
 
 const examples = `
@@ -28,8 +31,11 @@ Examples:
   pg-migration watch --service prod --name crm
   pg-migration watch --targets targets.csv`;
 
-const start = (flags: MigrationFlags & TargetsFlags): Promise<void> =>
-  flags.targets === undefined ? withMigration(flags, watch) : watchFleet(flags.targets, flags);
+async function start(flags: MigrationFlags & WebhookFlags): Promise<void> {
+  const webhook = fleetWebhook(flags);
+  if (flags.targets === undefined) await withMigration(flags, watch);
+  else await watchFleet(flags.targets, flags, webhook);
+}
 
 async function watch(found: FoundMigration): Promise<void> {
   const { stdout } = process;

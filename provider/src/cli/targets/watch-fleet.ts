@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { FleetReader } from "../../fleet/fleet-reader.js";
+import { FleetWebhook } from "../../fleet/fleet-webhook.js";
 import { fleetRows, isActive, type FleetRow } from "../../fleet/fleet-rows.js";
 import { listWithOverviews } from "../../fleet/list-overviews.js";
+import type { WebhookTarget } from "../../inputs/inputs.js";
 import { exitCodes } from "../exit-code.js";
 import type { TargetFlags } from "../options/server-options.js";
 import { Screen } from "../output/screen.js";
@@ -13,15 +15,18 @@ const pollMs = 2000;
 
 /**
  * Shows the migrations on many targets until all have ended and every target was read. On a terminal it redraws a table,
- * otherwise it prints a line for each change.
+ * otherwise it prints a line for each change. A webhook receives the changes, too.
  */
-export async function watchFleet(list: string, flags: TargetFlags): Promise<void> {
+export async function watchFleet(list: string, flags: TargetFlags, receiver: WebhookTarget | undefined): Promise<void> {
   const { targets } = await openFleet(list, flags);
   const reader = new FleetReader(targets, (store) => (store ? listWithOverviews(store) : Promise.resolve([])), "watch");
+  const webhook = receiver && new FleetWebhook(receiver);
   const show = process.stdout.isTTY ? showOnScreen(new Screen()) : showInLines();
   try {
     for (;;) {
-      const rows = fleetRows(await reader.poll());
+      const readings = await reader.poll();
+      webhook?.observe(readings);
+      const rows = fleetRows(readings);
       show(rows);
       if (!rows.some(isActive)) {
         setExitCode(rows);
@@ -31,6 +36,7 @@ export async function watchFleet(list: string, flags: TargetFlags): Promise<void
     }
   } finally {
     await reader.close();
+    await webhook?.close();
   }
 }
 

@@ -1,11 +1,15 @@
 import { delay } from "../../async/delay.js";
+import { PeriodicTask } from "../../async/periodic-task.js";
 import { withTimeout } from "../../async/with-timeout.js";
 import { messageOf } from "../../errors.js";
 import { FleetReader, type TargetReading } from "../../fleet/fleet-reader.js";
+import { FleetWebhook } from "../../fleet/fleet-webhook.js";
 import { listWithOverviews, type MigrationListItem } from "../../fleet/list-overviews.js";
 import type { Records } from "../../fleet/records.js";
 import type { ListProblem, TargetList } from "../../fleet/target.js";
 import { TargetListRefresh } from "../../fleet/target-list-refresh.js";
+import type { WebhookTarget } from "../../inputs/inputs.js";
+import { log } from "../../log.js";
 import type { Store } from "../../store/store.js";
 import type { MigrationSample, TargetSample } from "../metrics.js";
 import { readStatuses } from "../read-statuses.js";
@@ -15,6 +19,7 @@ const scrapeMs = 5000;
 /** For how long after a scrape the next one is expected, and the full status is read. */
 const scrapedForMs = 300_000;
 const scrapePauseMs = 100;
+const webhookPollMs = 2000;
 
 interface Content {
   readonly migrations: readonly MigrationListItem[];
@@ -28,9 +33,11 @@ export interface FleetSource {
   /** What was read at the start. */
   readonly first: TargetList;
   readonly readTargets: () => Promise<TargetList>;
+  /** Receives what changes on the targets, which are then read every two seconds. */
+  readonly webhook?: WebhookTarget | undefined;
 }
 
-/** The targets of a list, and what is known of them. Reads only when a caller polls. */
+/** The targets of a list, and what is known of them. Without a webhook, it reads only when a caller polls. */
 export class Fleet {
   /** The wrong entries of the list. */
   problems: readonly ListProblem[];
@@ -39,6 +46,8 @@ export class Fleet {
   readonly #reader: FleetReader<Content>;
   readonly #list: TargetListRefresh;
   #scrapedAt = -Infinity;
+  readonly #webhook: FleetWebhook | undefined;
+  readonly #watch: PeriodicTask | undefined;
 
   /** @param onTargets called after the targets were replaced */
   constructor(
@@ -60,6 +69,18 @@ export class Fleet {
       },
       { isRead: true },
     );
+    if (!source.webhook) return;
+    const webhook = (this.#webhook = new FleetWebhook(source.webhook));
+    this.#watch = new PeriodicTask({
+      everyMs: webhookPollMs,
+      run: () => {
+        // A target that does not answer must not delay what is reported of the others.
+        void this.poll();
+        webhook.observe(this.readings);
+        return Promise.resolve();
+      },
+      onFailure: (error) => log.error(`the webhook ended: ${messageOf(error)}`),
+    });
   }
 
   get readings(): readonly TargetReading<readonly MigrationListItem[]>[] {
@@ -102,8 +123,10 @@ export class Fleet {
     };
   }
 
-  close(): Promise<void> {
-    return this.#reader.close();
+  async close(): Promise<void> {
+    await this.#watch?.close();
+    await this.#webhook?.close();
+    await this.#reader.close();
   }
 
   async #read(store: Store | undefined): Promise<Content> {

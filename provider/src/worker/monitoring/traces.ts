@@ -4,7 +4,7 @@ import { RefusedError, isModuleMissing } from "../../errors.js";
 import { engineVersion } from "../../engine-version.js";
 import { hasDatabaseEnded, type DatabaseState, type MigrationState, type MigrationSubState } from "../../status.js";
 import type { DatabaseChange, JournalObserver } from "../../store/journal.js";
-import type { WebhookSubject } from "./webhook.js";
+import type { WebhookSubject } from "../../webhook/webhook-event.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

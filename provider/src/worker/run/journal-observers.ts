@@ -4,7 +4,8 @@ import type { Lease } from "../../store/lease.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { Traces, wantsTraces } from "../monitoring/traces.js";
 import type { RequestWatch } from "../context/watch-requests.js";
-import { Webhook, type WebhookSubject } from "../monitoring/webhook.js";
+import { StateWebhook } from "../monitoring/state-webhook.js";
+import type { WebhookSubject } from "../../webhook/webhook-event.js";
 
 interface ClosableObserver extends JournalObserver {
   /** Waits a few seconds for pending deliveries; not at all once `stop` aborts. */
@@ -28,7 +29,7 @@ export class JournalObservers {
       databases: requests.spec.dbsToMigrate,
     });
     const warn = (text: string): Promise<void> => journal.event(text, { level: "warning" });
-    if (job.webhook) all.push(new Webhook(job.webhook, subject, warn));
+    if (job.webhook) all.push(new StateWebhook(job.webhook, subject, warn));
     if (wantsTraces(process.env))
       try {
         all.push(await Traces.start(subject(), process.env));

@@ -1,31 +1,9 @@
 import { createHmac, randomUUID } from "node:crypto";
-import { engineVersion } from "../../engine-version.js";
-import { messageOf } from "../../errors.js";
-import type { WebhookTarget } from "../../inputs/inputs.js";
-import type { MigrationState, MigrationSubState } from "../../status.js";
-import type { JournalObserver } from "../../store/journal.js";
-import { delay } from "../../async/delay.js";
-import { ChangeReporter } from "../../log.js";
-
-/** The body of a delivery, documented in docs/webhook.md. */
-export interface WebhookPayload {
-  readonly type: "migration.state";
-  readonly timestamp: string;
-  readonly data: WebhookSubject & {
-    readonly state: MigrationState;
-    readonly subState: MigrationSubState;
-    readonly error?: string;
-  };
-}
-
-/** The migration that a delivery is about. */
-export interface WebhookSubject {
-  readonly migration: string;
-  /** `host:port` */
-  readonly source: string;
-  readonly target: string;
-  readonly databases: readonly string[];
-}
+import { delay } from "../async/delay.js";
+import { engineVersion } from "../engine-version.js";
+import { messageOf } from "../errors.js";
+import type { WebhookTarget } from "../inputs/inputs.js";
+import type { WebhookEvent } from "./webhook-event.js";
 
 interface Delivery {
   readonly id: string;
@@ -37,35 +15,30 @@ interface Delivery {
 const pausesMs = [1000, 5000, 20_000];
 const answerWithinMs = 10_000;
 const lastWithinMs = 10_000;
-const mostWaiting = 100;
+const mostWaiting = 1000;
 
 /**
- * Sends changes of state to a receiver, one after another, signed according to the Standard Webhooks specification. The
- * migration never waits: a slow or unreachable receiver only causes a warning.
+ * Sends events to a receiver, one after another, signed according to the Standard Webhooks specification. The caller never
+ * waits: a slow or unreachable receiver only causes warnings.
  */
-export class Webhook implements JournalObserver {
+export class WebhookSender {
   readonly #waiting: Delivery[] = [];
   readonly #end = new AbortController();
   #delivering: Promise<void> | undefined;
-  readonly #changes = new ChangeReporter();
 
   constructor(
     readonly target: WebhookTarget,
-    readonly subject: () => WebhookSubject,
     /** Receives what was not delivered, and why. The text does not contain the URL, which may contain a token. */
     readonly onFailure: (text: string) => Promise<void>,
   ) {}
 
-  state(state: MigrationState, subState: MigrationSubState, error: string | undefined): void {
-    const about = `${state} / ${subState}`;
-    if (!this.#changes.isNew(`${about}: ${error ?? ""}`)) return;
-    const payload: WebhookPayload = {
-      type: "migration.state",
-      timestamp: new Date().toISOString(),
-      data: { ...this.subject(), state, subState, ...(error === undefined ? {} : { error }) },
-    };
-    this.#waiting.push({ id: `msg_${randomUUID()}`, body: JSON.stringify(payload), about });
-    if (this.#waiting.length > mostWaiting) this.#waiting.shift();
+  /** @param about names the event in warnings */
+  send(event: WebhookEvent, about: string): void {
+    const body = JSON.stringify({ type: event.type, timestamp: new Date().toISOString(), data: event.data });
+    this.#waiting.push({ id: `msg_${randomUUID()}`, body, about });
+    // The first one is being delivered.
+    const [dropped] = this.#waiting.length > mostWaiting ? this.#waiting.splice(1, 1) : [];
+    if (dropped) void this.#warn(dropped, `${mostWaiting} later changes wait for it`);
     this.#delivering ??= this.#deliverAll().finally(() => (this.#delivering = undefined));
   }
 
@@ -84,9 +57,12 @@ export class Webhook implements JournalObserver {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       const failure = await this.#deliver(next);
       this.#waiting.shift();
-      if (failure !== undefined)
-        await this.onFailure(`the webhook did not receive ${next.about}: ${failure}`).catch(() => undefined);
+      if (failure !== undefined) await this.#warn(next, failure);
     }
+  }
+
+  async #warn({ about }: Delivery, failure: string): Promise<void> {
+    await this.onFailure(`the webhook did not receive ${about}: ${failure}`).catch(() => undefined);
   }
 
   /** Repeats the attempts until one succeeds, the receiver refuses finally, or the attempts are used up. @returns the failure */
@@ -144,7 +120,7 @@ const keyOf = (secret: string): Buffer =>
   secret.startsWith("whsec_") ? Buffer.from(secret.slice("whsec_".length), "base64") : Buffer.from(secret);
 
 const redirectHint = (status: number): string =>
-  status >= 300 && status < 400 ? " (redirects are not followed; set webhook.url to the final address)" : "";
+  status >= 300 && status < 400 ? " (redirects are not followed; give the final address)" : "";
 
 /** `fetch` refuses a URL with credentials, and its error contains the URL. */
 function withoutCredentials(url: string): URL {
@@ -172,7 +148,7 @@ function decoded(text: string): string {
 
 function failureReason(error: unknown): string {
   if ((error as Error).name === "TimeoutError") return `no answer within ${answerWithinMs / 1000} s`;
-  if ((error as Error).name === "AbortError") return "no answer before the worker ended";
+  if ((error as Error).name === "AbortError") return "no answer before the process ended";
   const { cause } = error as { cause?: unknown };
   return cause === undefined ? messageOf(error) : messageOf(cause);
 }
