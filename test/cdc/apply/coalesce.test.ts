@@ -25,7 +25,14 @@ const relation: Relation = {
   publishesGeneratedColumns: false,
   columns: ["id", "v", "big"].map((name) => ({ name, key: name === "id", typeOid: 25, typeModifier: -1 })),
 };
-const binding = { name: "t", relation, stored: [0, 1, 2], key: [0], keyed: true } as unknown as TableMapping;
+const binding = {
+  name: "t",
+  relation,
+  stored: [0, 1, 2],
+  unmatched: [],
+  key: [0],
+  keyed: true,
+} as unknown as TableMapping;
 
 /** A table without a key: changes have complete old rows, and equal rows are interchangeable. */
 const bag: Relation = { ...relation, name: "bag", replicaIdentity: "f", columns: relation.columns.slice(0, 2) };

@@ -51,11 +51,19 @@ export class CoalesceByKey implements Coalescer {
     return { deletes, updates: [...groups.values()], inserts };
   }
 
+  /**
+   * Whether the target has columns that the stream lacks. A delete and an insert in place of a changed key would lose the
+   * row's values in them, and an update in place of a delete and an insert would keep those of the deleted row.
+   */
+  get #hasUnmatched(): boolean {
+    return this.#binding.unmatched.length > 0;
+  }
+
   #insert(row: Tuple): boolean {
     const key = keyText(this.#binding, row);
     const net = this.#rows.get(key);
     if (!net) this.#rows.set(key, { operation: "insert", row });
-    else if (net.operation === "delete") this.#rows.set(key, { operation: "replace", row });
+    else if (net.operation === "delete" && !this.#hasUnmatched) this.#rows.set(key, { operation: "replace", row });
     else return false;
     return true;
   }
@@ -83,7 +91,7 @@ export class CoalesceByKey implements Coalescer {
       return true;
     }
     const place = this.#rows.get(newKey);
-    if (!knowsAll(this.#binding, after) || (place && place.operation !== "delete")) return false;
+    if (this.#hasUnmatched || !knowsAll(this.#binding, after) || (place && place.operation !== "delete")) return false;
     this.#delete(old ?? row);
     return this.#insert(after);
   }

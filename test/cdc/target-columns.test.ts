@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { Stage } from "./apply/stage";
+import { type Scene, inSessions } from "./scene";
+
+/** `was` never changes, so it shows which row of the start a row is. */
+const tables = `
+  CREATE TABLE keyed (id int PRIMARY KEY, was int, v text);
+  CREATE TABLE large (id int PRIMARY KEY, was int, v text); ALTER TABLE large ALTER v SET STORAGE EXTERNAL;
+  CREATE TABLE single (id int UNIQUE NOT NULL, was int UNIQUE, v text); ALTER TABLE single REPLICA IDENTITY USING INDEX single_id_key;
+  CREATE TABLE complete (id int PRIMARY KEY, was int, v text); ALTER TABLE complete REPLICA IDENTITY FULL;
+  CREATE TABLE bag (id int, was int, v text); ALTER TABLE bag REPLICA IDENTITY FULL;
+  CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, was int, v text);
+  CREATE TABLE child (id int PRIMARY KEY REFERENCES keyed ON DELETE CASCADE ON UPDATE CASCADE, was int, v text)`;
+
+const names = ["keyed", "large", "single", "complete", "bag", "always", "child"];
+
+const rows = names.map((name) =>
+  name === "always"
+    ? "INSERT INTO always (was, v) SELECT i, 'v' FROM generate_series(1, 40) i"
+    : `INSERT INTO ${name} SELECT i, i, ${name === "large" ? "repeat('v', 9000)" : "'v'"} FROM generate_series(1, 40) i`,
+);
+
+const ofTarget = names.map(
+  (
+    name,
+  ) => `ALTER TABLE ${name} ADD note text DEFAULT 'default', ADD number int GENERATED ALWAYS AS IDENTITY (START 1000),
+                                ADD twice int GENERATED ALWAYS AS (was * 2) STORED;
+             UPDATE ${name} SET note = 'of ' || was`,
+);
+
+/** `always` can only be set to the next number. */
+const settable = names.filter((name) => !["always", "child"].includes(name));
+
+const changes = [
+  ...settable.flatMap((name) => [
+    `UPDATE ${name} SET id = id + 1000 WHERE id <= 20`,
+    `BEGIN; UPDATE ${name} SET id = -1 WHERE id = 30; UPDATE ${name} SET id = 30 WHERE id = 31; UPDATE ${name} SET id = 31 WHERE id = -1; COMMIT`,
+    `BEGIN; UPDATE ${name} SET v = 'first' WHERE id = 32; UPDATE ${name} SET id = 500 WHERE id = 32; UPDATE ${name} SET v = 'then' WHERE id = 500; UPDATE ${name} SET id = 501 WHERE id = 500; COMMIT`,
+    `BEGIN; UPDATE ${name} SET id = 600 WHERE id = 33; UPDATE ${name} SET id = 33 WHERE id = 600; COMMIT`,
+    `BEGIN; DELETE FROM ${name} WHERE id = 34; UPDATE ${name} SET id = 34 WHERE id = 35; COMMIT`,
+    `BEGIN; UPDATE ${name} SET id = 700 WHERE id = 36; INSERT INTO ${name} VALUES (36, 9036, 'new'); COMMIT`,
+    `BEGIN; DELETE FROM ${name} WHERE id = 37; INSERT INTO ${name} VALUES (37, 9037, 'again'); COMMIT`,
+    `UPDATE ${name} SET v = 'changed' WHERE id IN (38, 1003)`,
+  ]),
+  "UPDATE always SET id = DEFAULT WHERE id < 10; UPDATE always SET v = 'changed' WHERE id > 20",
+];
+
+describe("columns that only the target has keep their values", () => {
+  const servers = new Stage({ from: 16, to: 18 });
+
+  /** Each row of the start still has the note and the number of its own, and each new one has the default note. */
+  async function mustKeepValues(s: Scene): Promise<void> {
+    for (const name of names) {
+      const read = `SELECT id, was, v FROM ${name} ORDER BY was, id`;
+      assert.deepEqual(await s.onTarget(read), await s.onSource(read), name);
+      const lost = `SELECT * FROM ${name}
+        WHERE note IS DISTINCT FROM CASE WHEN was > 9000 THEN 'default' ELSE 'of ' || was END OR twice <> was * 2
+           OR number IS DISTINCT FROM CASE WHEN was > 9000 THEN number ELSE 999 + was END`;
+      assert.deepEqual(await s.onTarget(lost), [], name);
+    }
+  }
+
+  for (const [how, options] of [
+    ["one session applies changed keys", {}],
+    ["four sessions apply changed keys", inSessions(4)],
+    ["changed keys are applied as text", { valueForm: "text" }],
+  ] as const)
+    it(`when ${how}`, async () => {
+      const s = await servers.open([tables, ...rows].join(";"));
+      for (const ddl of ofTarget) await s.onTarget(ddl);
+      for (const change of changes) await s.onSource(change);
+      const follower = s.follow({ reconnectForSeconds: 60, ...options });
+      await Promise.race([s.sourceLsn().then((lsn) => follower.drainTo(lsn)), follower.finished]);
+      await mustKeepValues(s);
+    });
+});
