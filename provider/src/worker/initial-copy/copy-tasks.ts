@@ -39,7 +39,7 @@ export async function runCopyTasks(options: CopyTaskRun, lead?: LeaderHooks): Pr
   const isOnline = snapshotId !== undefined && work.spec.migrationMode === "Online";
   const locks = isOnline ? new TableLocks(work.source, database) : undefined;
   try {
-    const copy = (): Promise<void> => new CopyPool(options, lead, locks).run();
+    const copy = (): Promise<void> => new CopyTasks(options, lead, locks).run();
     // Nothing is left to be read without a snapshot.
     await (snapshotId === undefined ? copy() : work.replicaLag.during(database, copy, options.onSlowedDown));
   } finally {
@@ -47,7 +47,7 @@ export async function runCopyTasks(options: CopyTaskRun, lead?: LeaderHooks): Pr
   }
 }
 
-class CopyPool {
+class CopyTasks {
   readonly #failed = new AbortController();
   readonly #signal: AbortSignal;
   readonly #copier: TableCopier;
