@@ -19,7 +19,7 @@ import { type Change, type Relation, isSameTable } from "./model/change.js";
 import { isRetryable } from "./model/failure.js";
 import { ShareFailed } from "./model/signals.js";
 import { advanceSessionStatement, recordDivision } from "./target/apply-session-progress.js";
-import { freeConnections } from "./target/free-connections.js";
+import { freeConnections } from "../postgres/free-connections.js";
 
 /** By default, if the target has enough free connections. */
 const defaultSessions = 4;

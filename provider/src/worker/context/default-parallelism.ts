@@ -1,4 +1,5 @@
 import type { MigrationSpec } from "../../inputs/inputs.js";
+import { freeConnections } from "../../postgres/free-connections.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 
@@ -46,19 +47,17 @@ export function parallelismFor(source: Capacity, target: Capacity): Parallelism 
   return { tableJobs, indexJobs: Math.min(tableJobs, byMemory) };
 }
 
-async function capacity(endpoint: Endpoint, database: string): Promise<Capacity> {
-  const { rows } = await withSession(endpoint, { database, purpose: "read settings" }, (session) =>
-    session.query<{ free: number; buffers: string; memory: string }>(
-      `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-                - (SELECT sum(numbackends)::int FROM pg_stat_database) AS free,
-              (SELECT setting::int8 * 8192 FROM pg_settings WHERE name = 'shared_buffers')::text AS buffers,
+function capacity(endpoint: Endpoint, database: string): Promise<Capacity> {
+  return withSession(endpoint, { database, purpose: "read settings" }, async (session) => {
+    const { rows } = await session.query<{ buffers: string; memory: string }>(
+      `SELECT (SELECT setting::int8 * 8192 FROM pg_settings WHERE name = 'shared_buffers')::text AS buffers,
               (SELECT setting::int8 * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem')::text AS memory`,
-    ),
-  );
-  const { free, buffers, memory } = rows[0]!;
-  return {
-    freeConnections: free,
-    sharedBuffersBytes: Number(buffers),
-    maintenanceWorkMemBytes: Number(memory),
-  };
+    );
+    const { buffers, memory } = rows[0]!;
+    return {
+      freeConnections: await freeConnections(session),
+      sharedBuffersBytes: Number(buffers),
+      maintenanceWorkMemBytes: Number(memory),
+    };
+  });
 }
