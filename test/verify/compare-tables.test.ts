@@ -163,6 +163,29 @@ describe("the comparison of tables", () => {
     ]);
   });
 
+  it("considers NaN equal whatever their sign bit, which text format loses", async () => {
+    const schema = `CREATE DOMAIN d AS float8; CREATE TYPE pair AS (a float8, b real[]);
+      CREATE TABLE t (id int PRIMARY KEY, f float8, r real, a float8[], o d, p pair); CREATE TABLE other (a float8[])`;
+    const rows = (nan: string, inOther: number): string =>
+      `INSERT INTO t VALUES (1, ${nan}, ${nan}, ARRAY[1, ${nan}, NULL], ${nan}, ROW(${nan}, ARRAY[[${nan}, 0]])), (2, 0, NULL, '{}', NULL, NULL);
+       INSERT INTO other VALUES (ARRAY[${nan}, ${inOther}])`;
+    const [source, target] = await Promise.all([
+      freshDatabase(older, `${schema}; ${rows("-'NaN'::float8", 1)}`),
+      freshDatabase(newer, `${schema}; ${rows("'NaN'::float8", 2)}`),
+    ]);
+    const sent = "SELECT float8send(f) AS sent FROM t WHERE id = 1";
+    const [one, another] = [
+      await older.query(sent, { database: source }),
+      await newer.query(sent, { database: target }),
+    ];
+    assert.notDeepEqual(one, another);
+    const results = await compare([older, source], [newer, target]);
+    assert.deepEqual(results.map(({ table, equal }) => [table, equal]).sort(), [
+      ["other", false],
+      ["t", true],
+    ]);
+  });
+
   it("does not depend on encodings", async () => {
     const latin = `db_${randomBytes(5).toString("hex")}`;
     await older.query(`CREATE DATABASE ${latin} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'`);

@@ -23,9 +23,9 @@ interface Type {
  *
  * The image is the result of `record_send` for all columns. Each value follows its length, so that borders are
  * unambiguous, and NULL has a length of its own. Texts are in the session's encoding, always UTF-8. Numbers are exact
- * to the bit. `record_send` includes the OIDs of types, so that only values of built-in types are allowed. Values of
- * other types are first split into built-in values. Those that cannot be split are converted to text: reg* by name,
- * enums by label, xml, and base types of extensions.
+ * to the bit, except that all NaN of a float column are one value. `record_send` includes the OIDs of types, so that only
+ * values of built-in types are allowed. Values of other types are first split into built-in values. Those that cannot be
+ * split are converted to text: reg* by name, enums by label, xml, and base types of extensions.
  *
  * Every function is qualified, because the search_path may be the application's: other roles could add a better match.
  */
@@ -50,7 +50,8 @@ export class RowImages {
   /** An expression of a built-in type that is different for each value of the type. */
   #value(typeOid: number, value: string, depth: number): string {
     const type = this.#types.get(typeOid);
-    if (!type || (type.kind !== "domain" && this.#isPortable(type))) return type ? value : textOf(value);
+    if (!type) return textOf(value);
+    if (type.kind !== "domain" && this.#isPortable(type)) return this.#ofBuiltIn(type, value, depth);
     switch (type.kind) {
       case "domain": {
         const { inner, innerName } = this.#lowest(type);
@@ -62,12 +63,8 @@ export class RowImages {
         );
         return `CASE WHEN ${isThere(value)} THEN ${record(attributes)} END`;
       }
-      case "array": {
-        const element = `e${depth}`;
-        const image = record([this.#value(type.inner!, `${element}.v`, depth + 1)]);
-        const elements = `ARRAY(SELECT ${image} FROM (SELECT pg_catalog.unnest(${value}) AS v) AS ${element})`;
-        return `CASE WHEN ${isThere(value)} THEN ${record([`pg_catalog.array_dims(${value})`, elements])} END`;
-      }
+      case "array":
+        return this.#ofElements(type, value, depth);
       case "range":
         // The binary form of a range contains its bounds and no OID. Its text would depend on the version's format of
         // floats.
@@ -76,6 +73,27 @@ export class RowImages {
         // An XML declaration of version 1.0 is stored but not printed, so that copies and dumps do not contain it.
         return type.name === "xml" ? `pg_catalog.textin(pg_catalog.xml_out(${value}))` : textOf(value);
     }
+  }
+
+  /**
+   * A NaN has a sign bit, which its text does not show. A copy or a stream in text format loses it. PostgreSQL considers
+   * all NaN equal.
+   */
+  #ofBuiltIn(type: Type, value: string, depth: number): string {
+    if (isFloat(type))
+      return `CASE WHEN ${value} OPERATOR(pg_catalog.=) 'NaN'::pg_catalog.${type.name} THEN 'NaN' ELSE ${value} END`;
+    const element = type.kind === "array" ? this.#types.get(type.inner!) : undefined;
+    if (!element || !isFloat(element)) return value;
+    const contains = `${value} OPERATOR(pg_catalog.@>) '{NaN}'::pg_catalog.${element.name}[]`;
+    const sent = `pg_catalog.array_send(${value})`;
+    return `CASE WHEN ${contains} THEN ${this.#ofElements(type, value, depth)} ELSE ${sent} END`;
+  }
+
+  #ofElements({ inner }: Type, value: string, depth: number): string {
+    const element = `e${depth}`;
+    const image = record([this.#value(inner!, `${element}.v`, depth + 1)]);
+    const elements = `ARRAY(SELECT ${image} FROM (SELECT pg_catalog.unnest(${value}) AS v) AS ${element})`;
+    return `CASE WHEN ${isThere(value)} THEN ${record([`pg_catalog.array_dims(${value})`, elements])} END`;
   }
 
   /** Skips domains. A cast to a domain would evaluate its checks, which older rows may violate. */
@@ -102,6 +120,9 @@ export const textOf = (value: string): string =>
   `CASE WHEN ${isThere(value)} THEN pg_catalog.format('%s', ${value}) END`;
 
 const record = (values: readonly string[]): string => `pg_catalog.record_send(ROW(${values.join(", ")}))`;
+
+const isFloat = ({ schema, name }: Type): boolean =>
+  schema === "pg_catalog" && (name === "float4" || name === "float8");
 
 const of = ({ schema, name }: Type): { schema: string; name: string; kind: string } => ({ schema, name, kind: "b" });
 
