@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect as dial, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { CanceledError, LockNotAvailableError, RefusedError, UnreachableError } from "../../provider/src/errors";
 import type { Endpoint, SslMode } from "../../provider/src/postgres/connection/endpoint";
 import { dumpSchema } from "../../provider/src/schema/dump/dump";
@@ -318,6 +319,27 @@ describe("the dump of a schema", () => {
     }
     await dumpNatively(tool, { ...endpoint, sslMode: "VerifyCA" }, odd, {});
     assert.match(await readFile(recorded, "utf8"), /^verify-full\n/, "any authority of the system may have signed");
+  });
+
+  it("starts no pg_wrapper of Debian, unless PG_DUMP names it", async () => {
+    const wrapped = await mkdtemp(join(folder, "wrapped-"));
+    const started = join(wrapped, "started");
+    const wrapper = join(wrapped, "pg_wrapper");
+    await writeFile(wrapper, `#!/bin/sh\ntouch ${started}\necho "pg_dump (PostgreSQL) 99.1"\n`, { mode: 0o755 });
+    await symlink(wrapper, join(wrapped, "pg_dump"));
+    const { PATH, PG_DUMP } = process.env;
+    try {
+      delete process.env.PG_DUMP;
+      process.env.PATH = `${wrapped}${delimiter}${PATH}`;
+      assert.notEqual((await findNativeTool(14))?.major, 99);
+      assert.equal(existsSync(started), false, "the wrapper was started");
+      process.env.PG_DUMP = join(wrapped, "pg_dump");
+      assert.deepEqual(await findNativeTool(14), { path: join(wrapped, "pg_dump"), major: 99 });
+    } finally {
+      process.env.PATH = PATH;
+      if (PG_DUMP === undefined) delete process.env.PG_DUMP;
+      else process.env.PG_DUMP = PG_DUMP;
+    }
   });
 
   it("uses the embedded tool if the native one fails, and reports it", async () => {

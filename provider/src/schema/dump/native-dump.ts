@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { access, constants, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { access, constants, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { basename, delimiter, join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { promisify } from "node:util";
 import { cancellation } from "../../copy/cancellation.js";
@@ -35,12 +35,13 @@ const sslModes: Readonly<Record<SslMode, string>> = {
  * only candidate.
  */
 export async function findNativeTool(serverMajor: number): Promise<NativeTool | undefined> {
-  const tools: NativeTool[] = [];
-  for (const path of await candidates()) {
-    const major = await majorOf(path);
-    if (major !== undefined && major >= Math.floor(serverMajor)) tools.push({ path, major });
-  }
-  return tools.sort((left, right) => right.major - left.major)[0];
+  const tools = await Promise.all(
+    (await candidates()).map(async (path): Promise<NativeTool[]> => {
+      const major = await majorOf(path);
+      return major !== undefined && major >= Math.floor(serverMajor) ? [{ path, major }] : [];
+    }),
+  );
+  return tools.flat().sort((left, right) => right.major - left.major)[0];
 }
 
 async function candidates(): Promise<string[]> {
@@ -48,7 +49,18 @@ async function candidates(): Promise<string[]> {
   if (PG_DUMP) return [PG_DUMP];
   const name = process.platform === "win32" ? "pg_dump.exe" : "pg_dump";
   const folders = (PATH ?? "").split(delimiter).filter((folder) => folder !== "");
-  return [...folders, ...(await packagedFolders())].map((folder) => join(folder, name));
+  const paths = [...folders, ...(await packagedFolders())].map((folder) => join(folder, name));
+  const areWrappers = await Promise.all(paths.map(isWrapper));
+  return paths.filter((_path, i) => !areWrappers[i]);
+}
+
+/**
+ * Debian's `/usr/bin/pg_dump` leads to a Perl program, which takes longer to start than pg_dump. It only starts programs in
+ * `/usr/lib/postgresql`, which are candidates themselves.
+ */
+async function isWrapper(path: string): Promise<boolean> {
+  const program = await realpath(path).catch(() => path);
+  return basename(program) === "pg_wrapper";
 }
 
 /** Folders of the Debian and PGDG packages, Homebrew and the Windows installer. */
