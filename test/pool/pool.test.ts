@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Client } from "pg";
 import { parseInputs } from "../../provider/dist/inputs/check-inputs.js";
 import { specOf } from "../../provider/dist/inputs/inputs.js";
 import { deleteMigration, insertMigration } from "../../provider/dist/store/records.js";
@@ -54,13 +55,36 @@ describe("a pool of workers", () => {
     return resource.create({ runner: "external", ...inputs });
   };
 
+  /** Repeats a check until `stop`, in one session with each server: a new one for each check would take CPU from the tested code. */
+  async function observe(
+    pauseMs: number,
+    check: (source: Client, target: Client) => Promise<void>,
+  ): Promise<() => Promise<void>> {
+    const sessions = [await lab.source.connect(), await lab.target.connect()] as const;
+    let isOver = false;
+    const observed = (async () => {
+      while (!isOver) {
+        await check(...sessions);
+        await delay(pauseMs);
+      }
+    })();
+    return async () => {
+      isOver = true;
+      try {
+        await observed;
+      } finally {
+        for (const session of sessions) await session.end();
+      }
+    };
+  }
+
   /** Databases whose tables are copied now. The source has sent a small table long before its copy ends. */
-  const copying = async (): Promise<string[]> =>
-    (
-      await lab.target.query<{ datname: string }>(
-        "SELECT DISTINCT datname FROM pg_stat_activity WHERE state = 'active' AND query ILIKE 'COPY %' AND application_name LIKE 'pg-migration %'",
-      )
-    ).map(({ datname }) => datname);
+  const copying = async (target: Client): Promise<string[]> => {
+    const { rows } = await target.query<{ datname: string }>(
+      "SELECT DISTINCT datname FROM pg_stat_activity WHERE state = 'active' AND query ILIKE 'COPY %' AND application_name LIKE 'pg-migration %'",
+    );
+    return rows.map(({ datname }) => datname);
+  };
 
   it("serves new migrations within its budgets, replaces a killed member, and drains on SIGTERM", async () => {
     const list = await targetList();
@@ -75,21 +99,15 @@ describe("a pool of workers", () => {
     const created = databases.map((database) => create(lab.inputs([database], { maxCopyRate: "160kB" })));
     const tooMany: string[][] = [];
     const killed: string[] = [];
-    let isOver = false;
-    const observe = async (): Promise<void> => {
-      while (!isOver) {
-        const now = (await copying()).filter((database) => !killed.includes(database));
-        if (now.length > 1) tooMany.push(now);
-        await delay(100);
-      }
-    };
-    const observed = observe();
-    undo.push(async () => {
-      isOver = true;
-      await observed;
+    let seen: string[] = [];
+    const stop = await observe(100, async (_source, target) => {
+      seen = await copying(target);
+      const now = seen.filter((database) => !killed.includes(database));
+      if (now.length > 1) tooMany.push(now);
     });
-    await until("a database is copied", async () => (await copying()).length > 0);
-    killed.push(...(await copying()));
+    undo.push(stop);
+    await until("a database is copied", () => seen.length > 0);
+    killed.push(...seen);
     const victim = members.find(({ output }) => output.includes(`[${killed.join()}] 4 schema entries`))!;
     const survivor = members.find((member) => member !== victim)!;
     await victim.killAll();
@@ -139,26 +157,19 @@ describe("a pool of workers", () => {
     await pool.logs(/needs 14 connections to .*, but the budget has 12/);
     await undo.pop()!();
     let most = [0, 0];
-    let isOver = false;
-    const count = async (server: typeof lab.source): Promise<number> => {
-      const [row] = await server.query<{ count: number }>(
+    const count = async (server: Client): Promise<number> => {
+      const { rows } = await server.query<{ count: number }>(
         `SELECT count(*)::int FROM pg_stat_activity
           WHERE application_name ~ '^pg-migration .*(#| lease$| budget$)' OR application_name = 'pg_dump'`,
       );
-      return row!.count;
+      return rows[0]!.count;
     };
-    const observe = async (): Promise<void> => {
-      while (!isOver) {
-        const now = await Promise.all([count(lab.source), count(lab.target)]);
+    undo.push(
+      await observe(30, async (source, target) => {
+        const now = await Promise.all([count(source), count(target)]);
         most = [Math.max(most[0]!, now[0]), Math.max(most[1]!, now[1])];
-        await delay(30);
-      }
-    };
-    const observed = observe();
-    undo.push(async () => {
-      isOver = true;
-      await observed;
-    });
+      }),
+    );
     await create(lab.onlineInputs([one], { tableJobs: 8, indexJobs: 8, maxCopyRate: "400kB" }));
     await undo.pop()!();
     assert(most[0]! > 3 && most[0]! <= 12 && most[1]! > 3 && most[1]! <= 16, `at most ${most.join(" and ")}`);
