@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { FleetSummary, MigrationStatus } from "pulumi-pg-migration";
+import type { MigrationStatus } from "pulumi-pg-migration";
 import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
 import { ProgramScene, statusOf } from "../support/deploy-program";
@@ -30,27 +30,6 @@ for (const hostName of hostNames) {
       await scene.lab.source.query("CREATE DATABASE adventureworks_later");
       const again = await host.up();
       assert.deepEqual([again.ok, again.summary.create, again.summary.update], [true, 0, 0]);
-      assert((await host.destroy()).ok);
-    });
-
-    it("examples/fleet: a failed member stops no other one, and up ends with an error that names it until it succeeds", async () => {
-      const rows = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)";
-      const database = await scene.lab.database(rows);
-      const late = `${database}_late`;
-      // One queue: the good member depends on the failed one.
-      const host = deploy("examples/fleet", { dbsToMigrate: JSON.stringify([late, database]), concurrency: "1" });
-      const first = await host.up();
-      const failures = first.diagnostics.filter(({ severity }) => severity === "error").map(({ message }) => message);
-      assert.equal(first.ok, false);
-      assert.match(failures.join("\n"), /fleet: 1 of 2 migrations failed; .*\n {2}move-.*-late: .*ValidationFailed.*$/);
-      const { succeeded, failed } = first.outputs.summary as unknown as FleetSummary;
-      assert.deepEqual([succeeded, failed], [1, 1]);
-      await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
-      await scene.lab.source.query(`CREATE DATABASE ${late}`);
-      await scene.lab.source.query(rows, { database: late });
-      const second = await host.up();
-      assert(second.ok, JSON.stringify(second.diagnostics));
-      assert.equal((second.outputs.summary as unknown as FleetSummary).succeeded, 2);
       assert((await host.destroy()).ok);
     });
 
