@@ -124,6 +124,11 @@ describe("a database on a managed server", () => {
       findings.map(({ message }) => message),
       ['its setting my.setting was left out: permission denied to set parameter "my.setting"'],
     );
+    // The records keep the finding, and the value may be a secret.
+    assert.deepEqual(
+      findings.map(({ remedy }) => remedy),
+      [`as a role with the privilege, run: ALTER DATABASE ${quoteIdentifier(name)} SET "my"."setting" TO ...`],
+    );
     const restored = await read(administrator, name);
     const known = properties.settings.filter((setting) => setting.role !== "unknown" && setting.name !== "my.setting");
     // The limit is set last, when the migration's own sessions have ended.

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineError } from "../../provider/src/errors";
 import { parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
-import { splitStatements } from "../../provider/src/schema/sql/statements";
+import { splitStatements, withoutSettingValues } from "../../provider/src/schema/sql/statements";
 
 const headerOf = (id: number, fields: string): string =>
   `--\n-- TOC entry ${id} (class 1259 OID ${id + 1000})\n${fields}\n--\n\n`;
@@ -132,6 +132,17 @@ describe("the entries of a dump", () => {
 
 describe("the statements of an entry", () => {
   const texts = (sql: string): string[] => splitStatements(sql).map(({ text }) => text);
+
+  it("are shown without the values of settings with a prefix, which may be keys", () => {
+    const shown = `CREATE FUNCTION f() RETURNS int LANGUAGE sql
+      SET "app.key" TO 'k', 'it''s' SET work_mem TO '4MB' AS $$ SELECT 'app.x' $$; ALTER ROLE r SET "app"."key" TO 'k'`;
+    assert.equal(
+      withoutSettingValues(shown),
+      shown.replace(`'k', 'it''s' SET`, "... SET").replace(`"key" TO 'k'`, '"key" TO ...'),
+    );
+    for (const kept of ["UPDATE t SET c.part = 'v'", 'GRANT SELECT ON a.b TO "c.d"', 'ALTER TABLE a.b OWNER TO "c.d"'])
+      assert.equal(withoutSettingValues(kept), kept);
+  });
 
   it("end at semicolons outside quotes, parentheses and SQL-standard bodies", () => {
     const rule = "CREATE RULE r AS ON DELETE TO t DO INSTEAD (UPDATE t SET a = 1; NOTIFY t)";

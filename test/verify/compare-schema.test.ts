@@ -216,6 +216,21 @@ describe("the comparison of schemas", () => {
     );
   });
 
+  it("names changed settings of a function without their values", async () => {
+    const [database, other] = [await freshDatabase(newer), await freshDatabase(newer)];
+    const [create, alter] = [
+      "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+      "ALTER FUNCTION f() SET app",
+    ];
+    await newer.query(`${create}; ${alter}.jwt_secret = 'hidden'; ${alter}.a = 'hidden'`, { database });
+    await newer.query(create, { database: other });
+    const found = await withSessions([newer, database], [newer, other], (one, two) =>
+      compareCompletely(one, two, { roles: new Map([["postgres", { mayBecome: true }]]) }),
+    );
+    assert.match(found[0]!.source!, /definition .* SET "app.jwt_secret" TO \.\.\.\n SET "app.a" TO \.\.\.\nAS/s);
+    assert.doesNotMatch(JSON.stringify(found), /hidden/);
+  });
+
   it("ignores user mappings and privileges of roles that the target lacks", async () => {
     const server = "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far";
     await newer.query("CREATE ROLE elsewhere");

@@ -3,6 +3,7 @@ import { EngineError } from "../errors.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { allKinds, isOptional, otherKinds, tableKinds } from "../schema/catalogue/kinds.js";
 import { comparableDefinition } from "../schema/catalogue/printed-definition.js";
+import { withoutSettingValues } from "../schema/sql/statements.js";
 import { type AttributeValue, readSchema, type SchemaObject } from "../schema/catalogue/read-schema.js";
 
 /** An object that is missing or different on one of the servers. */
@@ -200,15 +201,20 @@ function formOf(name: string, value: AttributeValue, other: AttributeValue): [st
   const label = withoutName.has(name) ? "" : `${name} `;
   const only = (some: string[], rest: string[]): string => {
     const own = some.filter((one) => !rest.includes(one));
-    // Values of foreign options and of a database's settings may be secret.
+    // Values of foreign options and of settings may be secret.
     const shown =
-      name === "foreign options" || name === "settings" ? own.map((one) => one.split("=", 1)[0]!) : own.map(excerpt);
+      name === "foreign options" || name === "settings"
+        ? own.map((one) => one.split("=", 1)[0]!)
+        : own.map(shownAs(name));
     return shown.length === 0
       ? `${label}${some.length === 0 ? "none" : "otherwise"}`
       : `${label}${shown.join(" and ")}`;
   };
   return [only(mine, others), only(others, mine)];
 }
+
+const shownAs = (name: string) => (value: string) =>
+  excerpt(name === "definition" ? withoutSettingValues(value) : value);
 
 const longest = 200;
 const excerpt = (value: string): string => (value.length <= longest ? value : `${value.slice(0, longest)}…`);

@@ -7,6 +7,7 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { refused } from "../sql/refused.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { localeChoices } from "./database-locale.js";
+import { withoutSettingValues } from "../sql/statements.js";
 import { settingValue } from "./setting-value.js";
 
 /** @param source a session in the database itself */
@@ -205,7 +206,7 @@ const skipped = (name: string, what: string, error: pg.DatabaseError, sql: strin
   object: name,
   objectType: "DATABASE",
   message: `${what} was left out: ${error.message}`,
-  remedy: `as a role with the privilege, run: ${sql}`,
+  remedy: `as a role with the privilege, run: ${withoutSettingValues(sql)}`,
   state: "Warning",
 });
 

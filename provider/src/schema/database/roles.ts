@@ -5,6 +5,7 @@ import { serverVersion } from "../../postgres/server-version.js";
 import { inTransaction } from "../../postgres/transaction.js";
 import { refused } from "../sql/refused.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
+import { withoutSettingValues } from "../sql/statements.js";
 import { settingValue } from "./setting-value.js";
 
 /** A role on one of the servers. */
@@ -235,7 +236,9 @@ async function applySettings(
     const sql = `ALTER ROLE ${quoteIdentifier(role)} SET ${setting} TO ${settingValue(name, value)}`;
     const refusal = own.has(role) ? await refusalOf(target, sql) : existedBefore;
     if (refusal !== undefined)
-      findings.push(finding("PGM-703", role, `its setting ${name} was left out: ${refusal}`, sql));
+      findings.push(
+        finding("PGM-703", role, `its setting ${name} was left out: ${refusal}`, withoutSettingValues(sql)),
+      );
   }
   return findings;
 }

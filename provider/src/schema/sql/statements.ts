@@ -80,6 +80,31 @@ export function withoutSecrets({ text, tokens }: Statement): string {
   const secret = tokens.findIndex(
     (_, index) => follows(tokens, index, "CONNECTION") || follows(tokens, index, "OPTIONS"),
   );
-  if (secret < 0 || !(follows(tokens, 0, "CREATE") || follows(tokens, 0, "ALTER", "FOREIGN"))) return text;
+  if (secret < 0 || !(follows(tokens, 0, "CREATE") || follows(tokens, 0, "ALTER", "FOREIGN")))
+    return withoutSettingValues(text, tokens);
   return `${text.slice(0, tokens[secret]!.end)} ...`;
 }
+
+/**
+ * An SQL text for messages, without the values of settings with a prefix, which applications invent and use for keys:
+ * `SET "app.jwt_secret" TO ...` of a function, a role or a database.
+ *
+ * @example withoutSettingValues(`ALTER DATABASE crm SET "app"."key" TO 'k'`) // ALTER DATABASE crm SET "app"."key" TO ...
+ */
+export function withoutSettingValues(sql: string, tokens: readonly Token[] = tokenize(sql)): string {
+  let shown = "";
+  let shownUntil = 0;
+  tokens.forEach((token, index) => {
+    if (!follows(tokens, index, "TO") || !isPrefixedSetting(tokens, index)) return;
+    let last = index + 1;
+    while (follows(tokens, last + 1, ",")) last += 2;
+    shown += `${sql.slice(shownUntil, token.end)} ...`;
+    shownUntil = tokens[last]?.end ?? sql.length;
+  });
+  return shown + sql.slice(shownUntil);
+}
+
+/** Whether `SET "a.b"` or `SET a.b` is before a token. */
+const isPrefixedSetting = (tokens: readonly Token[], index: number): boolean =>
+  (follows(tokens, index - 2, "SET") && tokens[index - 1]!.text.includes(".")) ||
+  (follows(tokens, index - 4, "SET") && follows(tokens, index - 2, "."));

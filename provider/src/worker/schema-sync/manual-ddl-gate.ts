@@ -7,6 +7,7 @@ import { delay } from "../../async/delay.js";
 import type { SchemaDrift } from "../schema-diff/schema-drift.js";
 import type { PausingChange, SchemaChange } from "../schema-diff/schema-change.js";
 import { keptTableFindings } from "../schema-diff/kept-tables.js";
+import { withoutSettingValues } from "../../schema/sql/statements.js";
 import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import type { StreamRecord } from "../followers/stream-record.js";
@@ -67,7 +68,9 @@ export class ManualDdlGate {
     this.#side = side;
     const operators = this.#forOperator(drift.pausing);
     if (operators.length > 0 && patience === "untilResolved") {
-      const reasons = operators.map(({ sql, rule }) => `${sql} (${rule.kind} ${rule.change}: ${rule.reason})`);
+      const reasons = operators.map(
+        ({ sql, rule }) => `${withoutSettingValues(sql)} (${rule.kind} ${rule.change}: ${rule.reason})`,
+      );
       const text = `the ${side}'s schema has changed; the stream is paused for: ${reasons.join("; ")}`;
       await this.#record.say(text, "warning");
     }
@@ -157,7 +160,7 @@ export class ManualDdlGate {
       try {
         await target.query(keepingSql);
         this.#followers.noteAlteration();
-        await this.#record.say(`carried over from the source: ${keepingSql}`);
+        await this.#record.say(`carried over from the source: ${withoutSettingValues(keepingSql)}`);
         if (rule === tableRules.dropped) await this.#reportKept(target);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
@@ -166,7 +169,10 @@ export class ManualDdlGate {
     if (refused.size < own.length) return true;
     for (const [sql, why] of refused) {
       this.#refused.add(sql);
-      await this.#record.say(`could not be carried over from the source: ${sql}: ${why}`, "warning");
+      await this.#record.say(
+        `could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`,
+        "warning",
+      );
     }
     return false;
   }
@@ -211,4 +217,5 @@ function atStake({ pausing }: SchemaDrift, stuck: string | undefined): (change: 
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }
 
-const textOf = (changes: readonly SchemaChange[]): string => changes.map(({ sql }) => sql).join("; ");
+const textOf = (changes: readonly SchemaChange[]): string =>
+  changes.map(({ sql }) => withoutSettingValues(sql)).join("; ");

@@ -5,6 +5,7 @@ import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../../schema/catalogue/definitions.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
+import { withoutSettingValues } from "../../schema/sql/statements.js";
 import type { Finding } from "../../findings.js";
 import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
 import type { Followers } from "../followers/followers.js";
@@ -105,7 +106,7 @@ export class MissingObjects {
     for (const sql of due)
       try {
         await target.query(sql);
-        await this.#record.say(`carried over from the source: ${sql}`);
+        await this.#record.say(`carried over from the source: ${withoutSettingValues(sql)}`);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error;
         // The filter leaves the object out, or a finding has named it.
@@ -117,10 +118,16 @@ export class MissingObjects {
   #nameSetting(sql: string, why: string): Promise<void> {
     const { work, database, targetName } = this.#record;
     const finding: Finding = {
-      ...{ database, type: "SchemaValidation", state: "Warning", object: sql, objectType: "Database" },
+      ...{
+        database,
+        type: "SchemaValidation",
+        state: "Warning",
+        object: withoutSettingValues(sql),
+        objectType: "Database",
+      },
       code: "PGM-507",
-      message: `${sql} was run on the source during replication, and could not be applied to the target: ${why}`,
-      remedy: `on the target, in ${targetName}, as a role with the privilege: ${sql}`,
+      message: `${withoutSettingValues(sql)} was run on the source during replication, and could not be applied to the target: ${why}`,
+      remedy: `on the target, in ${targetName}, as a role with the privilege: ${withoutSettingValues(sql)}`,
     };
     return work.journal.findings([finding]);
   }

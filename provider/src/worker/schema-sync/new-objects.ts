@@ -23,7 +23,7 @@ import {
   selectEntries,
   unreadableTables,
 } from "../../schema/plan/selection.js";
-import { splitStatements, withoutSecrets } from "../../schema/sql/statements.js";
+import { splitStatements, withoutSecrets, withoutSettingValues } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
@@ -200,7 +200,7 @@ const secretTypes = new Set(["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", 
 
 /** For the operator, and so for messages and the records. */
 const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
-  secretTypes.has(type) ? splitStatements(sql).map(withoutSecrets).join(";\n") : sql.trim();
+  secretTypes.has(type) ? splitStatements(sql).map(withoutSecrets).join(";\n") : withoutSettingValues(sql.trim());
 
 /** The statements that create what a dump of the target lacks, and replace what was redefined. They contain no passwords. */
 export async function missingStatements(objects: NewObjects, redefined: readonly Redefined[]): Promise<string[]> {
