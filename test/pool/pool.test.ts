@@ -147,6 +147,34 @@ describe("a pool of workers", () => {
     assert.match(first.output, /the pool stops 1 workers/);
   });
 
+  it("reads the metrics of all migrations of a target through its one session", async () => {
+    const pool = start("--targets", await targetList(), "--http", "0");
+    for (const migrationName of ["one", "two", "three"])
+      await create(lab.onlineInputs([await lab.database(table)], { migrationName }));
+    const running = async (): Promise<number> =>
+      ((await pool.get("/metrics")).match(/^pg_migration_worker_running\{.*\} 1$/gm) ?? []).length;
+    await until("all have metrics", async () => (await running()) === 3);
+    const obstacle = await lab.target.connect();
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
+      let isAnswered = false;
+      const scrape = pool.get("/metrics").finally(() => (isAnswered = true));
+      let most = 0;
+      while (!isAnswered) {
+        const [row] = await lab.target.query<{ count: number }>(
+          "SELECT count(*)::int FROM pg_stat_activity WHERE application_name ~ '^pg-migration pool( |$)'",
+        );
+        most = Math.max(most, row!.count);
+        await delay(50);
+      }
+      assert.match(await scrape, /^200 /, "a target that does not answer prevents no answer");
+      assert.equal(most, 1);
+    } finally {
+      await obstacle.end();
+    }
+    await until("all have metrics again", async () => (await running()) === 3);
+  });
+
   it("opens no more connections than its budget, and refuses a migration that needs more", async () => {
     const [one, two] = [await lab.database(table), await lab.database(table)];
     const options = ["--source-connections", "12", "--target-connections", "16"];

@@ -8,7 +8,6 @@ import { ChangeReporter, log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
 import { readStatus } from "../../store/read-status.js";
-import { withExistingStore } from "../../store/store.js";
 import type { Budgets } from "../budgets/budget.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { freeMigrations } from "./free-migrations.js";
@@ -121,15 +120,20 @@ export class WorkerPool {
     };
   }
 
-  /** The migrations that this process runs. Omits those whose target does not answer. */
+  /**
+   * The migrations that this process runs, read through the sessions that also read the list. Omits those whose target does not
+   * answer or is no longer on the list.
+   */
   async migrations(): Promise<{ readonly target: string; readonly name: string; readonly status: MigrationStatus }[]> {
-    const statuses = [...this.#workers.values()].map(async ({ target, job }) => {
+    const statuses = [...this.#workers.entries()].map(async ([key, { target, job }]) => {
       const { migrationName: name } = job;
-      const read = withExistingStore(job, "pool metrics", (store) => store && readStatus(store, name));
-      const status = await withTimeout(
-        read.catch(() => undefined),
-        statusTimeoutMs,
-      );
+      const read = this.#reader.recordsOf(target)?.readShared(key, undefined, (store) => readStatus(store, name));
+      const status =
+        read &&
+        (await withTimeout(
+          read.catch(() => undefined),
+          statusTimeoutMs,
+        ));
       return status ? [{ target, name, status }] : [];
     });
     return (await Promise.all(statuses)).flat();
