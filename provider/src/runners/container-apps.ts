@@ -10,6 +10,7 @@ import { checkRunnerArgs, type ScheduledRunnerArgs, scheduledRunnerShape } from 
 import { httpPort, jobText, secretFiles, secretsFolder, workerArguments, workerEnvironment } from "./worker-files.js";
 
 export type { AzureRegistry, RegistryLogin } from "./azure-registry.js";
+export type { WorkerJobInput, WorkerServer } from "../worker/context/worker-job.js";
 
 /** Passwords in Azure Key Vault. The runner's `identity` needs the role Key Vault Secrets User. */
 export interface KeyVaultPasswords {

@@ -5,6 +5,7 @@ import { type AzureRegistry, declarePullIdentity, registryOf, type RegistryLogin
 import { checkRunnerArgs, type RunnerArgs, runnerShape } from "./runner-args.js";
 
 export type { AzureRegistry, RegistryLogin } from "./azure-registry.js";
+export type { WorkerJobInput, WorkerServer } from "../worker/context/worker-job.js";
 
 export interface ContainerGroupRunnerArgs extends RunnerArgs {
   readonly resourceGroupName: pulumi.Input<string>;

@@ -8,6 +8,8 @@ import { containerName, podSpec, type SecretKey } from "./kubernetes-pod.js";
 import { checkRunnerArgs, type ScheduledRunnerArgs, scheduledRunnerShape } from "./runner-args.js";
 import { httpPort, jobText, secretFiles } from "./worker-files.js";
 
+export type { WorkerJobInput, WorkerServer } from "../worker/context/worker-job.js";
+
 export type { SecretKey } from "./kubernetes-pod.js";
 
 export interface KubernetesRunnerArgs extends ScheduledRunnerArgs {
