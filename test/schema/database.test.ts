@@ -127,7 +127,9 @@ describe("a database on a managed server", () => {
     // The records keep the finding, and the value may be a secret.
     assert.deepEqual(
       findings.map(({ remedy }) => remedy),
-      [`as a role with the privilege, run: ALTER DATABASE ${quoteIdentifier(name)} SET "my"."setting" TO ...`],
+      [
+        `as a role with the privilege, run: ALTER DATABASE ${quoteIdentifier(name)} SET "my"."setting" TO '<hidden value>'`,
+      ],
     );
     const restored = await read(administrator, name);
     const known = properties.settings.filter((setting) => setting.role !== "unknown" && setting.name !== "my.setting");

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineError } from "../../provider/src/errors";
+import { quoteLiteral } from "../../provider/src/postgres/identifiers";
 import { parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
-import { splitStatements, withoutSettingValues } from "../../provider/src/schema/sql/statements";
+import {
+  parseStatement,
+  splitStatements,
+  withoutSecrets,
+  withoutSettingValues,
+} from "../../provider/src/schema/sql/statements";
 
 const headerOf = (id: number, fields: string): string =>
   `--\n-- TOC entry ${id} (class 1259 OID ${id + 1000})\n${fields}\n--\n\n`;
@@ -134,14 +140,25 @@ describe("the statements of an entry", () => {
   const texts = (sql: string): string[] => splitStatements(sql).map(({ text }) => text);
 
   it("are shown without the values of settings with a prefix, which may be keys", () => {
-    const shown = `CREATE FUNCTION f() RETURNS int LANGUAGE sql
-      SET "app.key" TO 'k', 'it''s' SET work_mem TO '4MB' AS $$ SELECT 'app.x' $$; ALTER ROLE r SET "app"."key" TO 'k'`;
-    assert.equal(
-      withoutSettingValues(shown),
-      shown.replace(`'k', 'it''s' SET`, "... SET").replace(`"key" TO 'k'`, '"key" TO ...'),
-    );
+    const hidden = "'<hidden value>'";
+    for (const [sql, shown] of [
+      [
+        `CREATE FUNCTION f() RETURNS int LANGUAGE sql SET "app.key" TO 'k', E'it\\'s' SET work_mem TO '4MB' AS $$ SELECT 'app.x' $$`,
+        `CREATE FUNCTION f() RETURNS int LANGUAGE sql SET "app.key" TO ${hidden} SET work_mem TO '4MB' AS $$ SELECT 'app.x' $$`,
+      ],
+      [`ALTER ROLE r SET "app"."key" TO ${quoteLiteral("back\\slash")}`, `ALTER ROLE r SET "app"."key" TO ${hidden}`],
+      [`ALTER ROLE r SET "app"."jwt"."key" TO 'k'`, `ALTER ROLE r SET "app"."jwt"."key" TO ${hidden}`],
+      [`ALTER ROLE r SET app.key TO 'k'; SELECT 1`, `ALTER ROLE r SET app.key TO ${hidden}; SELECT 1`],
+    ] as const)
+      assert.equal(withoutSettingValues(sql), shown);
     for (const kept of ["UPDATE t SET c.part = 'v'", 'GRANT SELECT ON a.b TO "c.d"', 'ALTER TABLE a.b OWNER TO "c.d"'])
       assert.equal(withoutSettingValues(kept), kept);
+  });
+
+  it("are shown without options and connections, also after a setting with a prefix", () => {
+    const sql = `CREATE FUNCTION f() RETURNS int SET app.key TO 'k' BEGIN ATOMIC SELECT options FROM t; END`;
+    const shown = "CREATE FUNCTION f() RETURNS int SET app.key TO '<hidden value>' BEGIN ATOMIC SELECT options ...";
+    assert.equal(withoutSecrets(parseStatement(sql)), shown);
   });
 
   it("end at semicolons outside quotes, parentheses and SQL-standard bodies", () => {

@@ -18,7 +18,7 @@ export const roleCodes = {
   "PGM-703": {
     meaning: "settings or comments of a role were not migrated",
     severity: "Warning",
-    remedy: "run the statement in the finding on the target",
+    remedy: "run the statement in the finding on the target, with the source's value in place of '<hidden value>'",
     privilege: "CREATEROLE on the target; from 16 on ADMIN OPTION on the role",
     omits: true,
   },

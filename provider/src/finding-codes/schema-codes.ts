@@ -198,7 +198,8 @@ export const schemaCodes = {
   "PGM-435": {
     meaning: "settings, comments or privileges of databases or functions are left out",
     severity: "Warning",
-    remedy: "set them as server parameters of the target, or with the statement in the finding",
+    remedy:
+      "set them as server parameters of the target, or with the statement in the finding and the source's value in place of '<hidden value>'",
     privilege: "superuser of the target, or the service's server parameters",
     omits: true,
   },

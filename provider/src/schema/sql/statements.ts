@@ -82,29 +82,40 @@ export function withoutSecrets({ text, tokens }: Statement): string {
   );
   if (secret < 0 || !(follows(tokens, 0, "CREATE") || follows(tokens, 0, "ALTER", "FOREIGN")))
     return withoutSettingValues(text, tokens);
-  return `${text.slice(0, tokens[secret]!.end)} ...`;
+  return `${withoutSettingValues(text.slice(0, tokens[secret]!.end), tokens.slice(0, secret + 1))} ...`;
 }
+
+const hiddenValue = "'<hidden value>'";
 
 /**
  * An SQL text for messages, without the values of settings with a prefix, which applications invent and use for keys:
  * `SET "app.jwt_secret" TO ...` of a function, a role or a database.
  *
- * @example withoutSettingValues(`ALTER DATABASE crm SET "app"."key" TO 'k'`) // ALTER DATABASE crm SET "app"."key" TO ...
+ * @example withoutSettingValues(`ALTER DATABASE crm SET app.key TO 'k'`) // ALTER DATABASE crm SET app.key TO '<hidden value>'
  */
 export function withoutSettingValues(sql: string, tokens: readonly Token[] = tokenize(sql)): string {
   let shown = "";
   let shownUntil = 0;
-  tokens.forEach((token, index) => {
-    if (!follows(tokens, index, "TO") || !isPrefixedSetting(tokens, index)) return;
-    let last = index + 1;
-    while (follows(tokens, last + 1, ",")) last += 2;
-    shown += `${sql.slice(shownUntil, token.end)} ...`;
-    shownUntil = tokens[last]?.end ?? sql.length;
+  tokens.forEach((_, index) => {
+    const to = toOfPrefixedSetting(tokens, index);
+    if (to === undefined) return;
+    shown += `${sql.slice(shownUntil, tokens[to]!.end)} ${hiddenValue}`;
+    shownUntil = tokens[endOfValues(tokens, to + 1)]?.end ?? sql.length;
   });
   return shown + sql.slice(shownUntil);
 }
 
-/** Whether `SET "a.b"` or `SET a.b` is before a token. */
-const isPrefixedSetting = (tokens: readonly Token[], index: number): boolean =>
-  (follows(tokens, index - 2, "SET") && tokens[index - 1]!.text.includes(".")) ||
-  (follows(tokens, index - 4, "SET") && follows(tokens, index - 2, "."));
+/** The position of TO, if `SET "a.b" TO` or `SET a.b.c TO` starts at `set`. */
+function toOfPrefixedSetting(tokens: readonly Token[], set: number): number | undefined {
+  if (!follows(tokens, set, "SET")) return undefined;
+  let name = set + 1;
+  while (follows(tokens, name + 1, ".")) name += 2;
+  const hasPrefix = name > set + 1 || tokens[name]?.text.includes(".") === true;
+  return hasPrefix && follows(tokens, name + 1, "TO") ? name + 1 : undefined;
+}
+
+/** The last token of a list of values: `'a', E'b'`. */
+function endOfValues(tokens: readonly Token[], first: number): number {
+  const last = follows(tokens, first, "E") && tokens[first + 1]?.kind === "string" ? first + 1 : first;
+  return follows(tokens, last + 1, ",") ? endOfValues(tokens, last + 2) : last;
+}
