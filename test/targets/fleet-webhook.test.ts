@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { exitCodes } from "../../provider/dist/cli/exit-code.js";
 import { startDashboard } from "../../provider/dist/dashboard/server.js";
 import { FleetReader } from "../../provider/dist/fleet/fleet-reader.js";
 import { FleetWebhook } from "../../provider/dist/fleet/fleet-webhook.js";
@@ -136,16 +137,34 @@ describe("the webhook of many targets", () => {
     assert.equal(reachable!.error, undefined);
   });
 
-  it("receives a worker that is lost for 30 seconds, but not a migration that waits for its first worker", async () => {
+  it("receives the recovery of a target whose entry has changed only when it answers", async () => {
+    const { port } = lab.administrator;
+    const reader = new FleetReader([targetAt("berlin", 1)], () => Promise.resolve([]), "test");
+    const webhook = new FleetWebhook({ url: receiver.url });
+    undo.push(() => reader.close());
+    webhook.observe(await reader.poll(), Date.now() + 31_000);
+    reader.setTargets([targetAt("berlin", 2)]);
+    webhook.observe(reader.readings);
+    reader.setTargets([targetAt("berlin", port)]);
+    webhook.observe(await reader.poll());
+    await webhook.close();
+    assert.deepEqual(
+      receiver.deliveries.map(({ payload: { type, data } }) => `${type} ${data.target}`),
+      [`target.unreachable ${lab.administrator.host}:1`, `target.reachable ${lab.administrator.host}:${port}`],
+    );
+  });
+
+  it("receives a worker that is lost for 30 seconds, also before the start, but not a migration that waits for its first one", async () => {
     const target = targetAt("berlin", 5432);
     const webhook = new FleetWebhook({ url: receiver.url });
     undo.push(() => webhook.close());
-    const item = (name: string, state: "running" | "lost") => ({
+    const item = (name: string, state: "running" | "lost", hadWorker: boolean) => ({
       ...{ id: name, name, migrationMode: "Online" as const, migrationOption: "Migrate" as const },
       ...{ sourceType: "OnPremises", sourceDbServerResourceId: "db1:5432@app" },
       ...{ sourceDbServerFullyQualifiedDomainName: "db1", targetDbServerFullyQualifiedDomainName: "db2" },
       ...{ dbsToMigrate: ["crm"], overwriteDbsInTarget: false, tags: {}, startedOn: "", endedOn: undefined },
       currentStatus: { state: "InProgress" as const, worker: { state } },
+      hadWorker,
       overview: { subState: "MigratingData" as const, percent: 1, lagBytes: null, lagSeconds: null, different: 0 },
     });
     const observe = (worker: "running" | "lost", now: number): void =>
@@ -153,7 +172,10 @@ describe("the webhook of many targets", () => {
         [
           {
             target,
-            ...{ content: [item("crm", worker), item("queued", "lost")], readAt: now },
+            ...{
+              content: [item("crm", worker, true), item("left", "lost", true), item("queued", "lost", false)],
+              readAt: now,
+            },
             ...{ failure: undefined, failingSince: undefined },
           },
         ],
@@ -170,19 +192,21 @@ describe("the webhook of many targets", () => {
         .filter(({ payload }) => payload.type === "migration.worker")
         .map(({ payload: { data } }) => [data.migration, (data as { worker?: string }).worker]),
       [
+        ["left", "lost"],
         ["crm", "lost"],
         ["crm", "running"],
       ],
     );
   });
 
-  it("does not delay pg-migration watch, and needs a valid URL, which no message repeats", async () => {
-    await create("crm");
+  it("receives a failure from pg-migration watch, and needs a valid URL, which no message repeats", async () => {
+    await create("crm", { dbsToMigrate: ["absent"] });
     const { host, port } = lab.administrator;
     const list = await command.file("targets.csv", `name,host,port\nmain,${host},${port}\n`);
     const watch = ["watch", "--targets", list, "--webhook"];
     const run = (url: string | undefined) => command.run(watch, { PG_MIGRATION_WEBHOOK_URL: url });
-    assert.equal((await run(receiver.url)).code, 0);
+    assert.equal((await run(receiver.url)).code, exitCodes.failed);
+    assert.deepEqual(receiver.states, ["ValidationFailed / Completed"]);
     for (const [url, message] of [
       [undefined, /PG_MIGRATION_WEBHOOK_URL: is missing/],
       ["ftp://token-in-the-address", /PG_MIGRATION_WEBHOOK_URL: give an address that starts with https/],

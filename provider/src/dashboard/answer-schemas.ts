@@ -37,7 +37,13 @@ const migrationShape = {
 
 export const migrationSchema = z.object(migrationShape);
 
-export const migrationListSchema = z.array(z.object({ ...migrationShape, overview: overviewSchema.optional() }));
+export const migrationListSchema = z.array(
+  z.object({
+    ...migrationShape,
+    hadWorker: z.boolean().describe("whether a worker was ever recorded"),
+    overview: overviewSchema.optional(),
+  }),
+);
 
 const fleetRowSchema = z.object({
   target: z.string().describe("name in the list"),

@@ -57,7 +57,11 @@ class ReportedTarget {
     if (reading.failure === undefined && reading.content) this.#reportMigrations(reading, reading.content, now);
   }
 
-  #reportReachability({ target: { name, address }, failure, failingSince }: Reading, now: number): void {
+  #reportReachability(reading: Reading, now: number): void {
+    const { target, failure, failingSince, readAt } = reading;
+    // After its entry has changed, a target counts neither as reachable nor as unreachable until its first answer.
+    if (failingSince === undefined && readAt === undefined) return;
+    const { name, address } = target;
     const change = this.#absence.observe(failingSince, now);
     if (!change) return;
     const data = {
@@ -85,7 +89,6 @@ class ReportedTarget {
 
 class ReportedMigration {
   readonly #workerAbsence = new LastingAbsence();
-  #hadWorker = false;
   #lostSince: number | undefined;
   #state: string | undefined;
 
@@ -98,9 +101,8 @@ class ReportedMigration {
   observe(subject: ListedMigration, item: MigrationListItem, now: number): void {
     const { state, worker } = item.currentStatus;
     if (state !== undefined) this.#reportState(subject, state, item);
-    this.#hadWorker ||= worker?.state === "running";
     // A migration without a former worker waits for a place in a pool.
-    this.#lostSince = this.#hadWorker && worker?.state === "lost" ? (this.#lostSince ?? now) : undefined;
+    this.#lostSince = item.hadWorker && worker?.state === "lost" ? (this.#lostSince ?? now) : undefined;
     const change = this.#workerAbsence.observe(this.#lostSince, now);
     if (!change || !worker) return;
     const about = `${subject.targetName}/${subject.migration}: worker ${worker.state}`;

@@ -16,6 +16,8 @@ export interface Overview {
 }
 
 export interface MigrationListItem extends MigrationResource {
+  /** Whether a worker ever held the lease. */
+  readonly hadWorker: boolean;
   readonly overview: Overview | undefined;
 }
 
@@ -27,6 +29,7 @@ export async function listWithOverviews(store: Store): Promise<MigrationListItem
     // State and substate come from one statement, so that they belong together.
     return {
       ...migrationResource(migration),
+      hadWorker: migration.hadWorker,
       overview: overview && { ...overview, subState: migration.subState },
     };
   });
