@@ -147,31 +147,37 @@ describe("a pool of workers", () => {
     assert.match(first.output, /the pool stops 1 workers/);
   });
 
-  it("reads the metrics of all migrations of a target through its one session", async () => {
+  it("reads the metrics of all migrations of a target through one session, and starts workers meanwhile", async () => {
     const pool = start("--targets", await targetList(), "--http", "0");
     for (const migrationName of ["one", "two", "three"])
       await create(lab.onlineInputs([await lab.database(table)], { migrationName }));
     const running = async (): Promise<number> =>
       ((await pool.get("/metrics")).match(/^pg_migration_worker_running\{.*\} 1$/gm) ?? []).length;
     await until("all have metrics", async () => (await running()) === 3);
+    const another = { ...lab.inputs(["absent"], { migrationName: "another" }), runner: "external" };
+    const inputs = parseInputs(another);
+    undo.push(() => withStore(inputs, "test", (store) => deleteMigration(store, "another")));
     const obstacle = await lab.target.connect();
-    try {
-      await obstacle.query("BEGIN; LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
+    await withStore(inputs, "test", async (store) => {
+      // Part of a status, but not of the search for migrations.
+      await obstacle.query("BEGIN; LOCK TABLE pgmigration.finding IN ACCESS EXCLUSIVE MODE");
       let isAnswered = false;
       const scrape = pool.get("/metrics").finally(() => (isAnswered = true));
       let most = 0;
       while (!isAnswered) {
         const [row] = await lab.target.query<{ count: number }>(
-          "SELECT count(*)::int FROM pg_stat_activity WHERE application_name ~ '^pg-migration pool( |$)'",
+          "SELECT count(*)::int FROM pg_stat_activity WHERE application_name = 'pg-migration pool metrics'",
         );
         most = Math.max(most, row!.count);
         await delay(50);
       }
       assert.match(await scrape, /^200 /, "a target that does not answer prevents no answer");
       assert.equal(most, 1);
-    } finally {
-      await obstacle.end();
-    }
+      await insertMigration(store, specOf(inputs));
+      await pool.logs(/main\/another: starts worker/);
+      assert.doesNotMatch(pool.output, /main is skipped/);
+    }).finally(() => obstacle.end());
+    await pool.logs(/main\/another: the worker ended/);
     await until("all have metrics again", async () => (await running()) === 3);
   });
 

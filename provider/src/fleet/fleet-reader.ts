@@ -38,12 +38,12 @@ export class FleetReader<Content> {
   readonly #places = new Semaphore(() => targetsAtOnce);
 
   /**
-   * @param read gets undefined if no migration was ever recorded on the target
+   * @param read gets no store if no migration was ever recorded on the target
    * @param purpose shown in pg_stat_activity
    */
   constructor(
     targets: readonly Target[],
-    readonly read: (store: Store | undefined) => Promise<Content>,
+    readonly read: (store: Store | undefined, target: Target) => Promise<Content>,
     readonly purpose: string,
   ) {
     this.setTargets(targets);
@@ -94,7 +94,7 @@ class PolledTarget<Content> {
 
   constructor(
     readonly target: Target,
-    readonly read: (store: Store | undefined) => Promise<Content>,
+    readonly read: (store: Store | undefined, target: Target) => Promise<Content>,
     readonly records: Records,
   ) {
     this.reading = { target, content: undefined, readAt: undefined, failure: undefined, failingSince: undefined };
@@ -120,9 +120,9 @@ class PolledTarget<Content> {
   async #readOnce(): Promise<true> {
     try {
       const found = await this.records.read<{ readonly content: Content } | undefined>(undefined, async (store) => ({
-        content: await this.read(store),
+        content: await this.read(store, this.target),
       }));
-      const { content } = found ?? { content: await this.read(undefined) };
+      const { content } = found ?? { content: await this.read(undefined, this.target) };
       this.reading = { ...this.reading, content, readAt: Date.now(), failure: undefined, failingSince: undefined };
       this.#retryMs = firstRetryMs;
       this.#nextAt = Date.now() + minIntervalMs;

@@ -8,6 +8,7 @@ import { ChangeReporter, log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
 import { readStatus } from "../../store/read-status.js";
+import type { Store } from "../../store/store.js";
 import type { Budgets } from "../budgets/budget.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { freeMigrations } from "./free-migrations.js";
@@ -18,8 +19,8 @@ const pollMs = 2000;
 const minFreeLeaseMs = 5000;
 const firstRetryMs = 5000;
 const maxRetryMs = 60_000;
-/** A target that does not answer must not delay the metrics of the others. */
-const statusTimeoutMs = 4000;
+/** A target that does not answer must not delay the metrics of the others. Its read continues for the next scrape. */
+const scrapeMs = 4000;
 
 export interface PoolOptions {
   readonly readTargets: () => Promise<TargetList>;
@@ -47,6 +48,13 @@ interface Running {
   readonly job: WorkerJob;
 }
 
+/** A running migration on a target. */
+interface RunningStatus {
+  readonly target: string;
+  readonly name: string;
+  readonly status: MigrationStatus;
+}
+
 /** Numbers of one pool process. */
 export interface PoolFigures {
   readonly targets: number;
@@ -67,12 +75,15 @@ export class WorkerPool {
   readonly #known = new Map<string, Known>();
   readonly #reports = new Map<string, ChangeReporter>();
   readonly #reader: FleetReader<MigrationSummary[]>;
+  /** Has sessions of its own: many statuses must not delay the search for migrations. Reads only targets with workers. */
+  readonly #statuses: FleetReader<RunningStatus[]>;
   #readings: readonly TargetReading<MigrationSummary[]>[] = [];
   readonly #list: TargetListRefresh;
   #listState: "unread" | "read" | "unreadable" = "unread";
 
   constructor(readonly options: PoolOptions) {
     this.#reader = new FleetReader([], freeMigrations, "pool");
+    this.#statuses = new FleetReader([], (store, target) => this.#readStatuses(store, target), "pool metrics");
     this.#list = new TargetListRefresh(
       {
         readTargets: options.readTargets,
@@ -110,7 +121,7 @@ export class WorkerPool {
   }
 
   get figures(): PoolFigures {
-    const waiting = this.#free.filter(({ target, one }) => !this.#workers.has(keyOf(target, one.name)));
+    const waiting = this.#free.filter(({ target, one }) => !this.#workers.has(keyOf(target.name, one.name)));
     return {
       targets: this.#readings.length,
       unreachableTargets: this.#readings.filter(({ failure }) => failure !== undefined).length,
@@ -121,22 +132,31 @@ export class WorkerPool {
   }
 
   /**
-   * The migrations that this process runs, read through the sessions that also read the list. Omits those whose target does not
-   * answer or is no longer on the list.
+   * The migrations that this process runs, with their last status. Omits those whose target does not answer or is no longer on the
+   * list.
    */
-  async migrations(): Promise<{ readonly target: string; readonly name: string; readonly status: MigrationStatus }[]> {
-    const statuses = [...this.#workers.entries()].map(async ([key, { target, job }]) => {
-      const { migrationName: name } = job;
-      const read = this.#reader.recordsOf(target)?.readShared(key, undefined, (store) => readStatus(store, name));
-      const status =
-        read &&
-        (await withTimeout(
-          read.catch(() => undefined),
-          statusTimeoutMs,
-        ));
-      return status ? [{ target, name, status }] : [];
-    });
-    return (await Promise.all(statuses)).flat();
+  async migrations(): Promise<RunningStatus[]> {
+    this.#chooseStatuses();
+    await withTimeout(this.#statuses.poll(), scrapeMs);
+    const statuses = this.#statuses.readings.filter(isCurrent).flatMap(({ content }) => content);
+    return statuses.filter(({ target, name }) => this.#workers.has(keyOf(target, name)));
+  }
+
+  /** Ends the sessions of targets that left the list or have no worker of this process. */
+  #chooseStatuses(): void {
+    const withWorkers = new Set([...this.#workers.values()].map(({ target }) => target));
+    const targets = this.#reader.readings.map(({ target }) => target);
+    this.#statuses.setTargets(targets.filter(({ name }) => withWorkers.has(name)));
+  }
+
+  async #readStatuses(store: Store | undefined, { name: target }: Target): Promise<RunningStatus[]> {
+    const found: RunningStatus[] = [];
+    for (const one of this.#workers.values()) {
+      const name = one.job.migrationName;
+      const status = store && one.target === target ? await readStatus(store, name) : undefined;
+      if (status) found.push({ target, name, status });
+    }
+    return found;
   }
 
   async #serve(): Promise<void> {
@@ -149,6 +169,7 @@ export class WorkerPool {
       for (const { target, failure } of readings)
         this.#report(target.name, failure === undefined ? "is served" : `is skipped: ${failure}`);
       this.#forgetServed(readings);
+      if (!this.#statuses.isEmpty) this.#chooseStatuses();
       // Pools that start together begin with different migrations.
       for (const { target, one } of shuffled(this.#free)) await this.#start(target, one);
       await delay(pollMs, stop);
@@ -159,7 +180,7 @@ export class WorkerPool {
   async #drain(): Promise<void> {
     log.info(`the pool stops ${this.#workers.size} workers`);
     await Promise.all([...this.#workers.values()].map(({ worker }) => worker.stop()));
-    await this.#reader.close();
+    await Promise.all([this.#reader.close(), this.#statuses.close()]);
   }
 
   get #free(): { readonly target: Target; readonly one: MigrationSummary }[] {
@@ -169,13 +190,13 @@ export class WorkerPool {
   /** A migration that has a worker, or is gone, must be free for the whole time again. */
   #forgetServed(readings: readonly TargetReading<MigrationSummary[]>[]): void {
     const free = new Set(
-      readings.flatMap(({ target, content = [] }) => content.map(({ name }) => keyOf(target, name))),
+      readings.flatMap(({ target, content = [] }) => content.map(({ name }) => keyOf(target.name, name))),
     );
     for (const [key, known] of this.#known) if (!free.has(key) && Date.now() >= known.retryAt) this.#known.delete(key);
   }
 
   async #start(target: Target, migration: MigrationSummary): Promise<void> {
-    const key = keyOf(target, migration.name);
+    const key = keyOf(target.name, migration.name);
     const known = this.#known.get(key) ?? { freeSince: Date.now(), retryAt: 0, retryMs: firstRetryMs };
     this.#known.set(key, known);
     if (this.options.stop.aborted || this.#workers.has(key) || this.#workers.size >= this.options.maxMigrations) return;
@@ -228,7 +249,7 @@ function postpone(known: Known): void {
   known.retryMs = Math.min(2 * known.retryMs, maxRetryMs);
 }
 
-const keyOf = (target: Target, migration: string): string => `${target.name}/${migration}`;
+const keyOf = (target: string, migration: string): string => `${target}/${migration}`;
 
 const isCurrent = <Content>(
   reading: TargetReading<Content>,
