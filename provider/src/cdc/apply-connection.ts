@@ -72,7 +72,7 @@ export class ApplyConnection {
     const sessions = await openSessions(options, onBlocked);
     try {
       const begin = await withinLimit(sessions, beginStream(sessions, options), context.stopped);
-      // Without a limit: it decodes from the start of the source's oldest open transaction on.
+      // No time limit: the check decodes the WAL from the start of the source's oldest open transaction on.
       if (options.plugin === "test_decoding")
         await verifySlotHistory(sessions.source, begin.progress, rolesOf(options), context.stopped);
       if (options.searchPath) await useSearchPath(sessions.target, options.searchPath);
@@ -147,7 +147,7 @@ export class ApplyConnection {
     return this.#queue.oldest;
   }
 
-  /** The number of transactions that are partly received and not durable on the target. */
+  /** The number of transactions that are received, completely or in part, and not durable on the target. */
   get pendingTransactions(): number {
     return this.#queue.pendingTransactions;
   }
@@ -241,7 +241,7 @@ export class ApplyConnection {
     return true;
   }
 
-  /** Only if everything received is applied: otherwise the received position covers changes that are not applied. */
+  /** Does nothing unless everything received is applied: the received position would cover changes that are not applied. */
   async #advanceIdlePosition(): Promise<boolean> {
     if (!this.buffer.empty || this.applier.inTransaction || this.#barrier.bound === 0n) return false;
     const { receivedLsn } = this.#receiver;

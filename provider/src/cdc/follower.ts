@@ -195,7 +195,7 @@ export class Follower {
           this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;
         }
-        // Once at each position, so that the loop ends.
+        // Retries once at each position, so that the loop ends.
         if (this.#advance.isFurther && isStaleType(error)) continue;
         // A login that succeeded before may succeed again: the password is being changed, or a token server is unreachable.
         if (!isRetryable(error) && !(this.#wasOpened && isLogin(error))) throw error;

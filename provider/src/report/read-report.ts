@@ -20,8 +20,8 @@ import type { MigrationReport } from "./report-schema.js";
 const maxEvents = 2000;
 
 /**
- * Reads everything that is recorded about a migration in any state, as one moment; undefined if it is not recorded. It contains no
- * secret, because the records have none.
+ * Reads everything that is recorded about a migration in any state. All parts show the same moment. Returns undefined if the
+ * migration is not recorded. The report contains no secret, because the records have none.
  *
  * @throws UnreachableError when the session is lost
  * @example const report = await readReport(store, "crm");
@@ -85,7 +85,7 @@ const serverOf = (
   storageMb: metadata?.storageMb,
 });
 
-/** The servers are separate fields of the report. Their certificates may be long texts. */
+/** The inputs with the public settings of both servers. A certificate that was passed as PEM text is too long to show. */
 function inputsOf({ source, target, ...inputs }: MigrationSpec): Record<string, unknown> {
   const shown = (server: PublicEndpoint): unknown => {
     const { sslRootCert, ...rest } = publicEndpoint(server);

@@ -5,8 +5,8 @@ import type { TableMapping } from "../binding/table-mapping.js";
  * How the changes of a table are applied:
  *
  * - coalesced: the net effect on each row
- * - replaced: the net effect, but an update of a completely known row becomes a delete and an insert. Then no row conflicts
- *   in a unique or exclusion constraint with another row that leaves the same value.
+ * - replaced: the net effect, but an update of a completely known row becomes a delete and an insert. A row then does not violate
+ *   a unique or exclusion constraint when another row gives up the same value in this batch.
  * - sequential: change by change in the source's order, which takes several times as long
  */
 export type ApplyStrategy = "coalesced" | "replaced" | "sequential";

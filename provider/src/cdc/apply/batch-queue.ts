@@ -50,7 +50,7 @@ export class BatchQueue {
     return (this.#applying[0] ?? this.#next?.batch.segments[0])?.transaction ?? this.#buffer.oldest;
   }
 
-  /** The number of transactions that are partly received and not durable on the target. */
+  /** The number of transactions that are received, completely or in part, and not durable on the target. */
   get pendingTransactions(): number {
     const taken = this.#applying.length + (this.#next?.batch.segments.length ?? 0);
     return taken + this.#buffer.pendingTransactions;

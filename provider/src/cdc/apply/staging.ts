@@ -10,7 +10,7 @@ import type { Statement } from "../wire/pipelined-queries.js";
 import type { RowStates } from "../batch/row-states.js";
 import type { ValueForm } from "../model/value-form.js";
 
-/** Every statement scans the rows of earlier groups, but a TRUNCATE creates a new file. */
+/** Every statement scans the rows of earlier groups. A TRUNCATE removes them, but creates a new file each time. */
 const maxLeftoverRows = 1000;
 /** The largest value of column `g`. */
 const maxGroup = 0x7fffffff;
@@ -45,7 +45,7 @@ export class Staging {
     this.#lastGroup = lastGroup;
   }
 
-  /** So many staging tables exist that their files and catalogue rows cost time. */
+  /** Whether so many staging tables exist that their files and catalogue rows cost time. */
   get isCrowded(): boolean {
     return this.#made.size > maxTables;
   }
@@ -79,7 +79,7 @@ export class Staging {
     return statements;
   }
 
-  /** A number without rows in any staging table. */
+  /** Returns a group number that no row of a staging table has. */
   nextGroup(): number {
     if (this.#groups === this.#lastGroup) {
       this.#groups = 0;

@@ -9,8 +9,8 @@ import type { TableStatement } from "./table-statements.js";
 import { valueFailure } from "./value-failure.js";
 
 /**
- * Converts the failure of a statement of a batch: to a description of the refused change if changes were applied in the
- * source's order, and to {@link CoalesceFailed} if that order may help. Other errors are returned unchanged.
+ * Converts the failure of a statement of a batch. If changes were applied in the source's order, the result describes the
+ * refused change. If that order may help, the result is {@link CoalesceFailed}. Other errors are returned unchanged.
  *
  * @param sequential the batch, if changes of it were applied in the source's order
  */
@@ -26,7 +26,7 @@ export function statementFailure(
   return requiresSourceOrder(cause) ? new CoalesceFailed(failed?.binding?.name, cause) : cause;
 }
 
-/** 0A000 has other causes as well, for which neither DELETE nor the source's order helps. */
+/** SQLSTATE 0A000 (feature not supported) also has causes for which neither DELETE nor the source's order helps. */
 function truncateFailure(failed: Statement | undefined, cause: Error): Error {
   const code = sqlStateOf(cause);
   const isOfTable = code === sqlStates.featureNotSupported || code === sqlStates.objectInUse;

@@ -53,7 +53,7 @@ export class CoalesceByKey implements Coalescer {
 
   /**
    * Whether the target has columns that the stream lacks. A delete and an insert in place of a changed key would lose the
-   * row's values in them, and an update in place of a delete and an insert would keep those of the deleted row.
+   * row's values in them. An update in place of a delete and an insert would keep the values of the deleted row.
    */
   get #hasUnmatched(): boolean {
     return this.#binding.unmatched.length > 0;

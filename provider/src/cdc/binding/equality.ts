@@ -6,8 +6,9 @@ import type { Column } from "../../postgres/tables.js";
 export const builtInEquality = "OPERATOR(pg_catalog.=)";
 
 /**
- * The equality operator that an index on each column supports. Under the empty search_path, a plain `=` on a type of an
- * extension (citext) would be the operator of a type to which it can be cast. No index on the column supports that.
+ * The equality operator that an index on each column supports. Under the empty search_path, a plain `=` does not find the
+ * operator of an extension's type (citext). PostgreSQL would then cast the values and use the `=` of another type, which no
+ * index on the column supports.
  */
 export async function equalityOperators(target: Client, columns: readonly Column[]): Promise<string[]> {
   if (columns.every(({ baseTypeSchema }) => baseTypeSchema === "pg_catalog")) return columns.map(() => builtInEquality);

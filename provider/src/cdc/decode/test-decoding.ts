@@ -73,7 +73,7 @@ export class TestDecodingDecoder implements Decoder {
     return { kind: "update", relation: known, row: tupleOf(reader, known, fields, absentField), old };
   }
 
-  /** NULLs are not printed. In a complete row a missing field is NULL; in a key it is a column outside the key. */
+  /** test_decoding does not print NULLs of old rows. In a complete row a missing field is NULL; in a key it is a column outside the key. */
   #oldTuple(reader: TextReader, relation: Relation): Tuple {
     return tupleOf(reader, relation, reader.fields(), relation.replicaIdentity === "f" ? nullField : absentField);
   }
@@ -190,7 +190,7 @@ class TextReader {
     return qualify(schema, this.#identifier(0x3a, 0x2c));
   }
 
-  /** `name[type]:value` with a space before each, up to the line's end or the new row. */
+  /** Reads fields of the form ` name[type]:value`, up to the end of the line or the start of the new row. */
   fields(): PrintedField[] {
     const fields: PrintedField[] = [];
     while (!this.#startsNewTuple() && this.skipped(" ")) {

@@ -33,7 +33,7 @@ const keyTypes: ReadonlyMap<string, KeyType> = new Map([
  * - by transaction, if the stream has only inserts, and no constraint concerns several rows
  * - otherwise not within the table
  *
- * A table with a trigger or rule that fires for applied changes is missing in the result: it may write to other tables.
+ * The result has no table with a trigger or rule that fires for applied changes, because it may write to other tables.
  *
  * @param triggersDisabled whether the session does not set session_replication_role, so that ordinary triggers fire as well
  */

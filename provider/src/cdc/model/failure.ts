@@ -3,9 +3,12 @@ import { EngineError, RefusedError, UnreachableError, messageOf } from "../../er
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 
 /**
- * SQLSTATEs that a later attempt may not meet: connection exceptions, transaction rollbacks (deadlock, serialization),
- * insufficient resources, a server that shuts down or starts, a canceled statement, an object in use (a slot whose
- * walsender has not noticed yet that its client is gone).
+ * SQLSTATEs of failures that may be temporary:
+ *
+ * - classes 08, 40, 53: connection exceptions, transaction rollbacks (deadlock, serialization), insufficient resources
+ * - class 57: a server that shuts down or starts, or a canceled statement
+ * - 55P03: a lock that is not available
+ * - 55006: an object in use, such as a slot whose walsender has not noticed yet that its client is gone
  */
 const transient = /^(08|40|53|57)|^(55P03|55006)$/;
 

@@ -15,8 +15,8 @@ export class RowMissing extends Error {
 }
 
 /**
- * The target refuses a TRUNCATE: a table that is not replicated (an unlogged one) refers to the truncated table, or a
- * deferred constraint of it is still pending. DELETE may succeed.
+ * The target refuses a TRUNCATE. Either a table that is not replicated (an unlogged one) refers to the truncated table, or a
+ * deferred constraint of the truncated table is still pending. DELETE may succeed.
  */
 export class TruncateRefused extends Error {
   constructor(message: string, options: ErrorOptions) {
@@ -47,8 +47,8 @@ export class TextFormatRequired extends Error {}
 export class BacklogIncomplete extends Error {}
 
 /**
- * An apply session could not apply its share of a batch. The stream has to be restarted: one session then applies what remains
- * of the batch, in the source's order, and reports the error if it is a real one.
+ * An apply session could not apply its share of a batch. The stream has to be restarted. One session then applies what remains
+ * of the batch, in the source's order. If it fails, too, the follower reports that error.
  */
 export class ShareFailed extends Error {
   constructor(override readonly cause: unknown) {

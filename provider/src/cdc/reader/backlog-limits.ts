@@ -6,13 +6,13 @@ export interface BacklogLimits {
   readonly portionBytes: number;
   /** The maximum size of received messages that wait: enough work for the target while the next portion is decoded. */
   readonly aheadBytes: number;
-  /** The walsender reads a smaller rest. */
+  /** If at most this much of the backlog remains, a walsender reads it. */
   readonly restBytes: number;
   /** The maximum WAL from which one portion is decoded. It limits the size of the portion's file on the source. */
   readonly spanBytes: number;
   /** How often the stream's slot is advanced. It is not advanced after every portion, because that reads the WAL again. */
   readonly advanceEveryMs: number;
-  /** A portion that is not read holds back the source's vacuum, like any long statement. */
+  /** The maximum pause within a portion. Its unfinished statement holds back the source's vacuum meanwhile. */
   readonly longestPauseMs: number;
   /** The maximum wait for a portion, even if its session is alive. */
   readonly longestSilenceMs: number;
@@ -43,8 +43,8 @@ export function canAdvanceCopiedSlots(version: number): boolean {
 }
 
 /**
- * The target should have enough work with one portion for the time in which the next one is decoded, which starts from the
- * beginning again.
+ * One portion should keep the target busy while the source decodes the next one. For each portion, the source decodes the WAL
+ * from the slot's restart_lsn again.
  */
 const portionGrowth = 2;
 /** After this number of empty portions, one large transaction is likely. Every portion would decode it again. */

@@ -16,15 +16,15 @@ export interface BlockedSession {
   /** Before 14 the start of the statement, because the server does not record the start of a wait. */
   readonly waitingSince: Date | undefined;
   readonly statementSince: Date | undefined;
-  /** Number of sessions that wait for this session's request, only to read or write the table. */
+  /** Number of sessions that want to read or write the table, and wait behind this session's request. */
   readonly behind: number;
 }
 
 const maxNamed = 20;
 
 /**
- * The sessions of the current database that wait for sessions of migrations. Migrations only read, so that these
- * sessions request ACCESS EXCLUSIVE or wait for the end of older transactions, as CREATE INDEX CONCURRENTLY does.
+ * The sessions of the current database that wait for sessions of migrations. Migrations only read. Therefore these sessions
+ * either request ACCESS EXCLUSIVE, or wait for older transactions to end, as CREATE INDEX CONCURRENTLY does.
  * pg_blocking_pids would give the same result, but exists only from 9.6 on.
  */
 export async function blockedSessions(session: Client): Promise<BlockedSession[]> {

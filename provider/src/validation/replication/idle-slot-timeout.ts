@@ -12,7 +12,7 @@ const endangered: Readonly<Record<Side, string>> = {
     "a return would then not be possible: its slot is idle while the source is unreachable, or while no worker runs",
 };
 
-/** Warns if a server, from 18 on, invalidates idle slots: a migration's slot is idle at times. */
+/** Warns if a server invalidates idle slots (from PostgreSQL 18 on), because a migration's slot is idle at times. */
 export async function idleSlotTimeout(session: Client, side: Side, platform: Platform): Promise<Finding[]> {
   const seconds = await idleTimeoutSeconds(session);
   if (seconds === undefined) return [];

@@ -27,8 +27,8 @@ export async function planCopyTasks(
   const deferred = await tablesWithCrossTableFunctions(source);
   const tasks: NewCopyTask[] = [];
   for (const { table } of tables) {
-    // Parts are read by a query, which could run functions of other roles. COPY of a whole table does not. An unlogged table
-    // that a crash of the target has emptied is recognized only before further parts are copied.
+    // The worker reads a part with a query, which could run functions of other roles. COPY of a whole table does not. An unlogged
+    // table is copied as a whole, too: rows of a later part would hide that a crash of the target has emptied it.
     const isWhole = table.unlogged || unsafe.has(qualify(table.schema, table.name));
     const parts = isWhole ? [] : await planParts(source, table, { splitBytes, parts: maxParts });
     tasks.push(...tableTasks(table, parts, deferred.has(table.oid)));

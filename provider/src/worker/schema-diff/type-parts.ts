@@ -3,12 +3,15 @@ import { notExtensionMember } from "../../postgres/catalogue-filters.js";
 import { tablesByType } from "./type-drift.js";
 
 /**
- * Identifies each part of a type, by the type's OID and the part's name. Another part with the same name has another value.
- * Parts are labels of an enum and attributes of a composite type. Plain JSON.
+ * A value for each part of a type: for each label of an enum, and for each attribute of a composite type. The keys are the
+ * type's OID and the part's name. If another part gets the same name, the value differs. Plain JSON.
  */
 export type TypeParts = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** Of a label's version: renamed and named back again, another one may have had its name meanwhile. */
+/**
+ * The value of a label includes its row version (xmin). If a label is renamed and later gets its former name again, another
+ * label may have had this name meanwhile.
+ */
 export async function readTypeParts(source: Client): Promise<TypeParts> {
   const { rows } = await source.query<{ parts: TypeParts | null }>(
     `SELECT json_object_agg(type, parts) AS parts

@@ -197,12 +197,12 @@ export class FollowedDatabase {
       }
   }
 
-  /** Undefined if the operator stops the applications. */
+  /** Raises the fence. Undefined without a fence: the operator then stops the applications. */
   get #stopWriters(): (() => Promise<void>) | undefined {
     return this.#work.spec.fence === "readOnly" ? () => this.#fence.putUp() : undefined;
   }
 
-  /** Before the stream has all tables. The source is then read-only while they are copied. */
+  /** Raises the fence before the stream has all tables, so that the source is read-only while the remaining ones are copied. */
   get #stopWritersEarly(): (() => Promise<void>) | undefined {
     const stopWriters = this.#stopWriters;
     if (!stopWriters) return undefined;

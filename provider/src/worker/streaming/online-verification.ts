@@ -38,8 +38,8 @@ interface Found {
 }
 
 /**
- * Compares every followed row of a database at one LSN while applications write, and records the result. A difference, or
- * tables that cannot be compared, do not fail the migration.
+ * Compares every row of a database's replicated tables at one LSN while applications write, and records the result. Neither a
+ * difference nor a table that cannot be compared fails the migration.
  *
  * @throws TakenOverError, and the reason of the work's aborted signal
  */
@@ -114,7 +114,7 @@ async function compare(work: Work, verification: VerificationOfDatabase): Promis
       if (round === maxRounds || overtaken.length === 0) return found;
       await again(round, messageOf(concurrentChangeError(database, overtaken)));
     } catch (error) {
-      // The follower may have met a schema change, which is applied before the next attempt.
+      // A schema change may have ended this attempt. The worker applies it before the next one.
       const isLast = round === maxRounds || error instanceof TakenOverError || signal.aborted;
       if (isLast) throw error;
       await again(round, messageOf(error));
