@@ -73,7 +73,7 @@ export class TestDecodingDecoder implements Decoder {
     return { kind: "update", relation: known, row: tupleOf(reader, known, fields, absentField), old };
   }
 
-  /** test_decoding does not print NULLs of old rows. In a complete row a missing field is NULL; in a key it is a column outside the key. */
+  /** test_decoding prints no NULLs here. In a complete row a missing field is NULL; in a key it is a column outside the key. */
   #oldTuple(reader: TextReader, relation: Relation): Tuple {
     return tupleOf(reader, relation, reader.fields(), relation.replicaIdentity === "f" ? nullField : absentField);
   }
