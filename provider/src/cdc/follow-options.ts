@@ -82,8 +82,10 @@ export interface FollowStatus extends ChangeCounts {
   /** WAL of the source, including other databases, after the applied position. */
   readonly lagBytes: number | undefined;
   /**
-   * The larger of two values: the age of the oldest commit that is received and not applied, by the source's clock, and the
-   * time for which the source has had WAL that the stream has not reached. 0 if neither exists.
+   * The larger of two values; 0 if neither exists:
+   *
+   * - the age, by the source's clock, of the oldest commit that is received and not applied
+   * - the time for which the source has had WAL that the stream has not reached
    */
   readonly latencySeconds: number;
   /**

@@ -8,8 +8,8 @@ export type CopyFormat = "text" | "binary";
  * - reg* types send an OID, which identifies another object on the other server;
  * - xml sends its text with a declaration that the receiver reinterprets;
  * - aclitem, pg_node_tree, pg_ndistinct and other internal types have no receive function, or refuse input;
- * - xid8, pg_snapshot, jsonpath and multiranges are safe if they exist: both servers must have the type.
  *
+ * xid8, pg_snapshot, jsonpath and multiranges do not exist in every version. They are safe, because both servers must have the type.
  * Texts are converted between encodings as in text format. "char" is safe only in binary format, because text format
  * has two forms for bytes above 127.
  */

@@ -7,8 +7,8 @@ import type { TableName } from "./lock-together.js";
 
 /**
  * The error for a table of the source that cannot be read, naming the blocking sessions. A session that waits to alter
- * or truncate it is one of them: the snapshot's holder locks the table until all rows are copied, and later requests
- * queue after the waiting session.
+ * or truncate the table is one of them. It waits because the snapshot's holder locks the table until all rows are copied. Later
+ * requests queue behind it.
  *
  * @param cause the error of the lock that was not granted
  */

@@ -37,7 +37,7 @@ const publicEntra =
 
 /**
  * The authentication in a record, as far as it may be used on another machine. A role that can write the records must not
- * choose a command that this machine runs, or where its secrets and which of its tokens are sent.
+ * choose a command that this machine runs. Nor may it choose which of this machine's tokens are sent, or where secrets are sent.
  *
  * @example trustedAuthentication({ kind: "command", command: "rm -rf ~" }) === undefined
  */

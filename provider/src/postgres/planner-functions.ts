@@ -62,8 +62,8 @@ const query = (version: number, condition: string): string =>
       AND CASE WHEN ${planningCallsWritten("c.oid", version)} THEN NOT (${isAllTrusted}) ELSE false END`;
 
 /**
- * Makes the server refuse views and foreign tables in the queries of a session or of its transaction: a table's owner
- * could replace it by one after it was listed. Servers have this setting since their minor releases of August 2024.
+ * Makes the server refuse views and foreign tables in the queries of a session or of its transaction. Otherwise a table's owner
+ * could replace the table by one of these after it was listed. Servers have this setting since their minor releases of August 2024.
  */
 export async function refuseViews(session: Client, during: "session" | "transaction" = "session"): Promise<void> {
   await session.query(

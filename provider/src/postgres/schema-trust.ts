@@ -5,8 +5,8 @@ import { RefusedError } from "../errors.js";
 export const controlSchema = "pgmigration";
 
 /**
- * SQL that creates the control schema. Default privileges of this role must not let other roles into an empty one: a role that may write
- * the records chooses the statements that workers run. Privileges that were granted since then are kept.
+ * SQL that creates the control schema. Default privileges of this role must not let other roles use a new schema: a role that may
+ * write the records chooses the statements that workers run. Privileges that were granted since then are kept.
  */
 export const createControlSchema = `
 CREATE SCHEMA IF NOT EXISTS ${controlSchema};

@@ -16,8 +16,8 @@ export function reportFormat(path: string): "html" | "json" | undefined {
 }
 
 /**
- * Writes the report to a file that ends in `.html` or `.json`; any other path is a directory, which gets both files, named after the
- * migration. Existing files are replaced at once, and missing directories are created.
+ * Writes the report to a file that ends in `.html` or `.json`. Any other path is a directory, which gets both files. They are named
+ * after the migration. Existing files are replaced at once, and missing directories are created.
  *
  * @returns the paths of the files
  * @throws Error of the file system

@@ -24,8 +24,8 @@ import { MigrationIncompleteError, reachGoal, toStandardError } from "./reach-go
 import { idOf, inputsAmong, inputsWithin, tokenWithin, type Properties } from "./state.js";
 
 /**
- * Records the spec, starts a worker and watches it until the goal of `waitFor`. By default the goal is success for an
- * offline migration, the wait for the cutover for an online one, and any state in which the user must act.
+ * Records the spec, starts a worker and watches it until the goal of `waitFor`. By default the goal of an offline migration is
+ * success, and that of an online one is the wait for the cutover. Any state in which the user must act is also a goal.
  *
  * @param report takes progress, one line that replaces the previous one
  * @param note takes information about an existing record

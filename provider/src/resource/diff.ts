@@ -20,7 +20,7 @@ export interface DiffAnswer {
 }
 
 /**
- * Determines what a change of inputs requires. Without a change of inputs, the records are read: a migration that
+ * Determines what a change of inputs requires. Without a change of inputs, it reads the records. A migration that
  * failed, lost its worker, or lost required objects on a server counts as changed, and `update` repairs it.
  *
  * @param note takes databases of the source that patterns would select by now

@@ -192,8 +192,8 @@ export interface PgMigrationArgs {
   /** Also migrates roles, their memberships and settings; never superuser attributes. Default false. */
   readonly migrateRoles?: pulumi.Input<Switch> | undefined;
   /**
-   * Tables copied, and compared, at the same time. The default depends on both servers' settings: 4, on large servers
-   * up to 8 (one for each gibibyte of shared_buffers), and at most a quarter of the free connections.
+   * Tables copied, and compared, at the same time. The default depends on both servers' settings. It is 4, on large
+   * servers up to 8 (one for each gibibyte of shared_buffers). It is at most a quarter of the free connections.
    */
   readonly tableJobs?: pulumi.Input<number> | undefined;
   /**
@@ -208,15 +208,15 @@ export interface PgMigrationArgs {
    */
   readonly workers?: pulumi.Input<number> | undefined;
   /**
-   * Largest number of bytes per second that the copy of rows reads from the source, over all tables and workers: bytes, or a
-   * text such as "50MB", at least 64kB. A change applies to a running copy within seconds. Comparisons are not limited.
-   * Default: no limit.
+   * Largest number of bytes per second that the copy of rows reads from the source, over all tables and workers. The value is
+   * a number of bytes or a text such as "50MB", at least 64kB. A change applies to a running copy within seconds. Comparisons
+   * are not limited. Default: no limit.
    */
   readonly maxCopyRate?: pulumi.Input<number | string> | undefined;
   /**
-   * The copy of rows slows down, to 64 kB per second at the least, while a physical or logical replica of the source is farther
-   * behind: seconds, or a text such as "30s". A change applies to a running copy within seconds. The source's role has to be a
-   * member of `pg_monitor`. Default: no limit.
+   * The copy of rows slows down while a physical or logical replica of the source is farther behind than this. It never becomes
+   * slower than 64 kB per second. The value is a number of seconds or a text such as "30s". A change applies to a running copy
+   * within seconds. The source's role has to be a member of `pg_monitor`. Default: no limit.
    */
   readonly maxReplicaLag?: pulumi.Input<number | string> | undefined;
   /**
@@ -241,9 +241,10 @@ export interface PgMigrationArgs {
   /** Online: the source's output plugin. Default pgoutput, and test_decoding for sources before PostgreSQL 10. */
   readonly decodingPlugin?: pulumi.Input<"pgoutput" | "test_decoding"> | undefined;
   /**
-   * `readOnly` makes each database of the source read-only for every role, and terminates the sessions in it: offline
-   * before the snapshot of its copy, online at its cutover. A failed copy or cutover reverts this. Otherwise the fence
-   * stays until `none` is set or the resource is destroyed. A return (`rollback`) fences the target in the same way, and removes the source's fence.
+   * `readOnly` makes each database of the source read-only for every role, and terminates the sessions in it. Offline,
+   * this happens before the snapshot of its copy, and online at its cutover. A failed copy or cutover reverts this. Otherwise
+   * the fence stays until `none` is set or the resource is destroyed. A return (`rollback`) fences the target in the same way,
+   * and removes the source's fence.
    */
   readonly fence?: pulumi.Input<"none" | "readOnly"> | undefined;
   /**
@@ -308,15 +309,16 @@ export interface PgMigrationArgs {
    */
   readonly onFailure?: pulumi.Input<"fail" | "report"> | undefined;
   /**
-   * How many more times an operation attempts a migration that failed, 0 to 10, after pauses of 5 s, 10 s, 20 s and so on. A
+   * How many more times an operation attempts a migration that failed, 0 to 10. It pauses for 5 s, 10 s, 20 s and so on. A
    * failed validation and wrong inputs need you, and are not attempted again. Default 0.
    */
   readonly retries?: pulumi.Input<number> | undefined;
   /** Receives each change of state. The migration never waits for it, and continues if it cannot be reached. */
   readonly webhook?: pulumi.Input<WebhookArgs> | undefined;
   /**
-   * A file that ends in .html or .json, or a directory for both: gets [a report](https://github.com/pulumi-pg-migration/pulumi-pg-migration/blob/main/docs/report.md)
-   * when an operation sees that the migration has ended, and when it is destroyed. Relative to the program's directory.
+   * The path of a file that ends in .html or .json, or of a directory for both, relative to the program's directory. An operation
+   * writes [a report](https://github.com/pulumi-pg-migration/pulumi-pg-migration/blob/main/docs/report.md) there
+   * when it sees that the migration has ended, and when the resource is destroyed.
    * A failure to write it is a finding, and the migration still succeeds.
    */
   readonly report?: pulumi.Input<string> | undefined;
@@ -420,9 +422,9 @@ export class PgMigration extends pulumi.dynamic.Resource {
   }
 
   /**
-   * Creates a migration from an artefact of Azure's migration service, unchanged: the output of
-   * `az postgres flexible-server migration show`, an answer of the REST API, the file for `create --properties`, or an ARM
-   * or compiled Bicep template. docs/azure-artefacts.md lists what is ignored, and where defaults differ.
+   * Creates a migration from an unchanged artefact of Azure's migration service. It may be the output of
+   * `az postgres flexible-server migration show`, an answer of the REST API, or the file for `create --properties`. It may
+   * also be an ARM or compiled Bicep template. docs/azure-artefacts.md lists what is ignored, and where defaults differ.
    *
    * Azure never returns passwords. Add `secretParameters`, or `source` and `target`, to what it returned.
    *

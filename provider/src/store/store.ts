@@ -35,8 +35,8 @@ const installLock = 0x70676d69;
 const recordingLock = 0x70676d72;
 
 /**
- * A session on the control schema. The schema is in the target's maintenance database, or, if this role cannot write to
- * that, or the migration replaces it, in a separate database `pgmigration`.
+ * A session on the control schema. The schema is in the target's maintenance database. If this role cannot write to that
+ * database, or the migration replaces it, the schema is in a separate database `pgmigration`.
  */
 export class Store {
   readonly #address: StoreAddress;

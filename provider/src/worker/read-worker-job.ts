@@ -9,8 +9,11 @@ export const namesJob = ({ PG_MIGRATION_JOB_FILE: file, PG_MIGRATION_JOB: json }
   file !== undefined || json !== undefined;
 
 /**
- * Reads a worker's job from the first of these sources that exists: the file that `PG_MIGRATION_JOB_FILE` names (a mounted
- * secret), the JSON text in `PG_MIGRATION_JOB` (a container's secret), standard input (`launchWorker` writes to it).
+ * Reads a worker's job from the first of these sources that exists:
+ *
+ * 1. the file that `PG_MIGRATION_JOB_FILE` names, such as a mounted secret
+ * 2. the JSON text in `PG_MIGRATION_JOB`, such as a container's secret
+ * 3. standard input, to which `launchWorker` writes
  *
  * @throws InvalidInputError if the job is invalid; the error does not repeat the text, because it contains secrets
  */

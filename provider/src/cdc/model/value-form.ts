@@ -8,9 +8,12 @@ const firstVersionWithBinary = 140000;
 
 /**
  * Types whose binary form is the same in every version from 14 on, independently of settings. The object identifiers are
- * those of pg_type.dat, which are the same on every server. Not included are types whose values contain identifiers of
- * their database (enums, composites, reg*), types that depend on a setting or the platform (money, xml), and interval:
- * version 17 reads its extreme values as infinity. The binary form of an array contains its element type.
+ * those of pg_type.dat, which are the same on every server. The binary form of an array contains its element type. The list
+ * omits:
+ *
+ * - types whose values contain identifiers of their database (enums, composites, reg*)
+ * - types that depend on a setting or the platform (money, xml)
+ * - interval, because version 17 reads its extreme values as infinity
  */
 const sameOnBothSides: ReadonlySet<number> = new Set([
   // bool, bytea, name, int8, int2, int4, text, oid

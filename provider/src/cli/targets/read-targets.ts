@@ -22,8 +22,8 @@ interface Entry {
 }
 
 /**
- * Reads the targets that `--targets` names: a file in CSV, YAML or JSON, a directory of service files, `azure:` with a query of
- * Azure Resource Graph, or a file `*.kql` with one. Flags and the environment complete every entry as they complete a single
+ * Reads the targets that `--targets` names: a file in CSV, YAML or JSON, or a directory of service files. A query of Azure Resource
+ * Graph follows `azure:`, or is in a file `*.kql`. Flags and the environment complete every entry as they complete a single
  * target. A wrong entry becomes a problem.
  *
  * @throws InvalidInputError if the list itself cannot be read; RefusedError, UnreachableError of Azure

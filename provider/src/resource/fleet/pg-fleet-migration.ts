@@ -17,8 +17,8 @@ export interface FleetWave {
   /** The copies do not start after this time. */
   readonly windowEnd?: string | undefined;
   /**
-   * Cuts all online members of the wave over: at once, or each when its lag is small enough and a comparison during the
-   * replication finds no difference (`maxCutoverLag` and `verifyBeforeCutover` of the member).
+   * Cuts over all online members of the wave. `true` does this at once. With `maxLag`, each member waits until its lag is small
+   * enough and a comparison during the replication finds no difference (its `maxCutoverLag` and `verifyBeforeCutover`).
    *
    * @example
    * ```ts

@@ -31,9 +31,14 @@ export interface SchemaObject<Details extends object = object> {
 export type AttributeValue = string | boolean | readonly string[] | null;
 
 /**
- * What is read of each object: attributes, which all versions of PostgreSQL print alike; or a complete list of attributes, which
- * includes settings, owner, privileges, comment and definition; or details; or details with the definition, or its digest. Only
- * the printing of definitions may wait for locks of tables.
+ * What is read of each object:
+ *
+ * - `attributes`: attributes, which all versions of PostgreSQL print alike
+ * - `complete`: all attributes, which include settings, owner, privileges, comment and definition
+ * - `details`: details without the definition
+ * - `digest`, `text`: details with the digest or the text of the definition
+ *
+ * Only the printing of definitions may wait for locks of tables.
  */
 export type Reading = "attributes" | "complete" | "details" | "digest" | "text";
 

@@ -19,8 +19,9 @@ export interface DeferredConstraint {
 }
 
 /**
- * Splits a foreign key into adding and validating. Undefined if it is not to be validated (NOT VALID on the source, NOT
- * ENFORCED), or if a side is partitioned: before 18 such a key cannot be NOT VALID, or stays NOT VALID on partitions.
+ * Splits the creation of a foreign key into adding and validating it. Undefined if it is not to be validated (NOT VALID on the
+ * source, NOT ENFORCED). Also undefined if a side is partitioned: before 18, such a key cannot be NOT VALID, or stays NOT VALID
+ * on partitions.
  */
 export function deferredForeignKey(
   entry: Entry,
@@ -90,8 +91,8 @@ export function separateDeferredChecks(
  * Separates a domain from its checks that may change their result, because their functions may read tables that are
  * filled later.
  *
- * @param isInside whether arrays or composite types use the domain: the server validates none of their values, so that
- * the checks must exist from the start
+ * @param isInside whether arrays or composite types use the domain. The server validates none of their values later, so the
+ * checks must exist from the start
  */
 export function separateDeferredDomainChecks(
   domain: Entry,
@@ -148,9 +149,9 @@ export function isCommentOn(entry: Entry, constraints: ReadonlySet<string>): boo
 }
 
 /**
- * The plan for a copy in which rows of some tables are still missing: without the foreign keys that involve such a table,
- * without indexes that call functions, with their comments and attachments, and without validations of checks, whose
- * functions may read any table. All of them follow when the last table has its rows.
+ * The plan for a copy in which rows of some tables are still missing. It omits the foreign keys that involve such a table. It also
+ * omits indexes that call functions and validations of checks, because their functions may read any table. Comments and
+ * attachments of what is omitted are omitted, too. All of them follow when the last table has its rows.
  *
  * @param isIncomplete whether rows of a table are missing
  */

@@ -146,7 +146,7 @@ const readBy = (oid: string): string => `
 
 /**
  * PostgreSQL's functions that read files, terminate sessions or execute a text are volatile. The exceptions read a table
- * that is known only at run time: it may be a view that calls any function, or its partition key may.
+ * that is known only at run time. This may be a view that calls any function, or a table whose partition key does.
  */
 const callsVolatile = (tree: string): string =>
   `EXISTS (SELECT FROM ${calledBy(tree)} JOIN pg_proc p ON p.oid = called.oid

@@ -22,9 +22,9 @@ const minLockWaitMs = 5000;
 export const fenceSides: readonly FenceSide[] = ["source", "target"];
 
 /**
- * The fence of one database: on the source from its cutover on, or offline from before its snapshot on, and on the target
- * from a return on. The earlier settings are in the
- * records before the fence is raised and until it is removed. If the worker dies, its successor, an update or the deletion
+ * The fence of one database. On the source, an online migration raises it at the cutover, and an offline one before the snapshot.
+ * On the target, a return raises it. The earlier settings are in the records before the fence is raised and until it is removed.
+ * If the worker dies, its successor, an update or the deletion
  * restores them from there.
  */
 export class DatabaseFence {

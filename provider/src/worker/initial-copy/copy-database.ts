@@ -66,8 +66,8 @@ const maxNamed = 20;
  * Copies schema and rows of one database as of one snapshot. For an online migration, the slot's stream starts at that
  * snapshot. Other workers may share the copy.
  *
- * Resumes the copy of an earlier worker if its snapshot still exists or all rows are copied, and uses the rows of a failed
- * attempt if they are the same. Otherwise it starts again, because rows of a lost snapshot belong to another moment.
+ * Resumes the copy of an earlier worker if its snapshot still exists or all rows are copied. Uses the rows of a failed attempt if
+ * they are the same. Otherwise it starts again, because rows of a lost snapshot belong to another moment.
  */
 export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<PostCutoverPlan> {
   const database = record.name;

@@ -6,8 +6,8 @@ export interface FollowedParts {
   /** The OID on the target. */
   readonly copy: number;
   /**
-   * By the attribute number on the source, minus one: the attribute number on the target, or the name under which the target
-   * will get it; null if the source has dropped it.
+   * The index is the attribute number on the source, minus one. The value is the attribute number on the target, or the name
+   * under which the target will get the attribute. It is null if the source has dropped the attribute.
    */
   readonly parts: readonly (number | string | null)[];
 }
@@ -16,10 +16,10 @@ export interface FollowedParts {
 export type FollowedByOid = Readonly<Record<string, FollowedParts>>;
 
 /**
- * Pairs columns or attributes by name that have no counterpart yet. Names change on both sides, attribute numbers do not: a
- * column that was renamed several times, or back, while the target got its first new name is still recognized.
+ * Pairs columns or attributes by name that have no counterpart yet. Names change on both sides, but attribute numbers do not.
+ * A column is therefore still recognized if it was renamed several times, or back, while the target got its first new name.
  *
- * @param before the names when the source was last applied to the target: the source may have renamed them since
+ * @param before the names when the source was last applied to the target; the source may have renamed them since
  */
 export function pairParts(
   known: FollowedParts | undefined,

@@ -7,8 +7,8 @@ import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import type { SchemaChange } from "./schema-change.js";
 
 /**
- * Each table that was dropped on the source is moved to a schema of its own on the target. Its indexes and sequences go with
- * it, so that no name is in the way of a table that is created again, and no two dropped tables collide.
+ * Each table that was dropped on the source is moved to a schema of its own on the target, with its indexes and sequences. A table
+ * that is created again can then use the same names, and two dropped tables do not collide.
  */
 const keptSchema = ({ oid }: Table): string => `pgmigration_dropped_${oid}`;
 
@@ -16,7 +16,8 @@ const keptSchema = ({ oid }: Table): string => `pgmigration_dropped_${oid}`;
 export const isKeptSchema = (schema: string): boolean => /^pgmigration_dropped_\d+$/.test(schema);
 
 /**
- * Changes that take tables of the target out of use, which were dropped on the source. The operator would drop them.
+ * Changes that move tables of the target to schemas of their own, because they were dropped on the source. The statement that is
+ * shown to the user drops them instead.
  *
  * @param dropped tables of the target
  */

@@ -270,8 +270,8 @@ function dropStatement(rule: Rule): string {
 }
 
 /**
- * Adds and validates in one statement, although readers wait for the scan: a check that rows violate must not remain and
- * reject changes of the stream.
+ * Adds and validates a constraint in one statement, although readers wait for the scan. A check that existing rows violate must
+ * not remain, because it would reject changes of the stream.
  */
 const addStatement = (rule: FoundRule): string =>
   `${alterOwner(rule)} ADD CONSTRAINT ${quoteIdentifier(rule.name)} ${rule.definition}`;

@@ -7,8 +7,8 @@ import { schemaFingerprint } from "./schema-fingerprint.js";
 import { readTypeParts } from "./type-parts.js";
 
 /**
- * Another text where anything of the source's schema is other than it was that is carried over: what shapes its tables,
- * what values mean, what is defined beside them, what is set on it, whose it is and who may use it.
+ * A digest of the parts of the source's schema that are migrated: tables and types, other definitions, settings, owners and
+ * privileges. It differs from an earlier digest if one of them has changed.
  */
 export async function readSourceVersion(source: Client): Promise<string> {
   const digests = {

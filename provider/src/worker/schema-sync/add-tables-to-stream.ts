@@ -62,8 +62,8 @@ const openTransactionsSeconds = 300;
  * released if a session of an application waits for them. A table that it alters, or waits for while rows are copied, is
  * postponed. A repetition after a failure replaces the rows that were copied.
  *
- * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced before it is created on the target, when a
- * session waits to lock it before, or when every table is postponed
+ * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced, or a session waits to lock it, before it is
+ * created on the target; also when every table is postponed
  * @throws LockNotAvailableError when transactions stay open on the source
  */
 export async function addTablesToStream(objects: NewObjects, tablesToAdd: TablesToAdd): Promise<Joined> {

@@ -216,8 +216,8 @@ export async function missingStatements(objects: NewObjects, redefined: readonly
 }
 
 /**
- * Dumps the target's database. The migration owns its tables: one that it may not read was created by another role, who
- * must not be able to hold up the stream and the cutover with it.
+ * Dumps the target's database. The migration owns its own tables. A table that it may not read was therefore created by another
+ * role. That role must not be able to stop the stream and the cutover with it.
  */
 const dumpTarget = async (
   { work, database, target }: Pick<NewObjects, "work" | "database" | "target">,

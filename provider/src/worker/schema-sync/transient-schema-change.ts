@@ -9,8 +9,9 @@ export interface TransientSchemaChange {
 }
 
 /**
- * Whether the stream describes a table with a definition that it no longer has: it was altered or renamed twice before the
- * schema was compared, or within one transaction. The target cannot be given that definition, so the table has to be copied.
+ * Whether the stream describes a table with a definition that it no longer has. This happens if it was altered or renamed twice
+ * before the worker compared the schemas, or within one transaction. The target cannot be given that definition, so the table
+ * has to be copied.
  *
  * @returns undefined if the source's table still has this definition
  */

@@ -16,8 +16,8 @@ export interface RefusedValue {
 }
 
 /**
- * Whether the stream contains a value that its type no longer has: a label that was renamed twice before the schema was
- * compared, or an attribute that was added and dropped. The type is the same on both sides, and neither accepts the value.
+ * Whether the stream contains a value that its type no longer has. It may be a label that was renamed twice before the worker
+ * compared the schemas, or an attribute that was added and dropped. The type is the same on both sides, and neither accepts the value.
  */
 export async function isTransientValueError({
   source,
