@@ -3,12 +3,12 @@ import { qualify, quoteLiteral, type RelationName } from "./identifiers.js";
 import { whileLocked } from "./locks/while-locked.js";
 import { tablesUnsafeToPlan } from "./planner-functions.js";
 
-/** So many tables are locked, and read by one query, at a time. */
+/** Number of tables that are locked, and read by one query, at a time. */
 const tablesAtATime = 20;
 
 /**
- * The tables that have rows. A table that must not appear in a query has some if its file has pages, because COPY would
- * send all of them.
+ * The tables that have rows. Planning a query of some tables could run functions of other roles. COPY needs no planning, but would
+ * send all rows. Such a table therefore counts if its file has pages.
  *
  * @param session outside a transaction
  * @throws ConcurrentChangeError if an owner replaced a table by another object

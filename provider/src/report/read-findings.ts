@@ -12,8 +12,8 @@ const isOfValidation = `f.during NOT IN ('MigratingData', 'WaitingForCutoverTrig
   'WaitingForRollbackDecision')`;
 
 /**
- * Whether an earlier attempt's finding was checked again: the validation has ended since, or its database is copied. For
- * the whole server, all databases.
+ * Whether an earlier attempt's finding was checked again: the validation has ended since, or its database is copied. If the
+ * finding concerns the whole server, all databases must be copied.
  */
 const wasCheckedAgain = `CASE WHEN f.withdrawn_by = 'check' THEN true
   WHEN ${isOfValidation} THEN coalesce(m.validation_ended_at > f.withdrawn_at, false)

@@ -64,7 +64,7 @@ const argsSchema = z
 
 type Checked = z.output<typeof argsSchema>;
 
-/** A worker that was stopped or evicted is replaced. One that only you can help is not started again. */
+/** Kubernetes replaces a worker that was stopped or evicted. If the user has to correct something, it starts no other one. */
 const podFailurePolicy: kubernetes.input.batch.v1.PodFailurePolicy = {
   rules: [
     { action: "Ignore", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },

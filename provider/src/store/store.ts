@@ -159,9 +159,7 @@ export class Store {
     return inTransaction(this.client, write);
   }
 
-  /**
-   * Calls `heard` after each change of a migration that was announced by {@link notifyChange}, until the session ends.
-   */
+  /** Calls `onChange` after each change of a migration that {@link notifyChange} announces, until the session ends. */
   async listen(migration: string, onChange: () => void): Promise<void> {
     this.client.on("notification", ({ payload }) => {
       if (payload === migration) onChange();

@@ -55,7 +55,7 @@ export function compareQueries(source: readonly QueryTimes[], target: readonly Q
 
 const isMeasured = ({ calls, totalMs }: QueryTimes): boolean => calls >= minCalls && totalMs > 0;
 
-/** One entry for each text: roles, and levels of nesting, have entries of their own. */
+/** One sum for each text. pg_stat_statements has an entry of its own for each role and level of nesting. */
 function byText(queries: readonly QueryTimes[]): Map<string, QueryTimes> {
   const sums = new Map<string, QueryTimes>();
   for (const one of queries) {

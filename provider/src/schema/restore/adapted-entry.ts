@@ -116,7 +116,7 @@ function withKnownGrantees(draft: Draft, context: RestoreContext): Draft {
       (grantor === undefined ? undefined : whyNotAs(grantor, statement, context)) ??
       (grantee === undefined ? undefined : whyNotTo(grantee, context));
     if (problem === undefined) statements.push(asTransactionRole(statement));
-    // A REVOKE from a missing role has nothing to do.
+    // A REVOKE from a missing role is omitted without a finding: that role has no privileges.
     else if (!isRevoke(statement)) {
       const remedy = "create the role on the target, then grant as on the source";
       findings.push(findingFor(draft.entry, { code: "603705", message: problem, remedy, state: "Warning" }));

@@ -35,7 +35,11 @@ export const isReportedAgain = `
        THEN NOT EXISTS (${copied})
        ELSE database NOT IN (${copied}) END`;
 
-/** Replaces the finding of a code that concerns the whole migration and no worker reports. Without a finding, it is withdrawn. */
+/**
+ * Replaces the recorded finding of a code that concerns the whole migration and that no worker reports.
+ *
+ * @param finding the new finding; if it is undefined, the recorded one is only withdrawn
+ */
 export async function replaceRecordedFinding(
   store: Store,
   migration: string,

@@ -39,7 +39,7 @@ export const preloadLibraries: Rule = async (context) => {
   return findings;
 };
 
-/** Extensions of the source that the target offers, and whose library the source has loaded or that cannot do without. */
+/** Extensions of the source that the target offers, if they require their library or the source has loaded it. */
 async function neededExtensions({ target, spec }: ValidationContext, source: Client): Promise<string[]> {
   const used = (await usedExtensions(source, spec)).map(({ name }) => name);
   const { rows: offered } = await target.query<{ name: string }>("SELECT name FROM pg_available_extensions");

@@ -84,7 +84,7 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * Repeats until no table was replaced while others were copied: its changes would be missing.
+   * Synchronizes until no table is replaced while others are copied. Otherwise changes of the replaced table would be missing.
    *
    * @param stopWriters called once if tables are replaced each time, or applications always wait for them
    * @throws ConcurrentChangeError when tables are replaced each time
@@ -140,7 +140,7 @@ export class SchemaSynchronizer {
   /**
    * @param patience whether to wait until the operator has run statements, or to refuse
    * @param table the table whose changes the target refuses; the stream may contain earlier changes of other tables
-   * @throws NamesTaken if no table may be left out, which is with "once"
+   * @throws NamesTaken with "once", if another role has created an object under a name that the target needs
    */
   sync(patience: "once" | "untilResolved", table?: string): Promise<SyncResult> {
     const lockSeconds = patience === "once" ? lockTimeoutSeconds : retriedLockSeconds;

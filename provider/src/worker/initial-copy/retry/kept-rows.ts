@@ -28,7 +28,7 @@ const maxNamed = 20;
  *
  * - The inputs, the version of the package and the schema of the source must be the same.
  * - Online, the slot must still start at the snapshot of the rows. The stream then contains all later changes.
- * - Offline, they must equal those of a new snapshot.
+ * - Offline, the rows must equal those of a new snapshot.
  */
 export async function findKeptRows(job: CopyJob): Promise<EarlierCopy | undefined> {
   const { work, record, database, tasks } = job;
