@@ -7,7 +7,7 @@ export interface AccessOptions {
   readonly port: number;
   /** Accepted Host names. Any other Host means that another site's name was rebound to this address. */
   readonly hosts: readonly string[];
-  /** Those of proxies, whose pages have the proxy's port. */
+  /** The accepted Host names of proxies, whose pages have the proxy's port. */
   readonly proxies: readonly string[];
 }
 

@@ -111,14 +111,14 @@ class ReportedMigration {
 
   #reportState(subject: ListedMigration, state: MigrationState, { overview, currentStatus }: MigrationListItem): void {
     const subState = hasEnded(state) ? "Completed" : overview?.subState;
-    // It was recorded while its target was read. The next reading has all its values.
+    // The migration was recorded while its target was read. The next reading has all its values.
     if (subState === undefined) return;
     const error = currentStatus.error?.slice(0, longestError);
     const current = JSON.stringify([state, subState, error]);
     if (current === this.#state) return;
     const isFirst = this.#state === undefined;
     this.#state = current;
-    // Successes before the start are no news. A failure may have happened while nothing watched.
+    // Successes before the start are not reported. A failure may have happened while nothing watched.
     if (isFirst && !this.isNew && (state === "Succeeded" || state === "Canceled")) return;
     const data = { ...subject, state, subState, ...(error === undefined ? {} : { error }) };
     const about = `${subject.targetName}/${subject.migration}: ${state} / ${subState}`;

@@ -92,7 +92,7 @@ function asIncomplete(error: unknown, earlier: MigrationIncompleteError | undefi
   return new MigrationIncompleteError(earlier.id, earlier.properties, messageOf(error), error);
 }
 
-/** Not a wrong input, a failed validation, or a time limit: these need the user. */
+/** Whether another attempt may succeed. Wrong inputs, a failed validation and a time limit need the user. */
 function mayPassByItself(error: unknown): boolean {
   if (!(error instanceof MigrationIncompleteError)) return error instanceof UnreachableError;
   const status = statusWithin(error.properties);

@@ -110,7 +110,7 @@ export async function readStatus(store: Store, migration: string): Promise<Migra
       dbDetails: Object.fromEntries(
         databases.map((database) => [database.name, detailsOf(database, builds, worker.state)]),
       ),
-      // Also findings of the copy, without a validation.
+      // The copy reports findings also without a validation.
       ...(row.validation_started_at !== null || findings.length > 0
         ? { validationDetails: validationOf(row, findings, databases) }
         : {}),
@@ -237,7 +237,7 @@ export function describeKeptSlot(slot: string, phase: DatabasePhase, retained: s
   return `no worker reads the slot ${slot}, which retains ${amount} on the source until ${ends}`;
 }
 
-/** As last measured by a worker. Without a reader, a slot retains ever more WAL. */
+/** A slot that no worker reads, with the WAL that a worker measured last. Without a reader, a slot retains ever more WAL. */
 function keptSlotOf(
   { slot, phase, state, retained_wal: retained }: DatabaseRow,
   worker: WorkerState,

@@ -45,8 +45,8 @@ export interface TableComparison {
   /** Up to ten rows that differ; empty if rows were only counted. */
   readonly firstDifferences: readonly Difference[];
   /**
-   * It was truncated or rewritten after the session's snapshot, which no longer shows its rows, or released for an
-   * application: compare it again.
+   * The table was truncated or rewritten after the session's snapshot, which no longer shows its rows, or it was released for
+   * an application. Compare it again.
    */
   readonly replaced?: true;
 }

@@ -43,7 +43,7 @@ export interface ApplierOptions {
   /** Changes of a batch are applied one by one, for the given reason. */
   readonly onOrderedBatch: (reason: string) => void;
   /**
-   * These segments, in the order of their arrival, are no longer needed: they are durable, or part of the target's open
+   * Receives segments that are no longer needed, in the order of their arrival. They are durable, or part of the target's open
    * transaction.
    */
   readonly onDone?: (segments: readonly BatchSegment[]) => void;

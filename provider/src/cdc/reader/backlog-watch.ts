@@ -106,7 +106,7 @@ export class BacklogWatch {
     );
   }
 
-  /** Not by the column `state`, which is empty with track_activities = off. An idle session also waits for its client. */
+  /** Does not use the column `state`, which is empty with track_activities = off. An idle session waits for its client, too. */
   async #isActive(): Promise<boolean> {
     const { source, processId } = this.#options;
     const { rowCount } = await source.query(

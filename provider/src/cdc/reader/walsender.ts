@@ -170,7 +170,7 @@ export class WalSender implements ChangeStream {
     if (chunk.length < fullChunkBytes && this.#mayRest()) this.#rest();
   }
 
-  /** Not with TLS, which delivers one record per read even if more data is available. Not while buffered data remains. */
+  /** No rest with TLS, which delivers one record per read even if more data is available, or while buffered data remains. */
   #mayRest(): boolean {
     const { stream } = this.#wire;
     return !(stream instanceof TLSSocket) && stream.readableLength === 0 && this.#handlers.isBusy();

@@ -65,7 +65,7 @@ async function update(found: FoundMigration, flags: Flags): Promise<void> {
     : (await requireOpen(store, name, change, options)).spec;
   if (inputs) await startWorker(found, { ...inputs, ...spec, source: inputs.source, target: inputs.target });
   if (flags.wait) {
-    // Not a verification that another user requested.
+    // Waits for the verification of this command, not for one that another user requested.
     const awaited = { ...spec, verifyNow: change.verifyNow };
     const status = await followStatus(store, name, openProgressLines(), awaited);
     process.exitCode = exitCodeAfter(status, awaited, change);

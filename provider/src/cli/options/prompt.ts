@@ -38,7 +38,7 @@ export interface Question {
   readonly check?: (answer: string) => unknown;
 }
 
-/** Asks until the answer is right. @throws CanceledError if the user gives up */
+/** Asks until the answer is valid. @throws CanceledError if the user cancels */
 export async function ask({ text, fallback, check }: Question): Promise<string> {
   for (;;) {
     const shown = fallback === undefined ? `${text}: ` : `${text} [${fallback}]: `;

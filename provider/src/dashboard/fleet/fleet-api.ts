@@ -69,7 +69,7 @@ export class FleetApi implements Api {
     return api && path !== undefined ? { api, target: { ...target, path } } : undefined;
   }
 
-  /** It shares the session that reads the list. */
+  /** The API of one target. It shares the session that reads the target for the list. */
   #apiOf(name: string): TargetApi | undefined {
     const known = this.#apis.get(name);
     if (known) return known;
@@ -81,7 +81,7 @@ export class FleetApi implements Api {
     return api;
   }
 
-  /** A page of a target that is no longer in the list reconnects, and learns that it is gone. */
+  /** A page of a target that is no longer in the list reconnects, and gets the answer that it is gone. */
   #closeReplaced(): void {
     for (const [name, api] of this.#apis) {
       if (this.fleet.recordsOf(name) === api.records) continue;

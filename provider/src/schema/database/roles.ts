@@ -11,7 +11,7 @@ import { settingValue } from "./setting-value.js";
 /** A role on one of the servers. */
 interface Role {
   readonly name: string;
-  /** Those of LOGIN, SUPERUSER, REPLICATION, BYPASSRLS and CREATEROLE that the role has. */
+  /** Which of LOGIN, SUPERUSER, REPLICATION, BYPASSRLS and CREATEROLE the role has. */
   readonly attributes: readonly string[];
   readonly inherit: boolean;
   readonly createDatabase: boolean;

@@ -155,7 +155,7 @@ export class CopyTasks {
     return rows.map(({ schema, table }) => qualify(schema, table));
   }
 
-  /** Those of the tables of which at least one row is on the target, according to the records. */
+  /** Returns the given tables of which at least one row is on the target, according to the records. */
   async withRows(tables: readonly RelationName[]): Promise<RelationName[]> {
     return this.right.query<RelationName>(
       `SELECT DISTINCT u.table_schema AS schema, u.table_name AS name

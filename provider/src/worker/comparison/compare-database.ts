@@ -157,7 +157,7 @@ export interface ComparisonOfSchemas extends DatabaseSessions, CompleteCompariso
 /**
  * Compares the schemas after everything was restored. A missing object is an error, unless a finding already reported it
  * (`without`, keys of {@link compareSchema}). Every other difference, and every object that only the target has, becomes a finding.
- * So does a comparison that other sessions prevent.
+ * A comparison that other sessions prevent becomes a finding, too.
  *
  * @throws ContentDiffersError with the missing objects
  */

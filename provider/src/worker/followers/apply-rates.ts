@@ -7,15 +7,15 @@ export interface FollowRates {
   readonly updatesPerSecond: number;
   readonly deletesPerSecond: number;
   /**
-   * Until nothing is left to apply, if both sides go on as in the last ten seconds; undefined while it does not get
-   * less.
+   * Time until nothing is left to apply, at the rates of both sides in the last ten seconds. Undefined while the backlog does
+   * not shrink.
    */
   readonly secondsToCatchUp: number | undefined;
 }
 
 type Measured = Pick<FollowStatus, "inserts" | "updates" | "deletes" | "lagBytes">;
 
-/** How fast a stream is applied, from what it has said about itself over the last ten seconds. */
+/** How fast a stream is applied, computed from its status over the last ten seconds. */
 export class FollowRateMeter {
   #samples: (Measured & { readonly atMs: number })[] = [];
 

@@ -3,12 +3,12 @@ import { ShapeDiffers } from "../../cdc/binding/table-mapping.js";
 import { ContentDiffersError, LockNotAvailableError, RefusedError } from "../../errors.js";
 
 /**
- * Whether a change that the target could not take may be put right by its schema. A rule that the source has given up
- * refuses its rows on the target, as if they were others. A lock is no matter of the schema.
+ * Whether the target may have refused a change because its schema differs from the source's. For example, a constraint that
+ * the source has dropped still refuses rows on the target. A lock that was not granted has nothing to do with the schema.
  */
 export const isSchemaError = (error: unknown): boolean =>
   (error instanceof RefusedError && !(error instanceof LockNotAvailableError)) || error instanceof ContentDiffersError;
 
-/** The table, qualified and quoted, whose change the stream has ended by. */
+/** The table, qualified and quoted, whose change ended the stream. */
 export const schemaErrorTable = (error: unknown): string | undefined =>
   error instanceof ShapeDiffers || error instanceof ChangeRefused ? error.table : undefined;

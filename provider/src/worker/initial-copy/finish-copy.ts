@@ -112,7 +112,7 @@ function byTable(validations: readonly Validation[]): Validation[][][] {
 
 const smallBytes = 64 * 1024;
 
-/** Those of the tables, qualified and quoted, that have few rows. A partitioned table has no size of its own. */
+/** Returns the given tables that have few rows, qualified and quoted. A partitioned table has no size of its own. */
 async function smallTables(target: Client, tables: readonly RelationName[]): Promise<ReadonlySet<string>> {
   if (tables.length === 0) return new Set();
   const { rows } = await target.query<RelationName>(

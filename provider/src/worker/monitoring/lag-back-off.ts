@@ -4,9 +4,9 @@ const initialRate = 8 * 1024 ** 2;
 const leastRate = 64 * 1024;
 const growth = 1.5;
 
-/** What was measured since the step before. */
+/** What was measured since the former step. */
 interface LagSample {
-  /** Of the replica that is farthest behind. */
+  /** The lag of the replica that is farthest behind. */
   readonly lagSeconds: number;
   readonly limitSeconds: number;
   /** What the copy has read. */

@@ -9,7 +9,7 @@ import { serverVersion } from "../../postgres/server-version.js";
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
   const version = await serverVersion(source);
-  // Of tables only: an index gets another one with every REFRESH of its materialized view.
+  // Only tables: every REFRESH of a materialized view gives its indexes new files.
   const file = version < 110000 ? ", CASE relkind WHEN 'r' THEN relfilenode END" : "";
   const sequences = version < 100000 ? "" : sequenceSum;
   const { rows } = await source.query<{ fingerprint: string }>(
@@ -34,7 +34,7 @@ export async function schemaFingerprint(source: Client): Promise<string> {
   return rows[0]!.fingerprint;
 }
 
-/** Without those of temporary tables, which applications make and drop all the time. */
+/** Omits the sequences of temporary tables, which applications create and drop all the time. */
 const sequenceSum = `
        (SELECT sum(hashtext(s::text)::int8) FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE c.relpersistence <> 't'),`;
 

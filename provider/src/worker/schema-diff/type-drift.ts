@@ -36,7 +36,7 @@ interface UsersType extends TypeDetails {
 }
 
 export interface TypeDrift {
-  /** Those with former names of types are first. Statements that run after earlier rows use the present names. */
+  /** Changes that use former names of types come first. Statements that run after earlier rows use the present names. */
   readonly changes: readonly SchemaChange[];
   /** Qualified names of the source's types that the target has under another name. The changes rename them. */
   readonly renamed: ReadonlySet<string>;

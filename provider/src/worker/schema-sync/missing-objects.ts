@@ -158,7 +158,7 @@ export class MissingObjects {
 
   #differences({ source, target, leftOut }: NewObjects): Promise<SchemaDifference[]> {
     const { without, handover, keptBack } = this.#record.following;
-    // They would fire for applied changes, so the target gets them after the cutover.
+    // Triggers and rules would fire for applied changes, so the target gets them after the cutover.
     const fires = handover.filter(({ type }) => ["TRIGGER", "RULE", "EVENT TRIGGER"].includes(type));
     const later = [...fires, ...(keptBack?.firing ?? [])].map(catalogueKey);
     return compareSchema(source, target, { without: new Set([...without, ...later, ...leftOut().cut]) });

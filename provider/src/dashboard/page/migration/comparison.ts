@@ -3,7 +3,7 @@ import type { DatabaseDetails } from "../../../status.js";
 export interface Comparison {
   readonly compared: number;
   readonly different: number;
-  /** Of those compared, tables whose rows were only counted. */
+  /** Number of compared tables whose rows were only counted. */
   readonly counted: number;
 }
 

@@ -7,7 +7,7 @@ export interface Lag {
   readonly seconds: number;
 }
 
-/** Undefined unless a worker measures it now. */
+/** The lag; undefined unless a worker measures it now. */
 export function measuredLag(databases: readonly DatabaseDetails[]): Lag | undefined {
   const measured = databases.filter(({ isLagMeasured }) => isLagMeasured);
   if (measured.length === 0) return undefined;
@@ -19,7 +19,7 @@ export function measuredLag(databases: readonly DatabaseDetails[]): Lag | undefi
 
 export const lagText = (lag: Lag): string => `${bytes(lag.bytes)}, ${seconds(lag.seconds)}`;
 
-/** Of a followed database without a worker. */
+/** When the lag of a followed database without a worker was last measured; undefined with a worker. */
 export function unknownSince(databases: readonly DatabaseDetails[]): string | undefined {
   const since = databases.flatMap(({ lagUnknownSince }) => lagUnknownSince ?? []).sort()[0];
   return since === undefined ? undefined : `unknown since ${zonedTime(since)}`;

@@ -3,10 +3,10 @@ import { changedSince } from "../privileges.js";
 
 interface SystemObjects {
   readonly catalogue: string;
-  /** Of the catalogue's columns. */
+  /** The prefix of the catalogue's column names. */
   readonly prefix: string;
   readonly kind: string;
-  /** That acldefault() has for the kind. */
+  /** The letter by which acldefault() identifies the kind. */
   readonly letter: string;
   readonly identity: string;
 }

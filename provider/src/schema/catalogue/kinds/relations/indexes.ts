@@ -33,7 +33,7 @@ export const indexes: Kind<IndexDetails> = (version) => ({
   definition: "CASE WHEN k.oid IS NULL THEN pg_get_indexdef(o.oid) ELSE '' END",
 });
 
-/** Of expressions, which have no column names. */
+/** The statistics targets of expressions, which have no column names. */
 const statisticsTargets = `ARRAY(
   SELECT format('%s %s', a.attnum, a.attstattarget) FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attnum > 0 AND a.attstattarget >= 0 ORDER BY a.attnum)`;
 
