@@ -11,8 +11,8 @@ export interface SequenceName {
 
 export interface CarryOptions {
   /**
-   * Advances each used sequence by this many steps of its increment, up to its limit, because the source may still hand
-   * out values while the target is in use. 0 by default.
+   * Advances each used sequence by this many steps of its increment, up to its limit; 0 by default. The source may still hand out
+   * values while the target is in use.
    */
   readonly margin?: number;
   /** Selects sequences; by default all. */

@@ -15,8 +15,11 @@ import { enumerate } from "../units/enumerate.js";
 /** Firewalls and gateways drop connections that are silent for some minutes (Azure's: four). */
 const heartbeatMs = 60_000;
 /**
- * SQLSTATEs for an ended snapshot. "invalid snapshot identifier": its file no longer exists. "snapshot does not exist":
- * the same from 17 on. "could not import the requested snapshot": its process ended, but its file exists.
+ * SQLSTATEs for an ended snapshot:
+ *
+ * - 22023, "invalid snapshot identifier": its file no longer exists
+ * - 42704, "snapshot does not exist": the same from 17 on
+ * - 55000, "could not import the requested snapshot": its process ended, but its file exists
  */
 const snapshotGone = /^(22023|42704|55000)$/;
 /** Maximum number of consecutive snapshots. An application that truncates tables more often is reported. */

@@ -22,8 +22,8 @@ export interface WaiterWatchOptions {
 }
 
 /**
- * Finds the sessions of applications that wait for locks of a migration: 0.3 s after they began to wait, or at
- * once if a session of a migration waits behind them. Without the latter, the two would wait for each other.
+ * Finds the sessions of applications that wait for locks of a migration, 0.3 s after they began to wait. If a session of a
+ * migration waits behind such a session, it is found at once. Otherwise the two would wait for each other.
  *
  * @example const watch = new WaiterWatch({ source, database: "crm", holders: () => ({ pids: [pid] }), onWaiter: () => snapshot.release() });
  */

@@ -3,8 +3,8 @@ import { formatDuration } from "../units/duration.js";
 import type { ComparisonProgress, DatabaseDetails, IndexBuild, OnlineVerification, RollbackStatus } from "../status.js";
 
 /**
- * Facts about a database that are not in the columns of its table, for the command and the dashboard: running index
- * builds and comparisons, lag, retained WAL, the last verification, rollback replication.
+ * Facts about a database that are not in the columns of its table, for the command and the dashboard. These are running index
+ * builds and comparisons, lag, retained WAL, the last verification, and rollback replication.
  */
 export function databaseFacts(one: DatabaseDetails): string[] {
   const hasStream = one.migrationOperation === "following" || one.migrationOperation === "completing";

@@ -17,8 +17,8 @@ export const readsPartitionKey = (name: string): string =>
   `${name} IN ('satisfies_hash_partition', 'pg_get_partition_constraintdef')`;
 
 /**
- * SQL condition: the tree calls a function with a body written by a user, neither PostgreSQL's own nor written in C, or
- * one that may call such a function.
+ * SQL condition: the tree calls a function with a body written by a user, or one that may call such a function. PostgreSQL's own
+ * functions and those in C have no such body.
  */
 export const callsWritten = (tree: string): string =>
   `(${tree} IS NOT NULL AND EXISTS (

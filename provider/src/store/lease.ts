@@ -97,8 +97,8 @@ interface LeaseTerm {
 }
 
 /**
- * The right to work on a migration: a session advisory lock on the target, which ends with its session, and a
- * generation number, which each write compares. A worker that reconnects can continue only if no other worker has
+ * The right to work on a migration. It consists of a session advisory lock on the target, which ends with its session, and of
+ * a generation number, which each write compares. A worker that reconnects can continue only if no other worker has
  * started.
  */
 export class Lease implements WriteFence {

@@ -7,8 +7,8 @@ import { controlSchema } from "../postgres/schema-trust.js";
 export type TargetProblem = Omit<Problem, "database">;
 
 /**
- * Looks for one kind of problem in a database of the target. It reads only the catalogue: no row of a user's table, and
- * no function of a user, which would run with the privileges of this session.
+ * Looks for one kind of problem in a database of the target. It reads only the catalogue, and no
+ * row of a user's table. It calls no function of a user, which would run with the privileges of this session.
  */
 export type TargetCheck = (session: Client) => Promise<TargetProblem[]>;
 

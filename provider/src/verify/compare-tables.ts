@@ -490,8 +490,8 @@ class SideSums {
   /**
    * Reads several tables with one query.
    *
-   * @returns false if they have to be read one after another: because the server refuses one of them, because one is locked, or
-   *   because an application waits for one
+   * @returns false if they have to be read one after another, because the server refuses one of them, one is locked, or an
+   *   application waits for one
    */
   async #readTogether(session: Client, unit: Unit): Promise<boolean> {
     const { comparison, readings, reads } = this.#plan;

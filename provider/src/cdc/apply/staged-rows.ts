@@ -13,7 +13,7 @@ export const stagedRows = (binding: TableMapping): Rows => {
 };
 
 /**
- * In the order of the key: rows that are neighbours in the index, and usually in the table, are then read one after
+ * Orders the rows by the key. Rows that are neighbours in the index, and usually in the table, are then read one after
  * another while their pages are cached.
  */
 function groupOf({ staged, staging, sorted }: TableMapping): string {

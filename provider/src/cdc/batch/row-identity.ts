@@ -17,8 +17,8 @@ export const keyText = (binding: TableMapping, row: Tuple): string => bytesOf(bi
 export const contentText = (binding: TableMapping, row: Tuple): string => bytesOf(binding.stored, row);
 
 /**
- * The fields' bytes as one string, for use as a map's key. An unchanged key always has the same bytes: the source sends the
- * old key as soon as the bytes differ, even if the type's equality operator considers them equal.
+ * The fields' bytes as one string, for use as a map's key. An unchanged key always has the same bytes. If the bytes differ, the
+ * source sends the old key, even if the type's equality operator considers both equal.
  */
 function bytesOf(fields: readonly number[], row: Tuple): string {
   let text = "";

@@ -49,8 +49,8 @@ const dataHeaderBytes = 25;
 /**
  * The stream of a logical slot (manual, "Streaming Replication Protocol"), in a session of `connect`.
  *
- * It does not use pg-logical-replication. That library opens its own client (with other TLS rules, session settings and
- * errors), confirms LSN + 1, prints unknown messages, and awaits the consumer for every message. The part of the protocol that
+ * It does not use pg-logical-replication. That library opens its own client, with other TLS rules, session settings and errors.
+ * It also confirms LSN + 1, prints unknown messages, and awaits the consumer for every message. The part of the protocol that
  * remains is this file.
  *
  * A timer sends feedback, so the source receives it even while the target is slow. Feedback contains only the LSN that was

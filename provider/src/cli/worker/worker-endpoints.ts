@@ -45,8 +45,13 @@ const notFound: Answer = { status: 404, text: "not found: expected /healthz, /re
 const unreadable: Answer = { status: 503, text: "not ready: the target's records cannot be read; see the log\n" };
 
 /**
- * Answers an orchestration engine: `/healthz` while the process works, `/readyz` while the target's records are readable (for
- * a pool: its list and at least one target), `/metrics` in Prometheus' format. There is no access control, so no answer contains a secret.
+ * Answers an orchestration engine:
+ *
+ * - `/healthz`: while the process works
+ * - `/readyz`: while the target's records are readable; for a pool, its list and at least one target
+ * - `/metrics`: in Prometheus' format
+ *
+ * There is no access control, so no answer contains a secret.
  */
 export class WorkerEndpoints {
   readonly #server: Server;

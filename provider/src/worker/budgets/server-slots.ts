@@ -158,7 +158,7 @@ export class ServerSlots {
     const limit = this.limits[kind];
     if (limit === undefined || wanted <= 0) return [];
     const client = await this.#session();
-    // OFFSET 0 keeps the conditions apart: a session takes a lock twice if it already holds it.
+    // OFFSET 0 evaluates the first condition before the second. Otherwise a session could take a lock twice that it holds.
     const { rows } = await client.query<{ slot: number }>(
       `SELECT slot FROM (SELECT slot FROM pg_catalog.generate_series(1, $2::int) slot WHERE slot <> ALL ($3::int[]) OFFSET 0) free
         WHERE pg_catalog.pg_try_advisory_lock($1, slot) LIMIT $4`,

@@ -291,8 +291,8 @@ export interface TableOfType extends TypeName {
 }
 
 /**
- * The tables that use each type, by the type's OID: in columns, also inside arrays, domains, ranges and composite types, and
- * as tables OF the type.
+ * The tables that use each type, by the type's OID. A table may use a type in a column, also inside arrays, domains, ranges and
+ * composite types, or be a table OF the type.
  */
 export async function tablesByType(source: Client): Promise<Map<string, TableOfType[]>> {
   const { rows } = await source.query<{ oid: string; tables: TableOfType[] }>(`
