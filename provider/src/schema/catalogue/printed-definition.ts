@@ -2,8 +2,9 @@ import { type Token, tokenize } from "../sql/tokenize.js";
 
 /**
  * A form of a printed definition that is equal if only the printing differs. It ignores white space, casts, parentheses around a
- * single value, and names of tables before columns. A restored definition prints casts and parentheses in another way than the original one
- * (`(a)::text = ANY ((ARRAY['x'::varchar])::text[])`), and so do versions of PostgreSQL. Names of schemas are lost as well.
+ * single value, and names of tables before columns. A restored definition prints casts and parentheses in another way than the
+ * original one (`(a)::text = ANY ((ARRAY['x'::varchar])::text[])`), and so do versions of PostgreSQL. Names of schemas are lost,
+ * too.
  *
  * @example
  * comparableDefinition("CHECK (((a)::text = 'x'::text))") === comparableDefinition("CHECK ((a = 'x'))");

@@ -69,7 +69,7 @@ function callFor({ name, objectId, objectType }: EntraRole): {
 /**
  * The statement that creates an Entra role, never as an administrator.
  *
- * @param service the function. A user's search_path finds it without.
+ * @param service the service's function; by default the statement has its name without a schema, for the search_path of a user
  */
 export function createEntraRole(role: EntraRole, service?: ServiceFunction): string {
   const { name, values } = callFor(role);

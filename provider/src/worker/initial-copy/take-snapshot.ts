@@ -61,8 +61,8 @@ export interface LockedCopyPoint<Read> {
 
 /**
  * Exports the snapshot to copy. For an online migration, the slot's stream starts at it. Locks the tables against TRUNCATE
- * and rewrites, which snapshots do not protect from. If an application waits for one, a stream's snapshot releases its locks;
- * see {@link requireSameDefinitions}. Another snapshot is released itself. The caller releases the snapshot.
+ * and rewrites, which snapshots do not protect from. If an application waits for one, a snapshot with a stream releases only its
+ * locks; see {@link requireSameDefinitions}. A snapshot without a stream is released completely. Otherwise the caller releases it.
  *
  * @param read runs while the tables are locked; has to stop when its signal aborts
  * @param hasStream whether a slot's stream starts at the snapshot
@@ -184,7 +184,7 @@ export async function snapshotLsn(
   }
 }
 
-/** A stream carries what applications then do to a table. Without a stream, the snapshot would not show its rows. */
+/** With a stream, the locks can be released alone: a table that was truncated then is copied later, when it joins the stream. */
 export const lockedSnapshotOf = (
   { source }: Work,
   database: string,

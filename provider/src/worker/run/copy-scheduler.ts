@@ -11,7 +11,7 @@ import type { Work } from "../context/work.js";
 import { dumpPatienceMs } from "../initial-copy/take-snapshot.js";
 
 const databasesAtOnce = 4;
-/** How often a copy starts again after it released its locks for applications. Then what they do has to stop. */
+/** How often a copy starts again after it released its locks for applications. After that, the database fails. */
 const mostReleases = 20;
 const pauseAfterReleaseMs = 500;
 const maxPauseMs = 5000;

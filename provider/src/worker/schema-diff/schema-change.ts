@@ -4,11 +4,11 @@ import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
 export interface SchemaChange {
   readonly rule: ChangeRule;
   readonly sql: string;
-  /** Whose later rows cannot be applied before, if the stream pauses for it; qualified and quoted. */
+  /** If the stream pauses for the statement: the tables whose later rows can only be applied after it; qualified and quoted. */
   readonly tables: readonly string[];
   /** The table whose rows the statement computes again; qualified and quoted. */
   readonly recomputes?: string;
-  /** What the worker runs instead of `sql`, which is for an operator: it loses nothing. */
+  /** A statement that loses nothing. The worker runs it instead of `sql`, which is for an operator. */
   readonly keepingSql?: string;
 }
 

@@ -6,13 +6,13 @@ import type { SchemaChange } from "./schema-change.js";
 import type { TypeDrift } from "./type-drift.js";
 
 export interface TypedTableDrift {
-  /** Let tables have columns of their own that have them from a type on the target, and not from that on the source. */
+  /** Statements that give a table columns of its own, if it is OF a type on the target but not OF that type on the source. */
   readonly releases: readonly SchemaChange[];
-  /** Bind tables to the type that they are of on the source, once they have its columns. */
+  /** Statements that make a table OF the type that it has on the source, once it has the columns of that type. */
   readonly changes: readonly SchemaChange[];
 }
 
-/** Whether a table has its columns from one composite type on both sides: what becomes of that one, becomes of it. */
+/** Whether a table is OF the same composite type on both sides. Changes of the type then change the table, too. */
 export const isOfSameType = (table: Table, targetTable: Table, typeOnTarget: TypeDrift["typeOnTarget"]): boolean =>
   table.ofType !== undefined && targetTable.ofType === typeOnTarget(table.ofType);
 

@@ -80,7 +80,7 @@ export class ManualDdlGate {
       const now = await this.#whileAtStake(objects, drift, { stuck, readAgain, patience });
       if (this.#statements !== undefined)
         await this.#record.say("resumes: the target's schema was changed like the source's");
-      // A follower that met the new definition has ended.
+      // A follower that received a change with the new definition has ended.
       if (stuck !== undefined && patience === "once") await this.#followers.restart();
       return now;
     } finally {

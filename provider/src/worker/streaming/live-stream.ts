@@ -257,7 +257,7 @@ export class LiveStream {
       const text = heldUpText(held);
       if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
       this.#heldUpBy = text;
-      // A lock was waited for. The others may end at once, and would then be met many times per second.
+      // After a wait for a lock, no pause is needed. The other causes fail at once, and would repeat many times per second.
       if (isTaken || held instanceof ConcurrentChangeError) await delay(compareSchemaEveryMs, this.#stopped.signal);
       return "heldUp";
     }
