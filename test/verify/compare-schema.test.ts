@@ -216,6 +216,25 @@ describe("the comparison of schemas", () => {
     );
   });
 
+  it("finds a comment on the constraint that a partition has from its parent", async () => {
+    const tables = `CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);
+      CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (10)`;
+    const [plain, commented] = [await freshDatabase(newer, tables), await freshDatabase(newer, tables)];
+    await newer.query("COMMENT ON CONSTRAINT part_pkey ON part IS 'noted'", { database: commented });
+    for (const [one, other] of [
+      [plain, commented],
+      [commented, plain],
+    ] as const) {
+      const found = await withSessions([newer, one], [newer, other], (source, target) =>
+        compareCompletely(source, target, { roles: new Map() }),
+      );
+      assert.deepEqual(
+        found.map(({ kind, name, attributes }) => [kind, name, attributes]),
+        [["constraint", "public.part.part_pkey", ["comment"]]],
+      );
+    }
+  });
+
   it("names changed settings of a function without their values", async () => {
     const [database, other] = [await freshDatabase(newer), await freshDatabase(newer)];
     const [create, alter] = [

@@ -125,20 +125,23 @@ function withComparablePrivileges(object: SchemaObject, isOld: boolean): SchemaO
   return { ...object, attributes: { ...object.attributes, privileges: [...new Set(comparable)].sort() } };
 }
 
+/** Names of parts that the server created for a partition may differ, unless a comment names the part. */
+const isNamed = ({ ofParent, attributes }: SchemaObject): boolean =>
+  !ofParent || typeof attributes.comment === "string";
+
 /** Compares two lists of objects by kind and identity. An attribute that one of the versions lacks is ignored. */
 export function differencesOf(
   source: readonly SchemaObject[],
   target: readonly SchemaObject[],
   { without = new Set(), exact = false }: SchemaComparison = {},
 ): SchemaDifference[] {
-  // Names of parts that the server created for a partition may differ.
-  const named = (objects: readonly SchemaObject[]): SchemaObject[] => objects.filter(({ ofParent }) => !ofParent);
-  const onTarget = new Map(named(target).map((object) => [keyOf(object), object]));
+  const onTarget = new Map(target.map((object) => [keyOf(object), object]));
   const onSource = new Set(source.map(keyOf));
-  const found = named(source).flatMap((object): SchemaDifference[] => {
+  const found = source.flatMap((object): SchemaDifference[] => {
     if (without.has(object.id) || isInvalidIndex(object)) return [];
     const { kind, identity: name, id } = object;
     const present = onTarget.get(keyOf(object));
+    if (!isNamed(object) && !(present && isNamed(present))) return [];
     if (!present) return [{ kind, name, id }];
     const different = Object.keys(object.attributes).filter(
       (one) => one in present.attributes && !isSame(one, object.attributes[one]!, present.attributes[one]!, exact),
@@ -148,7 +151,7 @@ export function differencesOf(
       : [{ kind, name, id, attributes: different, ...formsOf(object, present, different) }];
   });
   const others = [...onTarget.values()]
-    .filter((object) => !onSource.has(keyOf(object)))
+    .filter((object) => isNamed(object) && !onSource.has(keyOf(object)))
     .map((object) => ({ kind: object.kind, name: object.identity, id: object.id, onlyOnTarget: object }));
   return [...found, ...others];
 }
