@@ -213,9 +213,12 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
           await sleep(600);
         }
       })();
-      await resource.create(inputsOf({ waitFor: undefined }));
-      isMigrating = false;
-      await truncated;
+      try {
+        await resource.create(inputsOf({ waitFor: undefined }));
+      } finally {
+        isMigrating = false;
+        await truncated;
+      }
       await assertMigrated();
     });
 
