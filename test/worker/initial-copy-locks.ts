@@ -204,7 +204,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
 
     it("Online: the schema is read although a table is truncated all the time, because sessions then wait longer", async () => {
       // pg_dump reads each function by a query of its own, while it holds its locks.
-      await apply(`DO $$ BEGIN FOR i IN 1 .. 8000 LOOP
+      await apply(`DO $$ BEGIN FOR i IN 1 .. 4000 LOOP
         EXECUTE format('CREATE FUNCTION function_%s() RETURNS int LANGUAGE sql AS ''SELECT 1''', i); END LOOP; END $$`);
       let isMigrating = true;
       const truncated = (async () => {
