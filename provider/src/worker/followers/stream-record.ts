@@ -1,6 +1,7 @@
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { Table } from "../../postgres/tables.js";
 import { everything, isCutRelation, type Selection } from "../../schema/plan/selection.js";
+import { withoutSettingValues } from "../../schema/sql/statements.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { StreamState } from "./stream-state.js";
 import type { Work } from "../context/work.js";
@@ -66,5 +67,13 @@ export class StreamRecord {
 
   say(message: string, level: "info" | "warning" = "info"): Promise<void> {
     return this.work.journal.event(message, { database: this.database, level });
+  }
+
+  sayCarriedOver(sql: string): Promise<void> {
+    return this.say(`carried over from the source: ${withoutSettingValues(sql)}`);
+  }
+
+  sayNotCarriedOver(sql: string, why: string): Promise<void> {
+    return this.say(`could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`, "warning");
   }
 }

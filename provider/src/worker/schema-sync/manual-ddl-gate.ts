@@ -160,7 +160,7 @@ export class ManualDdlGate {
       try {
         await target.query(keepingSql);
         this.#followers.noteAlteration();
-        await this.#record.say(`carried over from the source: ${withoutSettingValues(keepingSql)}`);
+        await this.#record.sayCarriedOver(keepingSql);
         if (rule === tableRules.dropped) await this.#reportKept(target);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
@@ -169,10 +169,7 @@ export class ManualDdlGate {
     if (refused.size < own.length) return true;
     for (const [sql, why] of refused) {
       this.#refused.add(sql);
-      await this.#record.say(
-        `could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`,
-        "warning",
-      );
+      await this.#record.sayNotCarriedOver(sql, why);
     }
     return false;
   }

@@ -106,7 +106,7 @@ export class MissingObjects {
     for (const sql of due)
       try {
         await target.query(sql);
-        await this.#record.say(`carried over from the source: ${withoutSettingValues(sql)}`);
+        await this.#record.sayCarriedOver(sql);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error;
         // The filter leaves the object out, or a finding has named it.
@@ -117,17 +117,12 @@ export class MissingObjects {
 
   #nameSetting(sql: string, why: string): Promise<void> {
     const { work, database, targetName } = this.#record;
+    const shown = withoutSettingValues(sql);
     const finding: Finding = {
-      ...{
-        database,
-        type: "SchemaValidation",
-        state: "Warning",
-        object: withoutSettingValues(sql),
-        objectType: "Database",
-      },
+      ...{ database, type: "SchemaValidation", state: "Warning", object: shown, objectType: "Database" },
       code: "PGM-507",
-      message: `${withoutSettingValues(sql)} was run on the source during replication, and could not be applied to the target: ${why}`,
-      remedy: `on the target, in ${targetName}, as a role with the privilege: ${withoutSettingValues(sql)}`,
+      message: `${shown} was run on the source during replication, and could not be applied to the target: ${why}`,
+      remedy: `on the target, in ${targetName}, as a role with the privilege: ${shown}`,
     };
     return work.journal.findings([finding]);
   }

@@ -16,7 +16,6 @@ import { MissingObjects } from "./missing-objects.js";
 import { type NewObjects, tableEntries } from "./new-objects.js";
 import type { PausingChange } from "../schema-diff/schema-change.js";
 import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
-import { withoutSettingValues } from "../../schema/sql/statements.js";
 import { isKeptSchema } from "../schema-diff/kept-tables.js";
 import { readDrift, type SchemaDrift } from "../schema-diff/schema-drift.js";
 import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
@@ -238,7 +237,7 @@ export class SchemaSynchronizer {
     if (statements.length > 0) await refuseTakenObjects(objects);
     for (const sql of statements) {
       await objects.target.query(sql);
-      await this.#record.say(`carried over from the source: ${withoutSettingValues(sql)}`);
+      await this.#record.sayCarriedOver(sql);
     }
     if (statements.length > 0) this.#followers.noteAlteration();
   }
@@ -265,14 +264,11 @@ export class SchemaSynchronizer {
   async #tryStatement(target: Client, sql: string): Promise<boolean> {
     try {
       await target.query(sql);
-      await this.#record.say(`carried over from the source: ${withoutSettingValues(sql)}`);
+      await this.#record.sayCarriedOver(sql);
       return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
-      await this.#record.say(
-        `could not be carried over from the source: ${withoutSettingValues(sql)}: ${error.message}`,
-        "warning",
-      );
+      await this.#record.sayNotCarriedOver(sql, error.message);
       return false;
     }
   }
