@@ -4,6 +4,7 @@ import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Deployment } from "../../tools/pulumi-host/engine/deployment";
+import { exampleConfig } from "../../tools/pulumi-host/example-config";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { until } from "../support/until";
@@ -25,16 +26,11 @@ describe("an interrupted pulumi up", () => {
       JSON.stringify({ extends: resolve("tsconfig.base.json"), files: ["index.ts"] }),
     );
     database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)");
-    const { source, administrator } = lab;
-    const settings: Record<string, string> = {
-      ...{ sourceHost: source.login.host, sourcePort: String(source.port), sourceUser: source.login.user },
-      ...{ targetHost: administrator.host, targetPort: String(administrator.port), targetUser: administrator.user },
-      dbsToMigrate: JSON.stringify([database]),
-    };
+    const { config, secretConfig } = exampleConfig(lab.source.login, lab.administrator);
+    const settings = { ...config, dbsToMigrate: JSON.stringify([database]) };
     process.env.PULUMI_CONFIG_PASSPHRASE = "a passphrase for tests";
     for (const [key, value] of Object.entries(settings)) deployment().setConfiguration(key, value, false);
-    deployment().setConfiguration("sourcePassword", source.login.password, true);
-    deployment().setConfiguration("targetPassword", administrator.password, true);
+    for (const [key, value] of Object.entries(secretConfig)) deployment().setConfiguration(key, value, true);
   });
 
   after(async () => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
+import { exampleConfig } from "../../tools/pulumi-host/example-config";
 import type { Host, OperationResult } from "../../tools/pulumi-host/host";
 import { Lab } from "./lab";
 import { createHost, type HostName } from "./pulumi-cli";
@@ -46,21 +47,13 @@ export class ProgramScene {
     { program, config, environment = {} }: Deployment,
     directory: string = this.directory,
   ): Host {
-    const { source, administrator } = this.lab;
+    const servers = exampleConfig(this.lab.source.login, this.lab.administrator);
     return createHost(hostName, directory, {
       programDirectory: resolve(program),
       stack: "test",
       passphrase: "only for tests",
-      config: {
-        sourceHost: source.login.host,
-        sourcePort: String(source.port),
-        sourceUser: source.login.user,
-        targetHost: administrator.host,
-        targetPort: String(administrator.port),
-        targetUser: administrator.user,
-        ...config,
-      },
-      secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
+      config: { ...servers.config, ...config },
+      secretConfig: servers.secretConfig,
       environment: { PULUMI_NODEJS_TRANSPILE_ONLY: "true", ...environment },
     });
   }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MigrationStatus } from "pulumi-pg-migration";
+import { exampleConfig } from "../pulumi-host/example-config";
 import type { Host, HostEvent, OperationResult } from "../pulumi-host/host";
 import { selectHost } from "../pulumi-host/select-host";
 import type { Checks } from "./checks";
@@ -35,23 +36,14 @@ export async function walkThrough(walk: WalkThrough): Promise<void> {
 }
 
 function program({ lab, stateDirectory, onEvent }: WalkThrough, name: "offline" | "online", extra = {}): Host {
-  const { source, administrator } = lab;
+  const servers = exampleConfig(lab.source.login, lab.administrator);
   return selectHost({
     programDirectory: join(__dirname, "../../examples", name),
     stack: "demo",
     stateFile: join(stateDirectory, `${name}.json`),
     directory: join(stateDirectory, "cli"),
-    config: {
-      sourceHost: source.login.host,
-      sourcePort: String(source.port),
-      sourceUser: source.login.user,
-      targetHost: administrator.host,
-      targetPort: String(administrator.port),
-      targetUser: administrator.user,
-      dbsToMigrate: JSON.stringify([database]),
-      ...extra,
-    },
-    secretConfig: { sourcePassword: source.login.password, targetPassword: administrator.password },
+    config: { ...servers.config, dbsToMigrate: JSON.stringify([database]), ...extra },
+    secretConfig: servers.secretConfig,
     onEvent,
   });
 }
