@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { leastQuotaCores } from "./cores/cgroups";
+import { minQuotaCores } from "./cores/cgroups";
 import type { Cores } from "./cores/measurement";
 
 /** How `npm run bench` measures. */
@@ -98,7 +98,7 @@ function whole(option: string, text: string): number {
 
 function quota(text: string): number {
   const [value, most] = [Number(text), availableParallelism()];
-  if (!(value >= leastQuotaCores && value <= most))
-    throw new Error(`invalid --quota ${text}: expected ${leastQuotaCores} to ${most} cores`);
+  if (!(value >= minQuotaCores && value <= most))
+    throw new Error(`invalid --quota ${text}: expected ${minQuotaCores} to ${most} cores`);
   return value;
 }

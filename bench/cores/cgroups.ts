@@ -16,7 +16,7 @@ export interface CgroupPlace {
 /** The period of a quota. A short one resembles a slow core. A long one resembles a fast core that pauses. */
 const periodUs = 10_000;
 /** The kernel refuses a quota of less than 1 ms per period. */
-export const leastQuotaCores = 0.1;
+export const minQuotaCores = 0.1;
 
 interface Mount {
   readonly root: string;

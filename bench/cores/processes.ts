@@ -41,8 +41,8 @@ export function parseStat(pid: number, stat: string): ProcessSample {
 }
 
 /**
- * What a process does, without the parts that differ between processes of the same kind: a session of a server is named
- * after its command, another process of a server after its task, and any other process after its program.
+ * What a process does, without the parts that differ between processes of the same kind. A session of a server is named
+ * after its command. Another process of a server is named after its task, and any other process after its program.
  *
  * @example activityOf("postgres: postgres shop 127.0.0.1(40114) COPY") // "session: COPY"
  */

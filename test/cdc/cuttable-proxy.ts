@@ -5,7 +5,7 @@ import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 export class HeldConnections {
   /** Resolves when a connection is held. */
   readonly first: Promise<void>;
-  letGo: () => void = () => undefined;
+  release: () => void = () => undefined;
   readonly #text: string;
   readonly #over: Promise<void>;
   #onFirst: () => void = () => undefined;
@@ -13,7 +13,7 @@ export class HeldConnections {
   constructor(text: string) {
     this.#text = text;
     this.first = new Promise((resolve) => (this.#onFirst = resolve));
-    this.#over = new Promise((resolve) => (this.letGo = resolve));
+    this.#over = new Promise((resolve) => (this.release = resolve));
   }
 
   async until(startUp: Buffer): Promise<void> {

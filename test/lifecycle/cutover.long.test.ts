@@ -76,7 +76,7 @@ describe("a cutover", () => {
       const held = proxy.hold("compare");
       const cutOver = resource.update({ triggerCutover: true });
       await held.first;
-      const present = await lab.queryTarget(database, foreignKeys).finally(() => held.letGo());
+      const present = await lab.queryTarget(database, foreignKeys).finally(() => held.release());
       assert.equal(present.length, 1);
       assert.equal((await cutOver).state, "Succeeded");
       await assertSameContent(...lab.places(database));

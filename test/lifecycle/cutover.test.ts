@@ -76,7 +76,7 @@ describe("a cutover", () => {
         await Promise.race([held.first, done]);
         await lab.querySource(database, "TRUNCATE t; INSERT INTO t VALUES (2), (3)");
       } finally {
-        held.letGo();
+        held.release();
       }
       assert.equal((await done).state, "Succeeded");
       const steps = resource.status.cutoverTimeline.filter(({ step }) => step === "mark the cutover point");

@@ -56,7 +56,7 @@ describe("the fence of an offline migration", () => {
       await held.first;
       await during();
     } finally {
-      held.letGo();
+      held.release();
     }
   }
 

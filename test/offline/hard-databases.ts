@@ -21,8 +21,8 @@ const pairs = versionPairs([
 ]);
 
 /**
- * Lists entries of pg_dump that exist on the source and not on the target: the name of each object and, for privileges, of
- * the roles that granted or received them. Comments count as part of their objects.
+ * Lists entries of pg_dump that exist on the source and not on the target. An entry has the name of its object, and for
+ * privileges those of the roles that granted or received them. Comments count as part of their objects.
  */
 async function missingObjects(lab: Lab, database: string): Promise<string[][]> {
   const [source, target] = await Promise.all(

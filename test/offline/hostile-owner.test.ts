@@ -415,7 +415,7 @@ describe("a role that may only create objects in a schema of the search_path", (
       created.catch(() => undefined);
       await held.first;
       await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${betterMatches}`, { database });
-      held.letGo();
+      held.release();
       await created;
       await assertNotRun();
       await resource.update({ triggerCutover: true });

@@ -57,7 +57,7 @@ export function writeAfterTheSnapshot(major: Major): void {
         await held.first;
         await during();
       } finally {
-        held.letGo();
+        held.release();
       }
       await created;
     }

@@ -143,13 +143,13 @@ describe("pitfalls of change data capture", () => {
         /session \d+ on the source \(postgres, test, statement started at [^)]*Z\) waits for the copy's transactions to end, since \S+Z To do: .*pg_cancel_backend/,
       );
       assert.doesNotMatch(text, /secret/);
-      held.letGo();
+      held.release();
       await indexed;
       assert.equal((await resource.update({ waitFor: undefined })).state, "WaitingForUserAction");
       assert.doesNotMatch(await report(), /to end, since/);
       await resource.destroy();
     } finally {
-      held.letGo();
+      held.release();
       await indexer.end();
       await proxy.close();
     }

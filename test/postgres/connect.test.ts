@@ -9,7 +9,7 @@ import { UnreachableError } from "../../provider/src/errors";
 import { requestCancel } from "../../provider/src/postgres/connection/cancel-request";
 import { connect, tagSessions } from "../../provider/src/postgres/connection/connect";
 import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
-import { whatBroke } from "../../provider/src/postgres/connection/session";
+import { connectionErrorOf } from "../../provider/src/postgres/connection/session";
 import { endEarlierSessions } from "../../provider/src/worker/cleanup/earlier-sessions";
 import { type SessionOwner, ownerTag } from "../../provider/src/worker/context/session-owner";
 import { until } from "../support/until";
@@ -85,9 +85,9 @@ describe("a connection", () => {
       (failure: unknown) => failure,
     );
     assert.match(String(error), /not queryable/);
-    assert.match(String(whatBroke(error, [client])), /terminating connection due to administrator command/);
+    assert.match(String(connectionErrorOf(error, [client])), /terminating connection due to administrator command/);
     const other = new Error("permission denied");
-    assert.equal(whatBroke(other, [client]), other);
+    assert.equal(connectionErrorOf(other, [client]), other);
     await client.end();
   });
 

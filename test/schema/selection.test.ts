@@ -26,7 +26,7 @@ describe("the selection of objects", () => {
   async function restored(database: string, entries: readonly Entry[], filters: Filters): Promise<string | undefined> {
     const source = await open(server, database);
     const selection = await readSelection(source, filters).finally(() => source.end());
-    if (selection.lost.some(({ vital }) => vital)) return undefined;
+    if (selection.lost.some(({ isEssential }) => isEssential)) return undefined;
     const plan = planRestore(selectEntries(entries, selection));
     const into = await freshDatabase(server);
     const target = await connect(endpointOf(server), { database: into, purpose: "test" });

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Lab } from "./lab";
 
 /**
- * Searches for secrets in clear text: in given texts, in the records, in the logs of workers and servers, and in arguments
- * and environment of the workers. Returns the places where it found one.
+ * Searches for secrets in clear text: in given texts, in the records and in the logs of workers and servers. Also searches
+ * the arguments and environment of the workers. Returns the places where it found one.
  */
 export async function secretsIn(
   secrets: readonly string[],

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * Files kept until this process ends: compiled TypeScript, an unpacked Chromium, what Playwright and Chromium remove some
- * time after the browser has ended, clusters and binaries to copy from.
+ * Files kept until this process ends: compiled TypeScript, an unpacked Chromium, clusters and binaries to copy from. Also what
+ * Playwright and Chromium remove some time after the browser has ended.
  */
 const kept =
   /^(tsx-.*|ts-node-.*|node-compile-cache|chromium|playwright.*|\.org\.chromium\..*|al2023|fonts|lib(EGL|GLESv2|vk_swiftshader|vulkan)\.so.*|locales|vk_swiftshader_icd\.json|.*-template-.*|.*-binaries-.*|worker-state)$/;

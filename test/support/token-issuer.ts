@@ -15,8 +15,8 @@ const variables = /^(AZURE|IDENTITY|IMDS|MSI|AWS|GOOGLE|GCE|METADATA)_/;
 let portOfProcess = 0;
 
 /**
- * The token endpoints of a machine in Azure (App Service and container instances, or a virtual machine) and in Google Cloud,
- * and the endpoint of temporary credentials of a container in AWS.
+ * The token endpoints of a machine in Azure (App Service and container instances, or a virtual machine) and in Google Cloud.
+ * Also the endpoint of temporary credentials of a container in AWS.
  */
 export class TokenIssuer {
   /** The token that all endpoints issue. */

@@ -117,7 +117,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
         return (await lab.source.query(locks, { database })).length > 0;
       });
       await change();
-      held.letGo();
+      held.release();
     }
 
     it(`${mode}: an object that is dropped while the schema is read does not end the migration`, async () => {
@@ -140,7 +140,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
         await lock.query("SELECT FROM pgmigration.database WHERE migration = $1 FOR NO KEY UPDATE", [
           resource.inputs.migrationName,
         ]);
-        held.letGo();
+        held.release();
         await until("the worker waits for the lock", async () => {
           const waiting =
             "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'pgmigration.database'";
@@ -167,7 +167,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
         await held.first;
         const replaced = replaceRows(50);
         await until("it waits for the snapshot", isWaiting);
-        held.letGo();
+        held.release();
         await replaced;
         await assertMigrated();
         assert.ok((await restarts()).length > 0);
@@ -310,7 +310,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       await held.first;
       await until("no table is locked", async () => (await locksOfMigration()) === 0);
       await apply("TRUNCATE slow CASCADE");
-      held.letGo();
+      held.release();
       await until("the table is postponed", async () => (await postponed()).length > 0);
       await assertMigrated();
     });
@@ -323,7 +323,7 @@ export function testInitialCopyLocks(mode: "Offline" | "Online"): void {
       await held.first;
       await until("no table is locked", async () => (await locksOfMigration()) === 0);
       await apply("TRUNCATE cache; INSERT INTO cache VALUES (2)");
-      held.letGo();
+      held.release();
       await assertMigrated();
       assert.deepEqual(await lab.queryTarget(database, "TABLE cache"), [{ id: 2 }]);
       assert.deepEqual(await restarts(), []);

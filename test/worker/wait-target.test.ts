@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import type { DatabaseState, MigrationState, MigrationStatus, MigrationSubState } from "../../provider/src/status";
 import { refuseWithdrawn } from "../../provider/src/supervisor/refuse-withdrawn";
-import { goalOf } from "../../provider/src/supervisor/wait-target";
+import { goalFromInputs } from "../../provider/src/supervisor/wait-target";
 
 const waiting = ["WaitingForUserAction", "WaitingForCutoverTrigger"] as const;
 const kept = ["WaitingForUserAction", "WaitingForRollbackDecision"] as const;
@@ -71,7 +71,7 @@ describe("the goal of an operation, when a database has failed,", () => {
     ],
   ] as const) {
     it(title, () => {
-      const goal = goalOf(inputs(changes));
+      const goal = goalFromInputs(inputs(changes));
       const [whole, other] = status;
       assert.equal(goal.isReached(statusOf(whole, { a: "Failed", b: other })), false);
       assert.equal(goal.isUnreachable(statusOf(whole, { a: "Failed", b: other })), isUnreachable);
@@ -80,7 +80,7 @@ describe("the goal of an operation, when a database has failed,", () => {
   }
 
   it("stays reachable until the migration reports the error", () => {
-    const { isUnreachable, isReached } = goalOf(inputs({}));
+    const { isUnreachable, isReached } = goalFromInputs(inputs({}));
     for (const databases of [{ a: "Failed" }, { a: "Failed", b: ready }] as const) {
       const status = statusOf(waiting, databases);
       const withoutError = { ...status, error: undefined } as unknown as MigrationStatus;
@@ -96,7 +96,7 @@ describe("the goal of an operation, when a database has failed,", () => {
     ["is not reached while a retried stream opens after the cutover of another database", cutover("b")],
   ] as const) {
     it(title, () => {
-      const { isReached } = goalOf(inputs(changes));
+      const { isReached } = goalFromInputs(inputs(changes));
       const status = statusOf(waiting, { a: "InProgress", b: "Succeeded", c: ready });
       assert.equal(isReached(status), true, "the copy of a is not waited for");
       Object.assign(status.currentSubStateDetails.dbDetails.a!, { migrationOperation: "following" });
@@ -105,7 +105,7 @@ describe("the goal of an operation, when a database has failed,", () => {
   }
 
   it("is not reached before the rollback replication of a named database is dropped", () => {
-    const { isReached } = goalOf(inputs({ ...cutover("b"), rollback: "drop" }));
+    const { isReached } = goalFromInputs(inputs({ ...cutover("b"), rollback: "drop" }));
     assert.equal(isReached(statusOf(kept, { a: ready, b: "kept" })), false);
     assert.equal(isReached(statusOf(waiting, { a: ready, b: "Succeeded" })), true);
   });
@@ -115,7 +115,7 @@ describe("the goal of an operation, when a database has failed,", () => {
     ["its only database is canceled before its cutover", cutover("a"), ready],
   ] as const)
     it(`is reached when ${title}`, () => {
-      const { isReached } = goalOf(inputs({ ...changes, cancel: true, dbsToCancelMigrationOn: ["a"] }));
+      const { isReached } = goalFromInputs(inputs({ ...changes, cancel: true, dbsToCancelMigrationOn: ["a"] }));
       assert.equal(isReached(statusOf(waiting, { a: "Canceling", b, c: ready })), false);
       assert.equal(isReached(statusOf(waiting, { a: "Canceled", b, c: ready })), true);
     });

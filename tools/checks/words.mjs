@@ -19,6 +19,7 @@ const prose = {
 const names = [
   ...["Wish", "Leavings", "Onlookers", "rideOut", "riddenOut", "VainLooks", "Bell", "PatientCopies", "JobSlots"],
   ...["HeldUp", "Overtaken", "WayBack", "wayBack", "SourceMark", "unblocked", "takeLeftOut", "throughLsn", "peekPast"],
+  ...["thinOut", "letGo", "heldUp", "takenFromCopy", "isHeir", "atStake", "whatBroke", "withoutTwin"],
 ];
 
 const proseWord = new RegExp(`\\b(?:${Object.keys(prose).join("|")})\\b`, "i");

@@ -1,7 +1,7 @@
 import type { Notifier } from "../async/notifier.js";
 import { UnreachableError } from "../errors.js";
 import type { OnBlocked } from "../postgres/connection/session-watch.js";
-import { abandon, whatBroke } from "../postgres/connection/session.js";
+import { abandon, connectionErrorOf } from "../postgres/connection/session.js";
 import { omitAges } from "../postgres/locks/blocking-sessions.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { useSearchPath } from "../postgres/search-path.js";
@@ -187,7 +187,7 @@ export class ApplyConnection {
     try {
       await this.#applyUntil(isStopping);
     } catch (error) {
-      throw whatBroke(error, [target, source, stream]);
+      throw connectionErrorOf(error, [target, source, stream]);
     }
   }
 

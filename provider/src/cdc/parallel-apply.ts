@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { TakenOverError, UnreachableError, asError, messageOf } from "../errors.js";
-import { abandon, whatBroke } from "../postgres/connection/session.js";
+import { abandon, connectionErrorOf } from "../postgres/connection/session.js";
 import type { OnBlocked } from "../postgres/connection/session-watch.js";
 import type { Lsn } from "../postgres/lsn.js";
 import { withoutSearchPath } from "../postgres/search-path.js";
@@ -203,7 +203,7 @@ export class ParallelApply {
       const share = shares[session];
       if (!share) return;
       await watch.during(applier.apply(share)).catch((error: unknown) => {
-        throw whatBroke(error, [target]);
+        throw connectionErrorOf(error, [target]);
       });
     });
     const results = await Promise.allSettled(works);

@@ -55,12 +55,12 @@ export async function yieldToWaiters<Result>(
 
 /** The error for a table whose lock was released for a waiting session. */
 export const waitedFor = ({ table, session }: LockWaiter, database: string): ConcurrentChangeError =>
-  takenFromCopy(
+  changedBeforeCopy(
     `${table} of ${database} was released before it was copied, because a session waits to lock it: ${describeSession(session)}`,
   );
 
 /** The error for a table that applications lock, alter or truncate before it is copied. */
-export const takenFromCopy = (what: string, cause?: unknown): ConcurrentChangeError =>
+export const changedBeforeCopy = (what: string, cause?: unknown): ConcurrentChangeError =>
   new ConcurrentChangeError(what, {
     remedy: "none, unless this repeats: then stop what alters or truncates the table until it is copied",
     cause,
@@ -71,6 +71,6 @@ export const tableReadsLaterTables = (
   tables: readonly RelationName[],
   later: Iterable<string>,
 ): ConcurrentChangeError =>
-  takenFromCopy(
+  changedBeforeCopy(
     `functions of ${enumerate(tables.map(({ schema, name }) => qualify(schema, name)))} may read ${enumerate([...later])}, which was not copied yet`,
   );

@@ -35,7 +35,7 @@ export async function readFenceRecord(session: Client, side: FenceSide): Promise
       WHERE r.oid IN (SELECT setrole FROM setting) AND NOT (r.rolsuper AND $2)
      UNION ALL
      SELECT NULL, (SELECT value FROM setting WHERE setrole = 0 AND setdatabase <> 0)`,
-    [fenceSetting, await sparesSuperusers(session, side)],
+    [fenceSetting, await exemptsSuperusers(session, side)],
   );
   return {
     database: rows.find(({ role }) => role === null)?.setting ?? null,
@@ -81,7 +81,7 @@ export async function takeDownFence(session: Client, fenced: FencedDatabase, rec
     await alter(session, fenced, statement);
 }
 
-async function sparesSuperusers(session: Client, side: FenceSide): Promise<boolean> {
+async function exemptsSuperusers(session: Client, side: FenceSide): Promise<boolean> {
   if (side === "source") return false;
   const { rows } = await session.query<{ super: boolean }>(
     "SELECT rolsuper AS super FROM pg_catalog.pg_roles WHERE rolname = current_user",
@@ -131,7 +131,7 @@ async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Pr
   let clearLooks = 0;
   while (clearLooks < 2) {
     await sleep(100);
-    const all = await sessionsFromBefore(client, fencedAt, await sparesSuperusers(client, fenced.side));
+    const all = await sessionsFromBefore(client, fencedAt, await exemptsSuperusers(client, fenced.side));
     const sessions = all.filter(({ isSpared }) => !isSpared);
     for (const { user } of all.filter(({ isSpared }) => isSpared)) spared.add(user ?? "an unknown role");
     clearLooks = sessions.length === 0 ? clearLooks + 1 : 0;
@@ -148,7 +148,7 @@ async function endSessionsFromBefore(client: Client, fenced: FencedDatabase): Pr
 }
 
 /** Client sessions other than those of migrations, replicas and logical replication. */
-async function sessionsFromBefore(client: Client, moment: string, sparesSuperusers: boolean): Promise<Session[]> {
+async function sessionsFromBefore(client: Client, moment: string, exemptsSuperusers: boolean): Promise<Session[]> {
   const isClient =
     (await serverVersion(client)) >= 100000
       ? "coalesce(backend_type, 'client backend') = 'client backend'"
@@ -159,7 +159,7 @@ async function sessionsFromBefore(client: Client, moment: string, sparesSuperuse
        FROM pg_catalog.pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${isClient}
         AND coalesce(application_name, '') NOT LIKE $2 AND (backend_start IS NULL OR backend_start <= $1::timestamptz)`,
-    [moment, `${applicationNamePrefix}%`, sparesSuperusers],
+    [moment, `${applicationNamePrefix}%`, exemptsSuperusers],
   );
   return rows;
 }

@@ -5,7 +5,7 @@ import { EventStream } from "./event-stream.js";
 import { json, type Reply, type Stream } from "./reply.js";
 
 /** Bounds the memory that messages to slow pages take. */
-const mostStreams = 1000;
+const maxStreams = 1000;
 
 /** What the pages are sent. */
 export interface EventContent {
@@ -34,7 +34,7 @@ export class EventStreams {
   /** The answer to a request for events. */
   open(migration: string | undefined, isHead: boolean): Reply | Stream {
     if (isHead) return { status: 200, headers: { "content-type": "text/event-stream" }, content: "" };
-    if (this.#streams.size >= mostStreams)
+    if (this.#streams.size >= maxStreams)
       return json(503, { error: "too many pages are open" }, { "retry-after": "10" });
     return (response) => this.attach(response, migration);
   }

@@ -13,8 +13,8 @@ export type Message = {
 }[keyof Messages];
 
 /** The records hold fewer: when more have accumulated here, they are read again in their thinned form. */
-const mostSamples = 6000;
-const mostEvents = 500;
+const maxSamples = 6000;
+const maxEvents = 500;
 
 /** The last known state of one migration that pages show, to send them only what changed. */
 export class Topic {
@@ -32,11 +32,11 @@ export class Topic {
     if (!store || !summary || !status) return this.#updateMigration(null);
     const migration = migrationResource(summary, status);
     const isAnother = migration.startedOn !== this.#migration?.startedOn;
-    const lastSample = isAnother || this.#samples.length > mostSamples ? undefined : this.#samples.at(-1)?.atMs;
+    const lastSample = isAnother || this.#samples.length > maxSamples ? undefined : this.#samples.at(-1)?.atMs;
     const samples = await readSamples(store, this.name, lastSample);
     const tables = await readTables(store, this.name);
     const lastEvent = isAnother ? 0 : (this.#events.at(-1)?.id ?? 0);
-    const events = await readEvents(store, this.name, { after: lastEvent, most: mostEvents });
+    const events = await readEvents(store, this.name, { after: lastEvent, most: maxEvents });
     if (isAnother) this.#tables.clear();
     return [
       ...this.#updateMigration(migration),
@@ -90,7 +90,7 @@ export class Topic {
   }
 
   #updateEvents(all: boolean, events: readonly EventRecord[]): Message[] {
-    this.#events = [...(all ? [] : this.#events), ...events].slice(-mostEvents);
+    this.#events = [...(all ? [] : this.#events), ...events].slice(-maxEvents);
     return all || events.length > 0 ? [{ name: "events", data: { all, events } }] : [];
   }
 }

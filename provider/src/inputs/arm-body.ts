@@ -28,8 +28,8 @@ type Entry = readonly [key: string, value: unknown];
 
 /**
  * Converts an artefact of Azure's migration service (API version 2025-08-01) to inputs. It accepts the output of
- * `az postgres flexible-server migration show`, an answer of the REST API, the file for `create --properties`, a resource
- * of an ARM template, and a whole template.
+ * `az postgres flexible-server migration show`, an answer of the REST API, and the file for `create --properties`. It also
+ * accepts an ARM template, and a resource of one.
  *
  * - Keys may have any case. Other values are copied unread, because they may be Pulumi outputs.
  * - Read-only keys are ignored, and so is the cutover of an offline migration, which the service reports.

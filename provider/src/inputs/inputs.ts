@@ -184,8 +184,8 @@ export const inputsSchema = z.strictObject({
   /** Online: each new value, of any text, starts a comparison. */
   verifyNow: z.string().min(1, "give any text that changes with each comparison").max(100).optional(),
   /**
-   * Online: after the cutover, replicates changes of the target to the source (`keep`), until the rollback replication
-   * is removed (`drop`) or the source becomes primary again (`return`).
+   * Online: after the cutover, `keep` replicates changes of the target to the source. Then `drop` removes this rollback
+   * replication, and with `return` the source becomes primary again.
    */
   rollback: z.enum(["drop", "keep", "return"]).default("drop"),
   /** Tables copied, and indexes built, at the same time. Undefined: chosen by the settings of both servers. */

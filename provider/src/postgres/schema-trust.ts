@@ -5,7 +5,7 @@ import { RefusedError } from "../errors.js";
 export const controlSchema = "pgmigration";
 
 /**
- * SQL that creates the control schema. Default privileges of this role must not let other roles use a new schema: a role that may
+ * SQL that creates the control schema. Default privileges of this role must not let other roles use a new schema. A role that may
  * write the records chooses the statements that workers run. Privileges that were granted since then are kept.
  */
 export const createControlSchema = `

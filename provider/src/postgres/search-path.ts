@@ -12,7 +12,7 @@ export const searchPathFor = (path: string): string => (path === "" ? "" : `pg_c
 /**
  * Sets the search_path of {@link searchPathFor}. In later statements of the session, qualify functions and operators, unless their
  * arguments have exactly the types of one in the catalogue. A role that may create objects in a schema of the path could at any
- * moment add a better match, which would run with this role's privileges.
+ * moment add a better match. It would run with this role's privileges.
  */
 export async function useSearchPath(session: Client, path: string): Promise<void> {
   await session.query("SELECT pg_catalog.set_config('search_path', $1, false)", [searchPathFor(path)]);

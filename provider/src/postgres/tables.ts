@@ -180,8 +180,8 @@ SELECT json_agg(json_build_object(
 }
 
 /**
- * The columns of `c`, looked up per table and type. The session that applies changes allows only nested loops, so that
- * a list of all columns or types would be scanned once for each table or column.
+ * The columns of `c`, looked up per table and type. The session that applies changes allows only nested loops. It
+ * would scan a list of all columns or types once for each table or column.
  */
 function columnsQuery(version: number): string {
   const generated =

@@ -1,7 +1,7 @@
 import { log } from "../log.js";
 import { messageOf } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
-import { goalOf } from "../supervisor/wait-target.js";
+import { goalFromInputs } from "../supervisor/wait-target.js";
 import { superviseWorker, type Report } from "../supervisor/supervise-worker.js";
 import { observeBriefly } from "./observe.js";
 import { reportEnd } from "../report/report-end.js";
@@ -35,7 +35,7 @@ export async function reachGoal({
 }: Operation): Promise<Properties> {
   try {
     const result = await superviseWorker(inputs, {
-      goal: goalOf(inputs),
+      goal: goalFromInputs(inputs),
       report,
       timeoutSeconds: timeoutSeconds ?? longestWaitSeconds,
     });

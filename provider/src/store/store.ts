@@ -7,7 +7,7 @@ import { withSession } from "../postgres/connection/with-session.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
-import { whatBroke } from "../postgres/connection/session.js";
+import { connectionErrorOf } from "../postgres/connection/session.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { inTransaction } from "../postgres/transaction.js";
 import { takeAdvisoryLock } from "./advisory-lock.js";
@@ -150,7 +150,7 @@ export class Store {
     try {
       return (await this.client.query<Row>(sql, [...values])).rows;
     } catch (error) {
-      throw isConnectionLoss(error) ? recordsLost(whatBroke(error, [this.client])) : error;
+      throw isConnectionLoss(error) ? recordsLost(connectionErrorOf(error, [this.client])) : error;
     }
   }
 

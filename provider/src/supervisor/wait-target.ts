@@ -35,7 +35,7 @@ export type GoalInputs = Pick<
 >;
 
 /** The goal if no database fails. */
-type Aim = Omit<Goal, "isUnreachable">;
+type GoalWithoutFailures = Omit<Goal, "isUnreachable">;
 
 const isRunning = (status: MigrationStatus): boolean => status.worker.state === "running";
 
@@ -58,22 +58,22 @@ const named = {
     isReached: (status) => (awaitsCutover(status) && !isAnyStreamOpening(status)) || status.state === "Succeeded",
   },
   succeeded: { name: "its success", isReached: (status) => status.state === "Succeeded" },
-} as const satisfies Readonly<Record<string, Aim>>;
+} as const satisfies Readonly<Record<string, GoalWithoutFailures>>;
 
 /**
  * The goal that follows from the inputs. Without `waitFor` an operation also returns where the migration waits for the user,
  * because Pulumi cannot start an update while one is running. With `waitFor` the command or the dashboard has to release it.
  */
-export function goalOf(inputs: GoalInputs): Goal {
+export function goalFromInputs(inputs: GoalInputs): Goal {
   if (inputs.cancel && inputs.dbsToCancelMigrationOn.length === 0)
     return {
       name: "its cancellation",
       isReached: ({ state }) => hasEnded(state) && state !== "Failed",
       isUnreachable: () => false,
     };
-  const { isReached, ...aim } = aimOf(inputs);
+  const { isReached, ...goal } = goalWithoutFailures(inputs);
   return {
-    ...aim,
+    ...goal,
     isReached: (status) => isReached(status) && failedDatabases(status).length === 0,
     isUnreachable: (status) => isFailureReported(status) && (isReached(status) || areOthersAtRest(status, inputs)),
   };
@@ -83,11 +83,11 @@ export function goalOf(inputs: GoalInputs): Goal {
 const isFailureReported = (status: MigrationStatus): boolean =>
   status.error !== undefined && failedDatabases(status).length > 0;
 
-function aimOf(inputs: GoalInputs): Aim {
+function goalWithoutFailures(inputs: GoalInputs): GoalWithoutFailures {
   const canceled = inputs.dbsToCancelMigrationOn;
-  const aim = inputs.waitFor ? named[inputs.waitFor] : untilUsersTurn(untilVerified(inputs, defaultAim(inputs)));
-  if (canceled.length === 0) return aim;
-  return { ...aim, isReached: (status) => aim.isReached(status) && areAll(status, canceled, "Canceled") };
+  const goal = inputs.waitFor ? named[inputs.waitFor] : orWaitsForUser(untilVerified(inputs, defaultGoal(inputs)));
+  if (canceled.length === 0) return goal;
+  return { ...goal, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
 }
 
 /** Whether all databases that did not fail wait for the user and did everything that the inputs ask of them. */
@@ -106,7 +106,7 @@ function areOthersAtRest(status: MigrationStatus, inputs: GoalInputs): boolean {
   return Object.values(status.currentSubStateDetails.dbDetails).every(isAtRest);
 }
 
-function defaultAim(inputs: GoalInputs): Aim {
+function defaultGoal(inputs: GoalInputs): GoalWithoutFailures {
   if (inputs.migrationOption === "Validate" || inputs.migrationMode === "Offline") return named.succeeded;
   if (!inputs.triggerCutover) return named.cutoverReady;
   const listed = inputs.dbsToTriggerCutoverOn;
@@ -144,27 +144,27 @@ function isReturned({ currentSubStateDetails: { dbDetails } }: MigrationStatus, 
 const isAnyOpen = ({ currentSubStateDetails }: MigrationStatus): boolean =>
   Object.values(currentSubStateDetails.dbDetails).some(({ migrationState }) => !hasDatabaseEnded(migrationState));
 
-const cutOverAndKept: Aim = {
+const cutOverAndKept: GoalWithoutFailures = {
   name: "its cutover",
   isReached: (status) =>
     status.state === "Succeeded" ||
     (isRunning(status) && status.currentSubStateDetails.currentSubState === "WaitingForRollbackDecision"),
 };
 
-const untilUsersTurn = (aim: Aim): Aim => ({
-  ...aim,
+const orWaitsForUser = (goal: GoalWithoutFailures): GoalWithoutFailures => ({
+  ...goal,
   isReached: (status) =>
-    aim.isReached(status) ||
+    goal.isReached(status) ||
     (isRunning(status) && waitsBeforeTheStart.includes(status.currentSubStateDetails.currentSubState)),
 });
 
-/** Extends the aim by the requested verification of the databases that still replicate from their source. */
-function untilVerified({ verifyNow }: GoalInputs, aim: Aim): Aim {
-  if (verifyNow === undefined) return aim;
+/** Extends the goal by the requested verification of the databases that still replicate from their source. */
+function untilVerified({ verifyNow }: GoalInputs, goal: GoalWithoutFailures): GoalWithoutFailures {
+  if (verifyNow === undefined) return goal;
   return {
-    name: `${aim.name} and the verification ${verifyNow}`,
+    name: `${goal.name} and the verification ${verifyNow}`,
     verification: verifyNow,
-    isReached: (status) => aim.isReached(status) && isVerified(status, verifyNow),
+    isReached: (status) => goal.isReached(status) && isVerified(status, verifyNow),
   };
 }
 

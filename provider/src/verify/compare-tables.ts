@@ -344,7 +344,7 @@ class Sessions {
 
   /**
    * Set after the row images were built, which have to qualify types with their schemas. Later statements in these sessions have
-   * to qualify functions and operators: another role could at any moment create a better match in a schema of the path.
+   * to qualify functions and operators. Another role could at any moment create a better match in a schema of the path.
    */
   async useSearchPath(): Promise<void> {
     await Promise.all([...this.source, ...this.target].map((session) => useSearchPath(session, this.#searchPath)));
@@ -490,8 +490,8 @@ class SideSums {
   /**
    * Reads several tables with one query.
    *
-   * @returns false if they have to be read one after another, because the server refuses one of them, one is locked, or an
-   *   application waits for one
+   * @returns false if they have to be read one after another: the server refuses one of them, one is locked, or an application
+   *   waits for one
    */
   async #readTogether(session: Client, unit: Unit): Promise<boolean> {
     const { comparison, readings, reads } = this.#plan;

@@ -15,7 +15,7 @@ interface Delivery {
 const pausesMs = [1000, 5000, 20_000];
 const answerWithinMs = 10_000;
 const lastWithinMs = 10_000;
-const mostWaiting = 1000;
+const maxWaiting = 1000;
 
 /**
  * Sends events to a receiver, one after another, signed according to the Standard Webhooks specification. The caller never
@@ -37,8 +37,8 @@ export class WebhookSender {
     const body = JSON.stringify({ type: event.type, timestamp: new Date().toISOString(), data: event.data });
     this.#waiting.push({ id: `msg_${randomUUID()}`, body, about });
     // The first one is being delivered.
-    const [dropped] = this.#waiting.length > mostWaiting ? this.#waiting.splice(1, 1) : [];
-    if (dropped) void this.#warn(dropped, `${mostWaiting} later changes wait for it`);
+    const [dropped] = this.#waiting.length > maxWaiting ? this.#waiting.splice(1, 1) : [];
+    if (dropped) void this.#warn(dropped, `${maxWaiting} later changes wait for it`);
     this.#delivering ??= this.#deliverAll().finally(() => (this.#delivering = undefined));
   }
 

@@ -29,7 +29,7 @@ export interface Goal {
   readonly aliases: readonly string[];
 }
 
-export function goalOf(request: RegisterResourceRequest, identity: StackIdentity): Goal {
+export function goalFromRequest(request: RegisterResourceRequest, identity: StackIdentity): Goal {
   const type = request.getType();
   const name = request.getName();
   const parent = optionalText(request.getParent());

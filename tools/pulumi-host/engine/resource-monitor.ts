@@ -2,7 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { type IResourceMonitorServer, ResourceMonitorService } from "@pulumi/pulumi/proto/resource_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/resource_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { goalOf, type Goal } from "./goal";
+import { goalFromRequest, type Goal } from "./goal";
 import type { Journal } from "../journal";
 import type { Mask } from "../protocol/mask";
 import type { PropertyMap } from "../protocol/property-value";
@@ -86,7 +86,7 @@ export class ResourceMonitor {
   }
 
   async #registerResource(request: proto.RegisterResourceRequest): Promise<proto.RegisterResourceResponse> {
-    const goal = goalOf(request, this.#options.identity);
+    const goal = goalFromRequest(request, this.#options.identity);
     const resource = await this.#attempt(goal.urn, () => this.#register(goal, request.getRemote()));
     const response = new proto.RegisterResourceResponse().setUrn(goal.urn).setId(resource.id);
     return response.setObject(toStruct(resource.outputs));
@@ -103,7 +103,7 @@ export class ResourceMonitor {
     wanted.setObject(request.getProperties()).setProvider(request.getProvider());
     wanted.setDependenciesList(request.getDependenciesList());
     wanted.setAdditionalsecretoutputsList(request.getAdditionalsecretoutputsList());
-    const goal = goalOf(wanted, this.#options.identity);
+    const goal = goalFromRequest(wanted, this.#options.identity);
     const resource = await this.#attempt(goal.urn, () => this.#options.registration.read(goal, request.getId()));
     return new proto.ReadResourceResponse().setUrn(goal.urn).setProperties(toStruct(resource.outputs));
   }

@@ -164,7 +164,7 @@ export class Applier {
 
   /**
    * Builds the statements of a batch while the target executes the previous one. It leaves them unbuilt if the target must be
-   * queried for a table first, or if they cannot be built: {@link apply} then reports the error of this batch.
+   * queried for a table first. If they cannot be built, {@link apply} reports the error of this batch.
    */
   prepare(segments: readonly BatchSegment[]): Batch {
     const changes = changesOf(segments);

@@ -79,7 +79,7 @@ export class BatchBuilder {
           ),
     );
     const isLast = batch.at(-1)!.end !== undefined;
-    return isLast ? [...statements, ...this.staging.thinOut().map((statement) => ({ statement }))] : statements;
+    return isLast ? [...statements, ...this.staging.truncateLarge().map((statement) => ({ statement }))] : statements;
   }
 
   /** Replaces the updated rows of these tables in the next batches as well. */

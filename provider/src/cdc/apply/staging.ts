@@ -126,7 +126,7 @@ export class Staging {
   }
 
   /** Truncates large staging tables. Send these statements after all statements that read the staged rows. */
-  thinOut(): Statement[] {
+  truncateLarge(): Statement[] {
     const full = [...this.#held].flatMap(([table, rows]) => (rows > maxLeftoverRows && rows < Infinity ? table : []));
     for (const table of full) this.#held.delete(table);
     return full.length > 0 ? [{ text: `TRUNCATE ${full.join(", ")}` }] : [];

@@ -65,13 +65,13 @@ export function tupleHolding(tuple: Tuple, field: number): Tuple | undefined {
 
 /** The row after an update. Absent fields have the values of the row before. */
 export function mergeUpdate(row: Tuple, before: Tuple | undefined): Tuple {
-  if (!before || saysAll(row)) return row;
+  if (!before || hasAllFields(row)) return row;
   // Skip a state in between that adds no field. Otherwise a thousand updates of a row would build a chain of a thousand.
   const base = before.base && addsNothing(before, row) ? before.base : before;
   return { bytes: row.bytes, bounds: row.bounds, at: row.at, fields: row.fields, base };
 }
 
-function saysAll(row: Tuple): boolean {
+function hasAllFields(row: Tuple): boolean {
   for (let field = 0; field < row.fields; field++) if (startOf(row, field) === absentField) return false;
   return true;
 }

@@ -15,8 +15,8 @@ export class RowMissing extends Error {
 }
 
 /**
- * The target refuses a TRUNCATE. Either a table that is not replicated (an unlogged one) refers to the truncated table, or a
- * deferred constraint of the truncated table is still pending. DELETE may succeed.
+ * The target refuses a TRUNCATE. Either a table that is not replicated, such as an unlogged one, refers to the truncated table.
+ * Or a deferred constraint of the truncated table is still pending. DELETE may succeed.
  */
 export class TruncateRefused extends Error {
   constructor(message: string, options: ErrorOptions) {

@@ -8,8 +8,8 @@ import type { Column, Table } from "../../postgres/tables.js";
 import { sourceObjectPrefix } from "../model/names.js";
 
 /*
- * The publication's comment lists the tables that get REPLICA IDENTITY FULL. It is written before the first table is altered,
- * so that the session that drops the publication can reset them, also from another machine and after a crash. Each table is
+ * The publication's comment lists the tables that get REPLICA IDENTITY FULL. It is written before the first table is altered.
+ * The session that drops the publication can then reset them, also from another machine and after a crash. Each table is
  * altered in its own transaction. A session that locked one table and waited for another would block the source's
  * applications.
  */

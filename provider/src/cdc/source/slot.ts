@@ -34,7 +34,7 @@ export interface SlotOptions {
   readonly publisher?: StreamRoles["publisher"];
   /**
    * Called every second while the slot waits for older transactions. The slot begins when the last of them has ended, so its
-   * start is after `reached`: the end of the source's WAL before the sessions were listed.
+   * start is after `reached`. That is the end of the source's WAL before the sessions were listed.
    */
   readonly onWaiting?: (sessions: readonly BlockingSession[], reached: Lsn) => void;
   /** How long to wait for these transactions; by default without a limit. */

@@ -18,8 +18,8 @@ const headBytes = 6;
 const tailBytes = 2;
 
 /**
- * The part of a Bind message (manual, "Message Formats") after the names of its portal and its statement: the values in the
- * form of the stream. The pieces are sent one after another.
+ * The values of a Bind message (manual, "Message Formats"), in the form of the stream. They follow the names of its portal and
+ * its statement. The pieces are sent one after another.
  */
 export class BoundValues {
   readonly pieces: readonly Buffer[];

@@ -5,8 +5,8 @@ const maxCharacters = 2 << 20;
 
 /**
  * The prepared statements of one session, by their texts. Beyond a maximum number or total length, the least recently used
- * ones are evicted. After a failed statement the server skips the rest of a round trip, so a statement counts as prepared or
- * closed only when the server has confirmed it.
+ * ones are evicted. After a failed statement the server skips the rest of a round trip. Therefore a statement counts as prepared
+ * or closed only when the server has confirmed it.
  */
 export class PreparedStatements {
   readonly #maxPrepared: number;

@@ -14,7 +14,7 @@ import {
   resolveOptionalTarget,
   type InputFlags,
 } from "../options/migration-inputs.js";
-import { copySeconds, usualCopyRate } from "../../resource/summary/migration-summary.js";
+import { copySeconds, defaultCopyRate } from "../../resource/summary/migration-summary.js";
 import { defaultJobs } from "../../worker/context/default-parallelism.js";
 import { sizeDocuments } from "../sizing/azure-sizes.js";
 import { readSourceSize } from "../sizing/read-source-size.js";
@@ -46,7 +46,7 @@ export function addPlan(program: Command): void {
   const command = program
     .command("plan")
     .description("list tables to copy, estimate time and server size")
-    .addOption(new Option("--rate <MB/s>", "expected throughput").argParser(wholeNumber).default(usualCopyRate))
+    .addOption(new Option("--rate <MB/s>", "expected throughput").argParser(wholeNumber).default(defaultCopyRate))
     .addOption(new Option("--vcores <number>", "vCores of the source, to size the target").argParser(wholeNumber));
   addTargetOptions(addBodyOptions(command));
   addOutputOption(command.optionsGroup("Options:"), "table").addHelpText("after", examples).action(plan);

@@ -6,7 +6,7 @@ import * as lifecycle from "../../resource/lifecycle.js";
 import { hasEnded, type MigrationStatus } from "../../status.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { readStatus } from "../../store/read-status.js";
-import { goalOf } from "../../supervisor/wait-target.js";
+import { goalFromInputs } from "../../supervisor/wait-target.js";
 import { nextCommand } from "../../display/user-actions.js";
 import { exitCodeOfStatus, exitCodes } from "../exit-code.js";
 import { addChangeOptions, changeOf, type ChangeFlags } from "../options/change-options.js";
@@ -81,7 +81,7 @@ function exitCodeAfter(status: MigrationStatus, spec: MigrationSpec, { verifyNow
   const isDifferent = Object.values(status.currentSubStateDetails.dbDetails).some(
     ({ verification }) => verification?.state === "different" && verification.requestedBy === verifyNow,
   );
-  if (goalOf(spec).isReached(status)) return isDifferent ? exitCodes.contentDiffers : exitCodes.done;
+  if (goalFromInputs(spec).isReached(status)) return isDifferent ? exitCodes.contentDiffers : exitCodes.done;
   return hasEnded(status.state) ? exitCodeOfStatus(status) : exitCodes.failed;
 }
 

@@ -5,7 +5,7 @@ import { readStatus } from "../../store/read-status.js";
 import type { Store } from "../../store/store.js";
 import { readAsked, type Asked } from "../../store/requests.js";
 import { refuseWithdrawn } from "../../supervisor/refuse-withdrawn.js";
-import { goalOf, refuseReplaced, type Goal, type GoalInputs } from "../../supervisor/wait-target.js";
+import { goalFromInputs, refuseReplaced, type Goal, type GoalInputs } from "../../supervisor/wait-target.js";
 import { progressLine } from "../../supervisor/describe-progress.js";
 import type { ProgressLines } from "../output/progress-lines.js";
 
@@ -24,7 +24,7 @@ export async function followStatus(
   lines: ProgressLines,
   inputs?: GoalInputs,
 ): Promise<MigrationStatus> {
-  const goal = inputs && goalOf(inputs);
+  const goal = inputs && goalFromInputs(inputs);
   try {
     for (;;) {
       const status = await readStatus(store, name);

@@ -30,7 +30,7 @@ export function addPoolOptions(command: Command): Command {
 
 const { shape } = budgetSchema;
 const fewestConnections = shape.connections.unwrap().minValue ?? 1;
-const leastRate = shape.bytesPerSecond.unwrap().minValue ?? 1;
+const minRate = shape.bytesPerSecond.unwrap().minValue ?? 1;
 
 function atLeast(limit: number): (text: string) => number {
   return (text) => {
@@ -42,8 +42,8 @@ function atLeast(limit: number): (text: string) => number {
 
 function byteRate(text: string): number {
   const bytes = parseByteSize(text);
-  if (bytes !== undefined && bytes >= leastRate) return bytes;
-  throw new InvalidArgumentError(`expected a size of at least ${formatBytes(leastRate)}, such as 50MB`);
+  if (bytes !== undefined && bytes >= minRate) return bytes;
+  throw new InvalidArgumentError(`expected a size of at least ${formatBytes(minRate)}, such as 50MB`);
 }
 
 export const budgetsOf = (flags: PoolFlags): Budgets => ({

@@ -16,7 +16,7 @@ import {
   describeSource,
   inspectSource,
   isReadyForOnline,
-  whyNeverOnline,
+  onlineObstacle,
   type InspectedSource,
 } from "./inspect-source.js";
 import { askForSource, askForTarget } from "./server-questions.js";
@@ -153,6 +153,6 @@ async function askForMode(inspected: InspectedSource): Promise<Mode> {
 }
 
 function checkMode(mode: Mode, inspected: InspectedSource): void {
-  const reason = mode === "Online" ? whyNeverOnline(inspected) : undefined;
+  const reason = mode === "Online" ? onlineObstacle(inspected) : undefined;
   if (reason !== undefined) throw new InvalidInputError([{ property: "--migration-mode", reason }]);
 }

@@ -44,7 +44,7 @@ const permanent: readonly string[] = ["platform", "version", "primary server"];
 export const isReadyForOnline = ({ checks }: InspectedSource): boolean => checks.every(({ ok }) => ok);
 
 /** Why the source can never be migrated online, or nothing. */
-export const whyNeverOnline = ({ checks }: InspectedSource): string | undefined =>
+export const onlineObstacle = ({ checks }: InspectedSource): string | undefined =>
   checks.find(({ check, ok }) => !ok && permanent.includes(check))?.remedy;
 
 /** The source for people: server, databases, and what an online migration still requires. */

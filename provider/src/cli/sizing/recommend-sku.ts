@@ -31,10 +31,10 @@ export interface SkuAdvice {
 const gib = 1024 ** 3;
 
 /** The usual share of shared_buffers in the memory, also on Azure. */
-const usualShare = 0.25;
+const defaultBuffersShare = 0.25;
 
 /** No size has more connections. */
-const mostConnections = Math.max(...computeSizes.map(({ userConnections }) => userConnections));
+const maxConnectionsOfAzure = Math.max(...computeSizes.map(({ userConnections }) => userConnections));
 
 /** Disks up to this size cannot have the performance tiers of larger ones. */
 const smallDiskGib = 4096;
@@ -67,11 +67,11 @@ export function recommendSku(source: SourceSize): SkuAdvice | undefined {
 
 /** Without the source's vCores, memory per vCore is unknown, and General Purpose comes first. */
 function computeFor(source: SourceSize): ComputeSize | undefined {
-  const { sharedBuffersBytes, sharedBuffersShare = usualShare, maxConnections, vCores } = source;
+  const { sharedBuffersBytes, sharedBuffersShare = defaultBuffersShare, maxConnections, vCores } = source;
   const fitting = computeSizes.filter(
     (size) =>
       size.memoryGib * gib * sharedBuffersShare >= sharedBuffersBytes &&
-      size.userConnections >= Math.min(maxConnections, mostConnections) &&
+      size.userConnections >= Math.min(maxConnections, maxConnectionsOfAzure) &&
       size.vCores >= (vCores ?? 0),
   );
   return vCores === undefined ? fitting[0] : fitting.sort((one, other) => one.vCores - other.vCores)[0];
@@ -85,14 +85,14 @@ function performanceFor({ readsPerSecond = 0 }: SourceSize, storage: StorageSize
 }
 
 function reasonsOf(source: SourceSize, performance: StorageSize): string[] {
-  const { sharedBuffersShare = usualShare, readsPerSecond, vCores, maxConnections } = source;
+  const { sharedBuffersShare = defaultBuffersShare, readsPerSecond, vCores, maxConnections } = source;
   return [
     `memory: at least ${(1 / sharedBuffersShare).toFixed(2).replace(/\.?0+$/, "")} x shared_buffers of the source, which has ${100 * sharedBuffersShare} % of the memory by default`,
     vCores === undefined
       ? "vCores: those of the smallest size with this memory; pass --vcores with the source's number, which SQL cannot read"
       : `vCores: at least ${vCores}, as on the source`,
-    maxConnections > mostConnections
-      ? `connections: ${mostConnections}, the most that Azure offers; max_connections of the source is ${maxConnections}, so use a pooler such as Azure's PgBouncer`
+    maxConnections > maxConnectionsOfAzure
+      ? `connections: ${maxConnectionsOfAzure}, the most that Azure offers; max_connections of the source is ${maxConnections}, so use a pooler such as Azure's PgBouncer`
       : `connections: the size's default is at least max_connections of the source (${maxConnections})`,
     `storage: at least ${storageFactor} x the size of the databases`,
     iopsReason(readsPerSecond, performance),

@@ -41,8 +41,8 @@ export async function readTargets(
   for (const entry of await entriesOf(list, manager)) {
     try {
       const target = await targetOf(entry, flags);
-      refuseTwice(seen, serverOf(target), entry.place, `the target ${serverOf(target)}`);
-      refuseTwice(names, target.name, entry.place, `the name ${target.name}`);
+      refuseDuplicate(seen, serverOf(target), entry.place, `the target ${serverOf(target)}`);
+      refuseDuplicate(names, target.name, entry.place, `the name ${target.name}`);
       targets.push(target);
     } catch (error) {
       if (!(error instanceof InvalidInputError)) throw error;
@@ -150,7 +150,7 @@ const serverOf = ({ address: { target, maintenanceDatabase } }: Target): string 
 };
 
 /** @throws InvalidInputError naming both places */
-function refuseTwice(seen: Map<string, string>, key: string, place: string, what: string): void {
+function refuseDuplicate(seen: Map<string, string>, key: string, place: string, what: string): void {
   const former = seen.get(key);
   if (former !== undefined)
     throw new InvalidInputError([{ property: "", reason: `${what} is also at ${former}; remove one of the two` }]);

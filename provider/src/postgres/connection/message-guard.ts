@@ -112,8 +112,8 @@ class MessageGuard {
     this.#bodyHas = this.#first = this.#last = 0;
     this.#bodyBytes = length - 4;
     if (type === "Z") this.#isReady = true;
-    const leastBytes = { E: 1, N: 1, R: 4 }[type] ?? 0;
-    if (this.#bodyBytes < leastBytes) throw invalid(this.where, type, length);
+    const minBytes = { E: 1, N: 1, R: 4 }[type] ?? 0;
+    if (this.#bodyBytes < minBytes) throw invalid(this.where, type, length);
   }
 
   #readBody(chunk: Buffer, at: number): number {

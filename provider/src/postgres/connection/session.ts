@@ -39,7 +39,7 @@ export class Session extends pg.Client {
  * After an idle session broke, `pg` reports only that the client is not queryable. Returns the original error instead,
  * if one of the sessions has it.
  */
-export function whatBroke(error: unknown, sessions: readonly pg.Client[]): unknown {
+export function connectionErrorOf(error: unknown, sessions: readonly pg.Client[]): unknown {
   if (!/is not queryable/.test(messageOf(error))) return error;
   return sessions.map((session) => (session instanceof Session ? session.brokenBy : undefined)).find(Boolean) ?? error;
 }

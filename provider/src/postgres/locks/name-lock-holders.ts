@@ -31,7 +31,9 @@ export async function nameLockHolders<Result>(
   try {
     return await run();
   } catch (error) {
-    throw isLockTimeout(error) && !(error instanceof LockNotAvailableError) ? heldUp(watch.seen, where, error) : error;
+    throw isLockTimeout(error) && !(error instanceof LockNotAvailableError)
+      ? lockNotAvailable(watch.seen, where, error)
+      : error;
   } finally {
     await watch.end();
   }
@@ -62,7 +64,7 @@ class HolderWatch {
   }
 }
 
-function heldUp(holders: readonly BlockingSession[], where: string, cause: unknown): LockNotAvailableError {
+function lockNotAvailable(holders: readonly BlockingSession[], where: string, cause: unknown): LockNotAvailableError {
   // The session itself did not wait: the error names what another session of ours waited for.
   if (holders.length === 0 && cause instanceof RefusedError) {
     const [what] = cause.message.split("\n  To do: ");

@@ -20,9 +20,9 @@ export interface FleetList {
 type Values = Readonly<Record<string, unknown>>;
 
 /**
- * Reads the members of a fleet from a file: CSV, YAML or JSON with the keys of a member, the output of `az postgres server list`,
- * `az postgres flexible-server list -o json` or `aws rds describe-db-instances`. Columns of CSV name nested keys with dots
- * (`source.host`).
+ * Reads the members of a fleet from a file: CSV, YAML or JSON with the keys of a member. The file may also be the output of
+ * `az postgres server list`, `az postgres flexible-server list -o json` or `aws rds describe-db-instances`. Columns of CSV name
+ * nested keys with dots (`source.host`).
  *
  * @param listed what the servers of az and aws are
  * @throws InvalidInputError if the file cannot be read

@@ -3,7 +3,7 @@ import { problemsOf } from "../../display/findings-table.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { formatDuration } from "../../units/duration.js";
 import { failedDatabases, type MigrationState } from "../../status.js";
-import { copySeconds, usualCopyRate } from "../summary/migration-summary.js";
+import { copySeconds, defaultCopyRate } from "../summary/migration-summary.js";
 import { type Duration, PgMigration, type PgMigrationArgs } from "../pg-migration.js";
 import { checkFleet, type CompleteMember } from "./check-fleet.js";
 import { readFleetFile, type FleetList } from "./fleet-file.js";
@@ -30,9 +30,10 @@ export interface FleetWave {
 
 export interface PgFleetMigrationArgs {
   /**
-   * The migrations in the order of their start, or a file with them: CSV, YAML or JSON with the keys of a member, the output of
-   * `az postgres server list`, `az postgres flexible-server list -o json` or `aws rds describe-db-instances`. A member that is
-   * invalid, or has the name or a target database of an earlier one, is reported and left out.
+   * The migrations in the order of their start, or a file with them: CSV, YAML or JSON with the keys of a member. The file may
+   * also be the output of `az postgres server list`, `az postgres flexible-server list -o json` or `aws rds
+   * describe-db-instances`. A member that is invalid, or has the name or a target database of an earlier one, is reported and
+   * left out.
    */
   readonly migrations: readonly FleetMember[] | string;
   /**
@@ -300,7 +301,7 @@ function summarizeMember({ name, wave, status, failure }: MemberStatus): Member 
     bytesTotal: sum("bytesTotal"),
     failures: findings.filter(({ state }) => state === "Failed").length,
     warnings: findings.filter(({ state }) => state === "Warning").length,
-    secondsLeft: status.secondsLeft ?? copySeconds(missing, usualCopyRate),
+    secondsLeft: status.secondsLeft ?? copySeconds(missing, defaultCopyRate),
     state: status.state,
     databases: Object.keys(status.currentSubStateDetails.dbDetails),
     percent: status.percent,

@@ -16,7 +16,7 @@ export interface MigrationSummary {
   readonly target: SummarizedServer;
   readonly databases: readonly SummarizedDatabase[];
   readonly findings: readonly Finding[];
-  /** The time of the copy of the rows at {@link usualCopyRate}; null if a size is unknown. */
+  /** The time of the copy of the rows at {@link defaultCopyRate}; null if a size is unknown. */
   readonly secondsEstimated: number | null;
 }
 
@@ -37,7 +37,7 @@ interface SummarizedDatabase {
 }
 
 /** MB per second, for estimates before anything is measured. */
-export const usualCopyRate = 50;
+export const defaultCopyRate = 50;
 
 /** Seconds that copying takes at a rate in MB per second. */
 export const copySeconds = (bytes: number, rate: number): number =>
@@ -69,7 +69,7 @@ export async function summarizeMigration(inputs: Inputs): Promise<MigrationSumma
     target: target.server,
     databases,
     findings: await validateInputs(inputs),
-    secondsEstimated: bytes === null ? null : copySeconds(bytes, usualCopyRate),
+    secondsEstimated: bytes === null ? null : copySeconds(bytes, defaultCopyRate),
   };
 }
 

@@ -27,12 +27,12 @@ export type ObjectSettings = Readonly<Record<string, string>>;
 /** All settings of users' objects. The session's search_path has to be empty. */
 export async function readObjectSettings(client: Client): Promise<ObjectSetting[]> {
   const { rows } = await client.query<ObjectSetting>(settingsQuery(await serverVersion(client)));
-  const lent = new Set((await lentIdentities(client)).map((table) => `identity ${table}`));
-  return rows.filter(({ key }) => !lent.has(key));
+  const temporary = new Set((await readTemporaryIdentities(client)).map((table) => `identity ${table}`));
+  return rows.filter(({ key }) => !temporary.has(key));
 }
 
 /** Tables with a replica identity that a migration changed temporarily, qualified and quoted. */
-async function lentIdentities(client: Client): Promise<string[]> {
+async function readTemporaryIdentities(client: Client): Promise<string[]> {
   if (!(await hasPublications(client))) return [];
   const { rows } = await client.query<{ comment: string }>(
     `SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication

@@ -23,7 +23,7 @@ const encryptionRequests = [80877103, 80877104];
  */
 const restrict = /\\(?=(?:un)?restrict)/gi;
 const placeholder = "\u007f";
-const standingIn = /\u007f(?=(?:un)?restrict)/gi;
+const placeholderBefore = /\u007f(?=(?:un)?restrict)/gi;
 
 const protocol = {
   async query() {
@@ -109,7 +109,7 @@ async function dump(): Promise<WasmDumpResult> {
   try {
     const pg = protocol as unknown as Parameters<typeof pgDump>[0]["pg"];
     const file = await pgDump({ pg, args: [...dumpArguments] });
-    return { text: (await file.text()).replace(standingIn, "\\") };
+    return { text: (await file.text()).replace(placeholderBefore, "\\") };
   } catch (error) {
     return { failure: complaint(messageOf(error)) };
   }

@@ -26,8 +26,8 @@ export interface Build {
 
 /**
  * The order of a restore. Each entry of the dump is in one list. Its change of owner and its FORCE ROW LEVEL SECURITY
- * are separate entries with the same ID in `handover` (types `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`). A
- * key of a large table is a build, and an entry of `after` that uses the built index. A small table is created with its
+ * are separate entries with the same ID in `handover`. Their types are `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`.
+ * A key of a large table is a build, and an entry of `after` that uses the built index. A small table is created with its
  * keys.
  *
  * - `before` is in the dump's order and requires nothing else. After it, rows can be copied.
@@ -272,7 +272,7 @@ function withSmallKeys(
   }
   const made = new Set<Entry>();
   const keyed = before.map((table) => {
-    const mayHave = isOrdinaryTable(table) && !isHeir(table);
+    const mayHave = isOrdinaryTable(table) && !inheritsColumns(table);
     const own = mayHave ? createdRelation(table).flatMap((name) => keys.get(keyOf(name)) ?? []) : [];
     const [create, ...others] = own.length > 0 ? splitStatements(table.sql) : [];
     const elements = own.map(({ element }) => element.text);
@@ -322,12 +322,12 @@ const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema
 /** The indexes of a partitioned table combine those of its partitions, and are created with them in `after`. */
 const isOrdinaryTable = (entry: Entry): boolean => entry.type === "TABLE" && !isPartitionedTable(entry);
 
-const isPartitionedTable = (entry: Entry): boolean => entry.type === "TABLE" && saysOutside(entry, "PARTITION BY");
+const isPartitionedTable = (entry: Entry): boolean => entry.type === "TABLE" && hasClause(entry, "PARTITION BY");
 
-const isHeir = (entry: Entry): boolean => saysOutside(entry, "INHERITS");
+const inheritsColumns = (entry: Entry): boolean => hasClause(entry, "INHERITS");
 
 /** Whether CREATE TABLE contains the words outside its element list. */
-function saysOutside({ sql }: Entry, words: string): boolean {
+function hasClause({ sql }: Entry, words: string): boolean {
   // Few tables contain the words, so that few statements are parsed.
   if (!sql.includes(words)) return false;
   const tokens = splitStatements(sql)[0]?.tokens ?? [];

@@ -37,7 +37,7 @@ export interface LostObject {
   /** In the server's wording: `view public.totals`. */
   readonly what: string;
   /** Required by the rest: a table, or a default or check inside one. */
-  readonly vital: boolean;
+  readonly isEssential: boolean;
 }
 
 /** The selection that excludes nothing. */
@@ -72,7 +72,7 @@ export async function readSelection(
     key: string;
     lost: boolean;
     named: boolean;
-    vital: boolean;
+    isEssential: boolean;
     what: string | null;
     kind: string | null;
     relation: [schema: string, name: string] | null;
@@ -83,7 +83,7 @@ export async function readSelection(
     cutSequences: new Set(
       rows.flatMap(({ kind, relation }) => (relation && kind === "S" ? [relationKey(...relation)] : [])),
     ),
-    lost: rows.filter(({ lost }) => lost).map(({ what, vital }) => ({ what: what ?? "an object", vital })),
+    lost: rows.filter(({ lost }) => lost).map(({ what, isEssential }) => ({ what: what ?? "an object", isEssential })),
     left: rows.flatMap(({ what, named }) => (what === null ? [] : [{ what, isNamed: named }])),
   };
 }
@@ -209,7 +209,7 @@ WITH RECURSIVE lineage (oid, ancestor) AS (
     FROM part
 )
 SELECT classid || '/' || objid AS key, coalesce(lost, false) AS lost,
-       coalesce(relkind IN ('r', 'p', 'f') OR is_default OR contype = 'c', false) AS vital,
+       coalesce(relkind IN ('r', 'p', 'f') OR is_default OR contype = 'c', false) AS "isEssential",
        is_named AS named,
        CASE WHEN lost OR relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
               OR classid IN ('pg_namespace'::regclass, 'pg_extension'::regclass)

@@ -36,17 +36,17 @@ export function elementsOf({ text, tokens }: Statement): TableElement[] {
 /** The text of CREATE TABLE without some of its elements. */
 export function withoutElements(create: Statement, removed: readonly TableElement[]): string {
   const removedTexts = new Set(removed.map(({ text }) => text));
-  return relisted(create, (texts) => texts.filter((text) => !removedTexts.has(text)));
+  return replaceElements(create, (texts) => texts.filter((text) => !removedTexts.has(text)));
 }
 
 /** The text of CREATE TABLE with additional elements at the end; undefined if its name is not followed by a list. */
 export function withElements(create: Statement, added: readonly string[]): string | undefined {
   const at = createdRelationAt(create);
   if (at === undefined || !follows(create.tokens, at + 3, "(")) return undefined;
-  return relisted(create, (texts) => [...texts, ...added]);
+  return replaceElements(create, (texts) => [...texts, ...added]);
 }
 
-function relisted(create: Statement, change: (texts: readonly string[]) => readonly string[]): string {
+function replaceElements(create: Statement, change: (texts: readonly string[]) => readonly string[]): string {
   const { text, tokens } = create;
   const elements = elementsOf(create);
   const opened = tokens.find((_, index) => follows(tokens, index, "("))!;

@@ -12,11 +12,11 @@ import { type Statement, relationAt, splitStatements } from "../sql/statements.j
  * @param entries all entries of a dump, with the publications whose comments list the changed identities
  */
 export function withoutTemporaryReplicaIdentities(entries: readonly Entry[]): Entry[] {
-  const lent = new Map(entries.flatMap((entry) => Object.entries(lentBy(entry))));
-  if (lent.size === 0) return [...entries];
+  const temporary = new Map(entries.flatMap((entry) => Object.entries(temporaryIdentitiesOf(entry))));
+  if (temporary.size === 0) return [...entries];
   const fitted = (statement: Statement): string[] => {
     const table = fullIdentityOf(statement);
-    const former = table === undefined ? undefined : lent.get(table);
+    const former = table === undefined ? undefined : temporary.get(table);
     if (former === undefined) return [`${statement.text};`];
     return former === "DEFAULT" ? [] : [`${statement.text.slice(0, -"FULL".length)}${former};`];
   };
@@ -26,7 +26,7 @@ export function withoutTemporaryReplicaIdentities(entries: readonly Entry[]): En
   });
 }
 
-function lentBy(entry: Entry): ReturnType<typeof tablesMarkedBy> {
+function temporaryIdentitiesOf(entry: Entry): ReturnType<typeof tablesMarkedBy> {
   if (entry.type !== "COMMENT" || !isOwnPublication(entry)) return {};
   const text = splitStatements(entry.sql)[0]?.tokens.at(-1)?.text ?? "";
   return tablesMarkedBy(text.slice(1, -1).replaceAll("''", "'"));

@@ -113,8 +113,8 @@ function withKnownGrantees(draft: Draft, context: RestoreContext): Draft {
     const grantor = grantorOf(statement);
     const grantee = granteeOf(statement);
     const problem =
-      (grantor === undefined ? undefined : whyNotAs(grantor, statement, context)) ??
-      (grantee === undefined ? undefined : whyNotTo(grantee, context));
+      (grantor === undefined ? undefined : grantorObstacle(grantor, statement, context)) ??
+      (grantee === undefined ? undefined : granteeObstacle(grantee, context));
     if (problem === undefined) statements.push(asTransactionRole(statement));
     // A REVOKE from a missing role is omitted without a finding: that role has no privileges.
     else if (!isRevoke(statement)) {
@@ -142,7 +142,7 @@ function granteeOf({ tokens }: Statement): string | undefined {
   return role === undefined || follows(tokens, position + 1, "PUBLIC") ? undefined : identifierName(role);
 }
 
-function whyNotAs(role: string, statement: Statement, context: RestoreContext): string | undefined {
+function grantorObstacle(role: string, statement: Statement, context: RestoreContext): string | undefined {
   const { roles, administrator } = context;
   if (roles.get(role)?.mayBecome) return undefined;
   const reason = roles.has(role)
@@ -153,7 +153,7 @@ function whyNotAs(role: string, statement: Statement, context: RestoreContext): 
     : `${reason}, so its default privileges were left out`;
 }
 
-const whyNotTo = (role: string, { roles }: RestoreContext): string | undefined =>
+const granteeObstacle = (role: string, { roles }: RestoreContext): string | undefined =>
   roles.has(role) ? undefined : `role ${role} does not exist on the target, so its privileges were left out`;
 
 /** Only a superuser may change the session's authorization; members of a role use SET ROLE. */

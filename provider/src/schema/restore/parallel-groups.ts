@@ -28,7 +28,7 @@ const relations: ReadonlySet<string> = new Set(["SEQUENCE", "TABLE", "VIEW"]);
 /** Minimum number of entries for opening further sessions. */
 const fewestApart = 200;
 /**
- * Maximum number of entries in a group, so that all sessions end at about the same time and do not fill a small
+ * Maximum number of entries in a group. With it, all sessions end at about the same time, and do not fill a small
  * server's lock table.
  */
 const maxGroupEntries = 50;

@@ -14,7 +14,7 @@ interface Member {
   readonly users: readonly string[];
 }
 
-const namedAtMost = 20;
+const maxNamed = 20;
 
 /**
  * A dump contains only the name of an extension: the target creates it in its own version, with that version's objects.
@@ -61,7 +61,7 @@ function otherVersions(
       ...{ state: "Warning", code, object: some[0]!.name },
       message: `extensions are created in the version that the target offers: ${enumerate(
         some.map(({ name, version }) => `${name} ${offered.get(name)!.version} instead of ${version}`),
-        namedAtMost,
+        maxNamed,
       )}`,
       remedy: "check the extension's release notes if the version is older, or much newer, than on the source",
     }));
@@ -85,7 +85,7 @@ function lostMembers(common: Common, members: readonly Member[]): Finding[] {
             object: needed[0]!.identity,
             message: `these belong to an extension on the source but not on the target, and other objects need them: ${enumerate(
               needed.map(({ type, identity, users }) => `${type} ${identity} (${enumerate(users)})`),
-              namedAtMost,
+              maxNamed,
             )}`,
             remedy: `${remedy}; if the target's version lacks it, drop or exclude the objects that need it`,
           },
@@ -100,7 +100,7 @@ function lostMembers(common: Common, members: readonly Member[]): Finding[] {
             object: unneeded[0]!.identity,
             message: `these belong to an extension on the source but not on the target, and are not migrated: ${enumerate(
               unneeded.map(({ type, identity }) => `${type} ${identity}`),
-              namedAtMost,
+              maxNamed,
             )}`,
             remedy,
           },

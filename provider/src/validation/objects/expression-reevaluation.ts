@@ -21,7 +21,7 @@ interface Caller {
   readonly predicate: string | null;
 }
 
-const namedAtMost = 20;
+const maxNamed = 20;
 
 /**
  * The target builds indexes and evaluates checks again. An index that cannot be built fails the migration after the
@@ -50,7 +50,7 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
         state: "Failed",
         code: "PGM-425",
         object: broken[0],
-        message: `these indexes cannot be rebuilt, because their functions fail for current rows: ${enumerate(broken, namedAtMost)}`,
+        message: `these indexes cannot be rebuilt, because their functions fail for current rows: ${enumerate(broken, maxNamed)}`,
         remedy: "on the source, correct the rows or the functions until REINDEX INDEX succeeds, or drop the index",
       });
     if (violated.length > 0)
@@ -59,7 +59,7 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
         state: "Warning",
         code: "PGM-426",
         object: violated[0],
-        message: `these check constraints will be NOT VALID, because current rows violate them: ${enumerate(violated, namedAtMost)}`,
+        message: `these check constraints will be NOT VALID, because current rows violate them: ${enumerate(violated, maxNamed)}`,
         remedy: "correct the rows or the functions on the source if the checks have to hold for all rows",
       });
     if (untried.length > 0)
@@ -68,7 +68,7 @@ export const expressionReevaluation: Rule = async ({ sources, spec }) => {
         state: "Warning",
         code: "PGM-424",
         object: untried[0],
-        message: `these depend on functions that the target evaluates again. They could not be tested on the source, because other roles than superusers and this role own functions in the database: ${enumerate(untried, namedAtMost)}`,
+        message: `these depend on functions that the target evaluates again. They could not be tested on the source, because other roles than superusers and this role own functions in the database: ${enumerate(untried, maxNamed)}`,
         remedy:
           "before the copy, as their owners on the source: REINDEX INDEX has to succeed, and all rows have to satisfy the checks",
       });

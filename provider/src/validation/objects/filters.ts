@@ -9,16 +9,16 @@ export const filters: Rule = async ({ spec, sources }) => {
   for (const [database, client] of sources) {
     const { lost } = await readSelection(client, spec);
     const common = { database, type: "SchemaValidation", objectType: "Database", code: "PGM-419" } as const;
-    const vital = lost.filter((one) => one.vital).map(({ what }) => what);
-    if (vital.length > 0)
+    const essential = lost.filter((one) => one.isEssential).map(({ what }) => what);
+    if (essential.length > 0)
       findings.push({
         ...common,
         state: "Failed",
-        object: vital[0],
-        message: `the filter leaves out objects that these need: ${enumerate(vital)}`,
+        object: essential[0],
+        message: `the filter leaves out objects that these need: ${enumerate(essential)}`,
         remedy: "include the objects that they use (types, functions, extensions or schemas), or exclude them by name",
       });
-    const others = lost.filter((one) => !one.vital).map(({ what }) => what);
+    const others = lost.filter((one) => !one.isEssential).map(({ what }) => what);
     if (others.length > 0)
       findings.push({
         ...common,

@@ -460,7 +460,7 @@ const checks: readonly Check[] = [
 ];
 
 /** Shows all names, except in databases with thousands of them. */
-const namesAtMost = 100;
+const maxNames = 100;
 
 /** Reports objects that will be missing or different on the target, before the copy. */
 export const objects: SourceRule = async ({ sources, spec, sourceVersion, targetVersion, targetSuperuser }) => {
@@ -481,7 +481,7 @@ export const objects: SourceRule = async ({ sources, spec, sourceVersion, target
         code: check.code,
         object: names[0],
         objectType: "Database",
-        message: check.message(enumerate(names, namesAtMost)),
+        message: check.message(enumerate(names, maxNames)),
         remedy: check.remedy,
       });
     }

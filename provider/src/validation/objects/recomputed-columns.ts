@@ -35,7 +35,7 @@ interface GeneratedColumn {
   readonly base: string | null;
 }
 
-const namedAtMost = 20;
+const maxNamed = 20;
 
 /**
  * Materialized views and stored generated columns are not copied: the target computes them from the current rows,
@@ -56,7 +56,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
         state: "Warning",
         code: "PGM-422",
         object: failing[0],
-        message: `materialized views stay empty, because their queries fail for current rows: ${enumerate(failing, namedAtMost)}`,
+        message: `materialized views stay empty, because their queries fail for current rows: ${enumerate(failing, maxNamed)}`,
         remedy:
           "on the source, correct the cause until REFRESH MATERIALIZED VIEW succeeds, or refresh it on the target later",
       });
@@ -73,7 +73,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
         state: spec.verification === "content" ? "Failed" : "Warning",
         code: "PGM-423",
         object: titleOf(stale[0]!),
-        message: `stored generated columns differ from their expressions, and the target computes them again: ${enumerate(stale.map(titleOf), namedAtMost)}`,
+        message: `stored generated columns differ from their expressions, and the target computes them again: ${enumerate(stale.map(titleOf), maxNamed)}`,
         remedy: `let the source compute them again, too: ${stale.slice(0, 5).map(recomputation).join("; ")}`,
       });
     if (untried.length > 0)
@@ -82,7 +82,7 @@ export const recomputedColumns: Rule = async ({ sources, spec }) => {
         state: "Warning",
         code: "PGM-424",
         object: untried[0],
-        message: `the target computes these again. They could not be tested on the source, because they call functions that neither superusers nor this role own: ${enumerate(untried, namedAtMost)}`,
+        message: `the target computes these again. They could not be tested on the source, because they call functions that neither superusers nor this role own: ${enumerate(untried, maxNamed)}`,
         remedy:
           "before the copy, as their owners on the source: REFRESH MATERIALIZED VIEW has to succeed, and generated columns have to equal their expressions",
       });
@@ -163,7 +163,7 @@ async function viewsNotFilled(trials: Trials, source: Client, views: readonly Fi
   const failing = new Map<FilledView, string>();
   const untried: string[] = [];
   for (const view of views) {
-    const why = await whyNotFilled(trials, source, view);
+    const why = await fillFailure(trials, source, view);
     if (why === "untrusted") untried.push(titleOfView(view));
     else if (why !== undefined) failing.set(view, why.reason);
   }
@@ -175,7 +175,7 @@ async function viewsNotFilled(trials: Trials, source: Client, views: readonly Fi
 }
 
 /** The query's error, or a duplicate key; undefined if it succeeds, or if the test took too long. */
-async function whyNotFilled(
+async function fillFailure(
   trials: Trials,
   source: Client,
   view: FilledView,

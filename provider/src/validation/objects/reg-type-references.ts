@@ -53,8 +53,8 @@ const catalogues = {
 
 type NamingType = keyof typeof catalogues;
 
-const distinctAtMost = 1000;
-const namedAtMost = 20;
+const maxDistinct = 1000;
+const maxNamed = 20;
 
 /**
  * COPY writes a reg* value as a name, which the target looks up when it reads the row. If the object is missing, or
@@ -85,7 +85,7 @@ export const regTypeReferences: Rule = async (context) => {
         ...common,
         state: "Failed",
         object: refused[0],
-        message: `rows contain names of objects that the target lacks when it reads them, such as indexes, which are built later: ${enumerate(refused, namedAtMost)}`,
+        message: `rows contain names of objects that the target lacks when it reads them, such as indexes, which are built later: ${enumerate(refused, maxNamed)}`,
         remedy:
           "on the source, make the column text (ALTER TABLE ... ALTER ... TYPE text) or correct these rows; roles: create them on the target, or set migrateRoles to true",
       });
@@ -94,7 +94,7 @@ export const regTypeReferences: Rule = async (context) => {
         ...common,
         state: "Warning",
         object: unknown[0],
-        message: `these columns were not checked for names of objects that the target lacks, because the check would take too long or run functions of other roles: ${enumerate(unknown, namedAtMost)}`,
+        message: `these columns were not checked for names of objects that the target lacks, because the check would take too long or run functions of other roles: ${enumerate(unknown, maxNamed)}`,
         remedy:
           "SELECT DISTINCT the column on the source: the copy ends at names of indexes, and of roles that the target lacks",
       });
@@ -154,7 +154,7 @@ function namesQuery({ schema, table, column, type: columnType, path }: NamingCol
     : "true";
   return `SELECT v::text AS name, pg_catalog.concat('${catalogues[type]}'::regclass::oid, '/', v::oid) AS key, ${role} AS role,
                  v::oid < 16384::oid AS "isSystems", ${type === "regclass" ? isAbsent : "false"} AS "isAbsent", ${isFound} AS "isFound"
-            FROM (SELECT DISTINCT v FROM (${values}) AS every WHERE v IS NOT NULL LIMIT ${distinctAtMost}) AS named
+            FROM (SELECT DISTINCT v FROM (${values}) AS every WHERE v IS NOT NULL LIMIT ${maxDistinct}) AS named
            WHERE v::text !~ '^(-|[0-9]+)$'::text ORDER BY 1`;
 }
 

@@ -18,7 +18,7 @@ interface Use {
   readonly detail: string;
 }
 
-const namedAtMost = 50;
+const maxNamed = 50;
 
 /**
  * Columns of system catalogues, functions and operators that the source has and the target lacks, because of another
@@ -30,7 +30,7 @@ export const systemObjects: Rule = async ({ sources, target, sourceVersion, spec
   for (const [database, client] of sources) {
     const { cut } = await readSelection(client, spec);
     const used = (await readUses(client, sourceVersion)).filter(({ key }) => !cut.has(key));
-    const missing = await withoutTwin(target, used);
+    const missing = await missingOnTarget(target, used);
     if (missing.length === 0) continue;
     const users = [...new Set(missing.map(({ user }) => user))];
     const names = users.map((user) => {
@@ -44,7 +44,7 @@ export const systemObjects: Rule = async ({ sources, target, sourceVersion, spec
       code: "PGM-420",
       object: missing[0]!.user,
       objectType: "Database",
-      message: `the target's version of PostgreSQL lacks columns, functions or operators that these use: ${enumerate(names, namedAtMost)}`,
+      message: `the target's version of PostgreSQL lacks columns, functions or operators that these use: ${enumerate(names, maxNamed)}`,
       remedy:
         "exclude them (views by exclude: { tables: [...] }) or drop them on the source, and create them on the target in a form for its version",
     });
@@ -121,8 +121,8 @@ const operandTypes =
   "replace(concat_ws(', ', nullif(o.oprleft, 0)::regtype, nullif(o.oprright, 0)::regtype), 'compatible', '')";
 
 /** The uses whose object is missing on the target. */
-async function withoutTwin(target: Client, uses: readonly Use[]): Promise<Use[]> {
-  const distinct = new Map(uses.map((use) => [twinKey(use), use]));
+async function missingOnTarget(target: Client, uses: readonly Use[]): Promise<Use[]> {
+  const distinct = new Map(uses.map((use) => [objectKey(use), use]));
   const { rows } = await target.query<Pick<Use, "kind" | "schema" | "name" | "detail">>(
     `SELECT w.kind, w.schema, w.name, w.detail
        FROM json_to_recordset($1::json) AS w (kind text, schema name, name name, detail text)
@@ -139,9 +139,9 @@ async function withoutTwin(target: Client, uses: readonly Use[]): Promise<Use[]>
             END`,
     [JSON.stringify([...distinct.values()])],
   );
-  const missing = new Set(rows.map(twinKey));
-  return uses.filter((use) => missing.has(twinKey(use)));
+  const missing = new Set(rows.map(objectKey));
+  return uses.filter((use) => missing.has(objectKey(use)));
 }
 
-const twinKey = ({ kind, schema, name, detail }: Pick<Use, "kind" | "schema" | "name" | "detail">): string =>
+const objectKey = ({ kind, schema, name, detail }: Pick<Use, "kind" | "schema" | "name" | "detail">): string =>
   JSON.stringify([kind, schema, name, detail]);

@@ -19,14 +19,14 @@ export async function followableTables(
 ): Promise<Finding[]> {
   const selection = await readSelection(client, spec);
   const tables = (await listTables(client)).filter((table) => !table.partitioned && !isCutRelation(selection, table));
-  const telling = maxCapabilities(sourceVersion);
-  const nameless = tables.filter(
-    (table) => !table.unlogged && !hasReplicaIdentity(table, telling) && table.columns.length > 0,
+  const capabilities = maxCapabilities(sourceVersion);
+  const withoutIdentity = tables.filter(
+    (table) => !table.unlogged && !hasReplicaIdentity(table, capabilities) && table.columns.length > 0,
   );
-  const keyless = nameless.filter((table) => canUseReplicaIdentityFull(table, telling));
-  const computed = nameless.filter((table) => !keyless.includes(table));
+  const keyless = withoutIdentity.filter((table) => canUseReplicaIdentityFull(table, capabilities));
+  const computed = withoutIdentity.filter((table) => !keyless.includes(table));
   const found = [
-    ...untoldTruncates(database, sourceVersion),
+    ...unpublishedTruncates(database, sourceVersion),
     ...ofSome(keyless, () => keylessFinding(keyless, spec.keylessTables, sourceVersion)),
     ...ofSome(computed, () => computedFinding(computed, sourceVersion)),
     ...ofSome(
@@ -51,7 +51,7 @@ const alterTables = (tables: readonly Table[], change: string): string =>
     .map(({ schema, name }) => `ALTER TABLE ${qualify(schema, name)} ${change}`)
     .join("; ");
 
-function untoldTruncates(database: string, sourceVersion: number): TableFinding[] {
+function unpublishedTruncates(database: string, sourceVersion: number): TableFinding[] {
   if (sourceVersion >= 110000) return [];
   return [
     {

@@ -6,8 +6,8 @@ import { enumerate } from "../../units/enumerate.js";
 import type { SchemaDifference } from "../../verify/compare-schema.js";
 
 /** From this number on, objects of one kind with the same difference share a finding. */
-const mostAlike = 10;
-const mostNamed = 50;
+const maxSimilar = 10;
+const maxNamed = 50;
 
 /**
  * Findings about objects that differ, that only one server has, or that were dropped on the source during the replication.
@@ -31,7 +31,7 @@ export function schemaFindings(
   return [
     ...differences.filter(isDropped).map((one) => stillThere(database, one)),
     ...[...alike.values()].flatMap((group) =>
-      group.length < mostAlike ? group.map((one) => different(database, one)) : [manyDifferent(database, group)],
+      group.length < maxSimilar ? group.map((one) => different(database, one)) : [manyDifferent(database, group)],
     ),
   ];
 }
@@ -64,7 +64,7 @@ function manyDifferent(database: string, group: readonly SchemaDifference[]): Fi
   const what = attributes ? `differs in ${attributes.join(", ")}` : changeOf(group[0]!);
   const names = enumerate(
     group.map(({ name }) => name),
-    mostNamed,
+    maxNamed,
   );
   const message = `${group.length} objects of the kind ${kind}: each ${what}: ${names}`;
   return findingOf(database, `${kind}: ${what}`, { code: "PGM-440", message, remedy: compare });

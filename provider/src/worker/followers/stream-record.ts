@@ -65,15 +65,15 @@ export class StreamRecord {
     return this.work.journal.database(this.database, { message });
   }
 
-  say(message: string, level: "info" | "warning" = "info"): Promise<void> {
+  report(message: string, level: "info" | "warning" = "info"): Promise<void> {
     return this.work.journal.event(message, { database: this.database, level });
   }
 
-  sayCarriedOver(sql: string): Promise<void> {
-    return this.say(`carried over from the source: ${withoutSettingValues(sql)}`);
+  reportCarriedStatement(sql: string): Promise<void> {
+    return this.report(`carried over from the source: ${withoutSettingValues(sql)}`);
   }
 
-  sayNotCarriedOver(sql: string, why: string): Promise<void> {
-    return this.say(`could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`, "warning");
+  reportFailedStatement(sql: string, why: string): Promise<void> {
+    return this.report(`could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`, "warning");
   }
 }

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { lockTogether, type TableName } from "../../copy/lock-together.js";
 import { tablesAlteredSince } from "../../copy/tables-altered-since.js";
 import { WaiterWatch } from "../../copy/waiter-watch.js";
-import { takenFromCopy, waitedFor } from "../../copy/yield-to-waiters.js";
+import { changedBeforeCopy, waitedFor } from "../../copy/yield-to-waiters.js";
 import { LockNotAvailableError } from "../../errors.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { watchOf } from "../../postgres/connection/session-watch.js";
@@ -66,7 +66,7 @@ async function lockUnaltered(session: Client, tables: readonly TableName[]): Pro
   const dropped = await lockNow(session, tables);
   const altered = dropped.length > 0 ? dropped : await tablesAlteredSince(session, tables);
   if (altered.length === 0) return;
-  throw takenFromCopy(`${altered.join(", ")} was truncated, altered or dropped on the source before it was copied`);
+  throw changedBeforeCopy(`${altered.join(", ")} was truncated, altered or dropped on the source before it was copied`);
 }
 
 async function lockNow(session: Client, tables: readonly TableName[]): Promise<readonly string[]> {
@@ -75,6 +75,6 @@ async function lockNow(session: Client, tables: readonly TableName[]): Promise<r
   } catch (error) {
     if (!(error instanceof LockNotAvailableError)) throw error;
     const [what] = error.message.split("\n");
-    throw takenFromCopy(what!, error);
+    throw changedBeforeCopy(what!, error);
   }
 }

@@ -12,7 +12,7 @@ import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapsh
 import { definitionsChangedSince } from "../../copy/table-versions.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { defaultPatienceMs } from "../../copy/waiter-watch.js";
-import { type LockedSnapshot, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { type LockedSnapshot, changedBeforeCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { ConcurrentChangeError, messageOf } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { applicationName } from "../../postgres/connection/connect.js";
@@ -206,7 +206,7 @@ export async function requireSameDefinitions(
   if (snapshot.hasLocks || snapshot.isReleased) return;
   const changed = await definitionsChangedSince(source, database, snapshot);
   if (changed.length === 0) return;
-  throw takenFromCopy(`the definition of ${enumerate(changed)} of ${database} changed while the schema was read`);
+  throw changedBeforeCopy(`the definition of ${enumerate(changed)} of ${database} changed while the schema was read`);
 }
 
 /** Reports an alteration, or the drop of an object, instead of the error that it caused. */
@@ -226,7 +226,7 @@ export async function orAltered<Result>(
       const dropped = snapshot.isReleased ? [] : await objectsDroppedSince(work.source, database, snapshot);
       if (dropped.length === 0) return;
       const [cause] = messageOf(error).split("\n");
-      throw takenFromCopy(
+      throw changedBeforeCopy(
         `another session dropped ${enumerate(dropped)} of ${database} while the schema was read (${cause})`,
         error,
       );

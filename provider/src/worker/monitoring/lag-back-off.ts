@@ -1,7 +1,7 @@
 /** Bytes per second at which a copy starts, until the lag is known. */
 const initialRate = 8 * 1024 ** 2;
 /** A copy never stops completely: its snapshot keeps the source from vacuuming. */
-const leastRate = 64 * 1024;
+const minRate = 64 * 1024;
 const growth = 1.5;
 
 /** What was measured since the former step. */
@@ -27,7 +27,7 @@ export class LagBackOff {
   }
 
   step({ lagSeconds, limitSeconds, bytesPerSecond }: LagSample): number {
-    if (lagSeconds > limitSeconds) this.#rate = Math.max(leastRate, Math.min(this.#rate, bytesPerSecond) / 2);
+    if (lagSeconds > limitSeconds) this.#rate = Math.max(minRate, Math.min(this.#rate, bytesPerSecond) / 2);
     else if (lagSeconds <= limitSeconds / 2)
       this.#rate = Math.min(this.#rate * growth, Math.max(initialRate, bytesPerSecond * 2));
     return this.#rate;

@@ -7,8 +7,8 @@ import { PeriodicTask } from "../../async/periodic-task.js";
 const everyMs = 2000;
 
 /**
- * Returns how long the nth sample is kept: one sample an hour for 90 days, one a minute for a day, all others for 15 minutes.
- * This limits the table to about 4,000 samples, however long the migration runs.
+ * Returns how long the nth sample is kept. One sample an hour is kept for 90 days, one a minute for a day, all others for 15
+ * minutes. This limits the table to about 4,000 samples, however long the migration runs.
  */
 export function retentionSeconds(n: number): number {
   if (n % 1800 === 0) return 90 * 24 * 3600;

@@ -12,7 +12,7 @@ import { dumpPatienceMs } from "../initial-copy/take-snapshot.js";
 
 const databasesAtOnce = 4;
 /** How often a copy starts again after it released its locks for applications. After that, the database fails. */
-const mostReleases = 20;
+const maxReleases = 20;
 const pauseAfterReleaseMs = 500;
 const maxPauseMs = 5000;
 
@@ -61,7 +61,7 @@ export class CopyScheduler {
       } catch (error) {
         const isReleased = error instanceof ConcurrentChangeError;
         if (!work.signal.aborted && (isReleased || isConnectionLoss(error))) await refresh();
-        if (!isReleased || !canRestart || !work.releases || ++work.releases.count > mostReleases) throw error;
+        if (!isReleased || !canRestart || !work.releases || ++work.releases.count > maxReleases) throw error;
         await reportRelease(work, record.name, error);
         await delay(Math.min(work.releases.count * pauseAfterReleaseMs, maxPauseMs), work.signal);
         return runOnce();

@@ -109,7 +109,7 @@ export class DatabaseSteps {
     const { name, phase, targetName } = database;
     const { requests, signal } = this.#context;
     if (phase === "done") return;
-    if (phase === "canceled") return this.letGo(name);
+    if (phase === "canceled") return this.finishCancellation(name);
     const cancellation = requests.cancellationOf(name);
     try {
       const unblocking = AbortSignal.any([cancellation, ...this.#guardSignals(name)]);
@@ -124,7 +124,7 @@ export class DatabaseSteps {
   }
 
   /** Removes the publications, slots and fences of a canceled database. */
-  async letGo(name: string): Promise<void> {
+  async finishCancellation(name: string): Promise<void> {
     this.#canceled.add(name);
     const record = await this.#context.currentDatabase(name);
     if (!record) return;
@@ -177,7 +177,7 @@ export class DatabaseSteps {
     await journal.event("canceled", { database: name });
     const record = await this.#context.currentDatabase(name);
     if (record) await this.recordCancellation(record, why);
-    await this.letGo(name);
+    await this.finishCancellation(name);
   }
 
   /** Called before the removal of objects: after a kill, the successor only completes the clean-up. */

@@ -40,7 +40,7 @@ export class RunFailureHandler {
     const databases = (await this.#context.currentDatabases()).filter(({ phase }) => phase !== "done");
     for (const database of databases) if (database.phase !== "canceled") await this.#steps.recordCancellation(database);
     // In parallel, because each removal waits for an unreachable server.
-    const results = await Promise.all(databases.map(({ name }) => this.#letGo(name)));
+    const results = await Promise.all(databases.map(({ name }) => this.#finishCancellation(name)));
     const notes = results.flatMap((note) => note ?? []);
     if (notes.length === 0) return journal.state("Canceled", "Completed");
     const message = "canceled, but some objects could not be removed; pulumi up and pulumi destroy try again";
@@ -48,9 +48,9 @@ export class RunFailureHandler {
   }
 
   /** @returns the error of a failed removal */
-  async #letGo(name: string): Promise<string | undefined> {
+  async #finishCancellation(name: string): Promise<string | undefined> {
     try {
-      await this.#steps.letGo(name);
+      await this.#steps.finishCancellation(name);
       return undefined;
     } catch (error) {
       if (error instanceof TakenOverError) throw error;

@@ -34,7 +34,7 @@ export interface DeferredColumns {
   /** The source's defaults when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Defaults | undefined;
   /** Whether another column of the source's table had this name when it was last applied to the target. */
-  readonly isMadeAnew: (table: Table, column: string) => boolean;
+  readonly isRecreated: (table: Table, column: string) => boolean;
 }
 
 export async function readDefaults(source: Client): Promise<Defaults> {
@@ -47,7 +47,7 @@ export async function readDeferredColumns({
   target,
   pairs,
   before,
-  isMadeAnew,
+  isRecreated,
 }: DeferredColumns): Promise<SchemaChange[]> {
   const onSource = byColumn(await listDefaults(source));
   const onTarget = byColumn(await listDefaults(target));
@@ -61,7 +61,7 @@ export async function readDeferredColumns({
       const name = qualify(targetTable.schema, targetTable.name);
       const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
       if (column.generated)
-        return wanted && (isChanged || isMadeAnew(table, column.name))
+        return wanted && (isChanged || isRecreated(table, column.name))
           ? [
               {
                 rule: generatedColumnRules.changed,

@@ -23,7 +23,7 @@ export const isKeptSchema = (schema: string): boolean => /^pgmigration_dropped_\
  */
 export async function keepDropped(target: Client, dropped: readonly Table[]): Promise<SchemaChange[]> {
   if (dropped.length === 0) return [];
-  const ties = await readTies(
+  const links = await readTableLinks(
     target,
     dropped.map(({ oid }) => oid),
   );
@@ -31,7 +31,7 @@ export async function keepDropped(target: Client, dropped: readonly Table[]): Pr
     const name = qualify(table.schema, table.name);
     const schema = keptSchema(table);
     const keepingSql = [
-      ...ties.flatMap(({ oid, statement }) => (oid === table.oid ? [statement] : [])),
+      ...links.flatMap(({ oid, statement }) => (oid === table.oid ? [statement] : [])),
       `CREATE SCHEMA ${quoteIdentifier(schema)}`,
       `COMMENT ON SCHEMA ${quoteIdentifier(schema)} IS ${quoteLiteral(name)}`,
       `ALTER TABLE ${name} SET SCHEMA ${quoteIdentifier(schema)}`,
@@ -40,7 +40,7 @@ export async function keepDropped(target: Client, dropped: readonly Table[]): Pr
   });
 }
 
-interface Tie {
+interface TableLink {
   readonly oid: number;
   /** Separates the dropped table from the others. */
   readonly statement: string;
@@ -50,7 +50,7 @@ interface Tie {
  * Inheritance would show the rows of a dropped table in its parent. A foreign key of a dropped table would prevent deletes
  * in other tables.
  */
-async function readTies(target: Client, oids: readonly number[]): Promise<Tie[]> {
+async function readTableLinks(target: Client, oids: readonly number[]): Promise<TableLink[]> {
   const isOwn = (await serverVersion(target)) >= 110000 ? "k.conparentid = 0" : "true";
   const { rows: families } = await target.query<{
     oid: string;

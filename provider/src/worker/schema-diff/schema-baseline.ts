@@ -102,16 +102,16 @@ export async function readObservedSchema(source: Client): Promise<ObservedSchema
 }
 
 /** Whether the source's schema is still as recorded. A difference is then due to a change of the target. */
-export function isAsNoted(
+export function isAsRecorded(
   now: Pick<SchemaBaseline, "columns" | "forms" | "names" | "parts" | "given">,
   mark: SchemaBaseline,
 ): boolean {
   // The file of a table also changes without a change of its columns.
-  const looks = ({ columns, names, parts, given, forms = {} }: typeof now): unknown => ({
+  const comparable = ({ columns, names, parts, given, forms = {} }: typeof now): unknown => ({
     ...{ columns, names, parts, given },
     versions: Object.entries(forms).map(([oid, { columns: versions }]) => [oid, versions]),
   });
-  return isDeepStrictEqual(looks(now), looks(mark));
+  return isDeepStrictEqual(comparable(now), comparable(mark));
 }
 
 async function readTableNames(source: Client): Promise<TableNames> {

@@ -160,11 +160,11 @@ function readComputedColumns(
   pairs: PairedTables["pairs"],
   places: ColumnOrdinals,
 ): Promise<SchemaChange[]> {
-  const isMadeAnew = ({ oid }: Table, column: string): boolean => {
+  const isRecreated = ({ oid }: Table, column: string): boolean => {
     const place = mark?.columns?.[String(oid)]?.indexOf(column) ?? -1;
     return place >= 0 && places[String(oid)]?.[place] !== column;
   };
-  return readDeferredColumns({ source, target, pairs, before: mark?.given?.defaults, isMadeAnew });
+  return readDeferredColumns({ source, target, pairs, before: mark?.given?.defaults, isRecreated });
 }
 
 /** Adds child tables: the stream contains their changes under their own names, and these wait for the same statement. */

@@ -221,10 +221,10 @@ function attributeDrift(
   const stay: string[] = [];
   for (const [place, one] of type.attributes.entries()) {
     if (!one) continue;
-    const isMadeAnew = before?.includes(one.name) === true && (before[place] ?? null) === null;
+    const isRecreated = before?.includes(one.name) === true && (before[place] ?? null) === null;
     const former = formerNames.get(one.name);
     const isBehind = former !== undefined && order.indexOf(former) > order.indexOf(stay.at(-1) ?? "");
-    if (!isBehind || (isMadeAnew && isOther(one.name, one.type))) break;
+    if (!isBehind || (isRecreated && isOther(one.name, one.type))) break;
     stay.push(former);
   }
   const statements = order

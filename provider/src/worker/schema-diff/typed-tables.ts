@@ -6,7 +6,7 @@ import type { SchemaChange } from "./schema-change.js";
 import type { TypeDrift } from "./type-drift.js";
 
 export interface TypedTableDrift {
-  /** Statements that give a table columns of its own, if it is OF a type on the target but not OF that type on the source. */
+  /** Statements that give a table columns of its own, if it is OF a type only on the target. */
   readonly releases: readonly SchemaChange[];
   /** Statements that make a table OF the type that it has on the source, once it has the columns of that type. */
   readonly changes: readonly SchemaChange[];

@@ -10,7 +10,7 @@ import { copyFormat } from "../../copy/format.js";
 import { copyTable } from "../../copy/copy-table.js";
 import { tablesWithCrossTableFunctions } from "../../copy/cross-table-dependencies.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
-import { tableReadsLaterTables, takenFromCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
+import { tableReadsLaterTables, changedBeforeCopy, yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { type ComparisonSnapshot, comparisonSnapshot } from "../../cutover/comparison-snapshot.js";
 import type { BlockingSession } from "../../postgres/locks/blocking-sessions.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -62,8 +62,8 @@ const openTransactionsSeconds = 300;
  * released if a session of an application waits for them. A table that it alters, or waits for while rows are copied, is
  * postponed. A repetition after a failure replaces the rows that were copied.
  *
- * @throws ConcurrentChangeError when a new table is dropped, renamed or replaced, or a session waits to lock it, before it is
- * created on the target; also when every table is postponed
+ * @throws ConcurrentChangeError when every table is postponed, or when, before the target has a new table, it is dropped,
+ * renamed or replaced, or a session waits to lock it
  * @throws LockNotAvailableError when transactions stay open on the source
  */
 export async function addTablesToStream(objects: NewObjects, tablesToAdd: TablesToAdd): Promise<Joined> {
@@ -301,4 +301,4 @@ function alteredTables(wanted: readonly Table[], present: readonly Table[]): str
 }
 
 const alteredBeforeCopy = (name: string): ConcurrentChangeError =>
-  takenFromCopy(`${name} was altered or dropped on the source before it was copied`);
+  changedBeforeCopy(`${name} was altered or dropped on the source before it was copied`);

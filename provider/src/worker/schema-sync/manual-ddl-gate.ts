@@ -72,14 +72,14 @@ export class ManualDdlGate {
         ({ sql, rule }) => `${withoutSettingValues(sql)} (${rule.kind} ${rule.change}: ${rule.reason})`,
       );
       const text = `the ${side}'s schema has changed; the stream is paused for: ${reasons.join("; ")}`;
-      await this.#record.say(text, "warning");
+      await this.#record.report(text, "warning");
     }
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
       const stuck = isPassable ? await this.#applyOlderShapes(objects.source, drift) : stuckAt;
-      const now = await this.#whileAtStake(objects, drift, { stuck, readAgain, patience });
+      const now = await this.#resolveBlocking(objects, drift, { stuck, readAgain, patience });
       if (this.#statements !== undefined)
-        await this.#record.say("resumes: the target's schema was changed like the source's");
+        await this.#record.report("resumes: the target's schema was changed like the source's");
       // A follower that received a change with the new definition has ended.
       if (stuck !== undefined && patience === "once") await this.#followers.restart();
       return now;
@@ -109,12 +109,12 @@ export class ManualDdlGate {
         const stuckTable = stuck === undefined ? undefined : newTableNamed(drift, stuck);
         const isPassable = stuck !== undefined && stuckTable !== undefined && !this.#record.skipped.includes(stuck);
         if (isPassable) await this.#joins.skip(stuck, stuckTable.oid);
-        else if (!(await this.#joins.outlives(error))) return stuck;
+        else if (!(await this.#joins.skipReplacedDefinition(error))) return stuck;
         await this.#followers.restart();
       }
   }
 
-  async #whileAtStake(
+  async #resolveBlocking(
     objects: NewObjects,
     drift: SchemaDrift,
     {
@@ -123,9 +123,9 @@ export class ManualDdlGate {
       patience,
     }: Pick<PauseReason, "readAgain" | "patience"> & { readonly stuck: string | undefined },
   ): Promise<SchemaDrift> {
-    const isAtStake = atStake(drift, stuck);
+    const isBlocking = blocksStream(drift, stuck);
     let now = drift;
-    for (let waiting: readonly PausingChange[]; (waiting = now.pausing.filter(isAtStake)).length > 0;) {
+    for (let waiting: readonly PausingChange[]; (waiting = now.pausing.filter(isBlocking)).length > 0;) {
       if (!(await this.#runOwn(objects, waiting))) {
         const asked = this.#forOperator(waiting);
         if (patience === "once") throw this.#refusalFor(textOf(asked));
@@ -160,7 +160,7 @@ export class ManualDdlGate {
       try {
         await target.query(keepingSql);
         this.#followers.noteAlteration();
-        await this.#record.sayCarriedOver(keepingSql);
+        await this.#record.reportCarriedStatement(keepingSql);
         if (rule === tableRules.dropped) await this.#reportKept(target);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
@@ -169,7 +169,7 @@ export class ManualDdlGate {
     if (refused.size < own.length) return true;
     for (const [sql, why] of refused) {
       this.#refused.add(sql);
-      await this.#record.sayNotCarriedOver(sql, why);
+      await this.#record.reportFailedStatement(sql, why);
     }
     return false;
   }
@@ -185,7 +185,7 @@ export class ManualDdlGate {
     const place = `on the target, in ${this.#record.targetName}${hintFor(statements)}`;
     const message = `paused: the ${this.#side}'s schema has changed; run ${place}: ${statements}`;
     await this.#record.showMessage(message);
-    await this.#record.say(message, "warning");
+    await this.#record.report(message, "warning");
   }
 
   #refusalFor(statements: string): RefusedError {
@@ -209,7 +209,7 @@ const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undef
   newTables.find(({ schema, name }) => qualify(schema, name) === table);
 
 /** Statements for changes that were made after the drain have to wait: earlier rows have not been applied yet. */
-function atStake({ pausing }: SchemaDrift, stuck: string | undefined): (change: SchemaChange) => boolean {
+function blocksStream({ pausing }: SchemaDrift, stuck: string | undefined): (change: SchemaChange) => boolean {
   const drained = new Set(pausing.map(({ sql }) => sql));
   return ({ sql, tables }) => (stuck === undefined ? drained.has(sql) : tables.includes(stuck));
 }

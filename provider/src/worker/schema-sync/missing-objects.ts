@@ -35,7 +35,7 @@ export class MissingObjects {
 
   /** Changes for the operator that create types and similar objects, which new columns and tables need. */
   async prerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<PausingChange[]> {
-    if (!(await this.#lacksAny(objects, isGroundwork))) return [];
+    if (!(await this.#lacksAny(objects, isRestoredBeforeTables))) return [];
     return (await missingPrerequisites(objects, renamedTypes)).map(({ type, sql }) => ({
       ...{ rule: restoredRule(type, "created")!, sql: oneLine(sql), tables: [], runBy: "operator" },
     }));
@@ -43,10 +43,10 @@ export class MissingObjects {
 
   /** Restores types and similar objects that new columns need. */
   async restorePrerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
-    if (!(await this.#lacksAny(objects, isGroundwork))) return;
+    if (!(await this.#lacksAny(objects, isRestoredBeforeTables))) return;
     const refusal = (await restorePrerequisites(objects, renamedTypes))?.message;
     if (refusal !== undefined && refusal !== this.#refusal)
-      await this.#record.say(`objects that new columns may need are missing on the target: ${refusal}`, "warning");
+      await this.#record.report(`objects that new columns may need are missing on the target: ${refusal}`, "warning");
     this.#refusal = refusal;
   }
 
@@ -106,7 +106,7 @@ export class MissingObjects {
     for (const sql of due)
       try {
         await target.query(sql);
-        await this.#record.sayCarriedOver(sql);
+        await this.#record.reportCarriedStatement(sql);
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error;
         // The filter leaves the object out, or a finding has named it.
@@ -166,15 +166,15 @@ const oneLine = (sql: string): string => sql.trim().replace(/;$/, "");
 const isUndefined = /^(42P01|42703|42883|3F000|42704)$/;
 
 /** Whether {@link restorePrerequisites} restores a kind of compareSchema. */
-const isGroundwork = (kind: string): boolean => restoredRule(kind, "created")?.action === "before";
+const isRestoredBeforeTables = (kind: string): boolean => restoredRule(kind, "created")?.action === "before";
 
-const mostNamed = 10;
+const maxNamed = 10;
 const settingLockSeconds = 5;
 
 function lacksError({ database, targetName }: StreamRecord, lacking: readonly SchemaDifference[]): RefusedError {
   const names = lacking.map(({ kind, name }) => `${kind} ${name}`);
   return new RefusedError(
-    `${database} is not cut over: the target lacks ${enumerate(names, mostNamed)}, which was created on the source during replication and could not be created on the target`,
+    `${database} is not cut over: the target lacks ${enumerate(names, maxNamed)}, which was created on the source during replication and could not be created on the target`,
     {
       remedy: `create it on the target, in ${targetName}, or drop it on the source, then cut over again; another object of the target may have its name`,
       code: "PGM-503",

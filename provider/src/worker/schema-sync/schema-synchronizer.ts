@@ -21,7 +21,7 @@ import { readDrift, type SchemaDrift } from "../schema-diff/schema-drift.js";
 import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
 import {
   type ObservedSchema,
-  isAsNoted,
+  isAsRecorded,
   readObservedSchema,
   readTables,
   type SchemaBaseline,
@@ -120,7 +120,7 @@ export class SchemaSynchronizer {
   async #pauseAfter(change: ConcurrentChangeError): Promise<void> {
     const { signal } = this.#record.work;
     const [what] = change.message.split("\n");
-    await this.#record.say(`compares the source's schema again in ${pauseMs / 1000} s: ${what!}`);
+    await this.#record.report(`compares the source's schema again in ${pauseMs / 1000} s: ${what!}`);
     await delay(pauseMs, signal);
     signal.throwIfAborted();
   }
@@ -148,10 +148,10 @@ export class SchemaSynchronizer {
       const drift = await this.#preparedDrift(objects);
       if (patience === "once" && this.refusal) throw this.refusal;
       const skipsMore = await this.#leftOut.skipIn(this.#followers);
-      await this.#leaveOutBereft(drift);
+      await this.#skipTablesWithLostColumns(drift);
       if (drift.pausing.length === 0) return this.#settle(objects, drift, seen, skipsMore);
       const { mark } = this.#record.following;
-      const side = mark && isAsNoted(seen.shape, mark) ? "target" : "source";
+      const side = mark && isAsRecorded(seen.shape, mark) ? "target" : "source";
       const readAgain = () => this.#preparedDrift(objects);
       const resolve = (from: SchemaDrift, stuckAt?: string): Promise<SchemaDrift> =>
         this.#pause.untilResolved(objects, from, { side, stuckAt, readAgain, patience });
@@ -167,11 +167,11 @@ export class SchemaSynchronizer {
   }
 
   /** Recorded before the columns are added again: the tables look complete then, but lack values. */
-  async #leaveOutBereft({ tablesWithLostColumns, newTables }: SchemaDrift): Promise<void> {
+  async #skipTablesWithLostColumns({ tablesWithLostColumns, newTables }: SchemaDrift): Promise<void> {
     const oids = new Map(newTables.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
     for (const table of tablesWithLostColumns) {
       await this.#joins.skip(table, oids.get(table)!);
-      await this.#record.say(
+      await this.#record.report(
         `${table} has lost columns on the target, and their values: it is copied again`,
         "warning",
       );
@@ -237,7 +237,7 @@ export class SchemaSynchronizer {
     if (statements.length > 0) await refuseTakenObjects(objects);
     for (const sql of statements) {
       await objects.target.query(sql);
-      await this.#record.sayCarriedOver(sql);
+      await this.#record.reportCarriedStatement(sql);
     }
     if (statements.length > 0) this.#followers.noteAlteration();
   }
@@ -264,11 +264,11 @@ export class SchemaSynchronizer {
   async #tryStatement(target: Client, sql: string): Promise<boolean> {
     try {
       await target.query(sql);
-      await this.#record.sayCarriedOver(sql);
+      await this.#record.reportCarriedStatement(sql);
       return true;
     } catch (error) {
       if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
-      await this.#record.sayNotCarriedOver(sql, error.message);
+      await this.#record.reportFailedStatement(sql, error.message);
       return false;
     }
   }
@@ -347,7 +347,7 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * The tables of the initial copy. Tables that another user created on the target are not among them: such a table must
+   * The tables of the initial copy. Tables that another user created on the target are not among them. Such a table must
    * never be taken for a copy whose original was dropped.
    */
   async #followedAtFirst(source: Client, targetTables: readonly Table[]): Promise<FollowedTables> {

@@ -71,24 +71,24 @@ export class TableResync {
     });
     const missing = moved.map(([name]) => name).filter((name) => !oids.has(name));
     if (missing.length === 0) return;
-    await this.#record.say(`not copied, because it was dropped or renamed on the source: ${missing.join(", ")}`);
+    await this.#record.report(`not copied, because it was dropped or renamed on the source: ${missing.join(", ")}`);
   }
 
   /**
    * Whether the follower failed at a definition that the table no longer has, so that no target can be given it. The changes of
    * the table are then left out until it is copied again.
    */
-  async outlives(error: unknown): Promise<boolean> {
+  async skipReplacedDefinition(error: unknown): Promise<boolean> {
     if (!(error instanceof ShapeDiffers)) return false;
     const { work, database } = this.#record;
     const source = await connect(work.source, { database, purpose: "look at a table" });
     try {
-      const outlived =
-        (await transientSchemaChange(source, error.relation)) ?? (await this.#outlivedValue(source, error));
-      if (!outlived) return false;
-      const { present } = outlived;
+      const replaced =
+        (await transientSchemaChange(source, error.relation)) ?? (await this.#findTransientValue(source, error));
+      if (!replaced) return false;
+      const { present } = replaced;
       const result = present === undefined ? "it no longer exists" : `${present} is copied again`;
-      await this.#record.say(`the stream describes ${error.table} with a definition that was replaced: ${result}`);
+      await this.#record.report(`the stream describes ${error.table} with a definition that was replaced: ${result}`);
       if (present !== error.table) this.#record.formerNames.add(error.table);
       if (present !== undefined) await this.skip(present, error.relation.oid);
       return true;
@@ -97,17 +97,17 @@ export class TableResync {
     }
   }
 
-  async #outlivedValue(
+  async #findTransientValue(
     source: Client,
     { table, relation, cause }: ShapeDiffers,
   ): Promise<TransientSchemaChange | undefined> {
     const { work, targetName, following } = this.#record;
     const target = await connect(work.target, { database: targetName, purpose: "look at a table" });
     const before = following.mark?.given?.types;
-    const isOutlived = await isTransientValueError({ source, target, relation, cause, before }).finally(() =>
+    const isTransient = await isTransientValueError({ source, target, relation, cause, before }).finally(() =>
       target.end(),
     );
-    return isOutlived ? { present: table } : undefined;
+    return isTransient ? { present: table } : undefined;
   }
 
   /** Changes nothing, so that it may run at any time. @throws PublicationAltered */
@@ -145,7 +145,7 @@ export class TableResync {
       await this.#joinOnce(objects, tables);
       return true;
     } catch (error) {
-      if (!(await this.outlives(error))) throw error;
+      if (!(await this.skipReplacedDefinition(error))) throw error;
       return false;
     }
   }
@@ -153,7 +153,8 @@ export class TableResync {
   async #joinOnce(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
     const record = this.#record;
     const names = newTables.map(nameOfTable);
-    if (names.length > 0) await record.say(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
+    if (names.length > 0)
+      await record.report(`new on the source, or replaced there, to be copied: ${names.join(", ")}`);
     // Others may wait for their copy, too: their changes are left out until then.
     await record.keep({ joining: { ...record.following.joining, ...joiningOf(newTables) } });
     await this.#followers.current.stop();
@@ -247,6 +248,6 @@ function transactionReporter(record: StreamRecord): (sessions: readonly Blocking
     const ends = sessions.map(endingStatement).join("; ");
     const message = `new tables are copied when older transactions on the source end; ${named}; to end them: ${ends}`;
     // A lost event does not stop the copy.
-    void record.say(message, "warning").catch(() => undefined);
+    void record.report(message, "warning").catch(() => undefined);
   };
 }

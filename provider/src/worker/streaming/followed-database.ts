@@ -143,7 +143,7 @@ export class FollowedDatabase {
       const stream = this.#stream;
       // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
-        this.#unlessOvertaken(() =>
+        this.#retryAtAnotherLsn(() =>
           stream.exclusivelyWithAll((...carried) => this.#reachPoint(...carried), this.#stopWritersEarly),
         );
       await this.#fence.takeDownOnFailure(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
@@ -182,7 +182,7 @@ export class FollowedDatabase {
   }
 
   /** Retries at another cutover LSN if a table is truncated or altered before the comparison has ended. */
-  async #unlessOvertaken(run: () => Promise<void>): Promise<void> {
+  async #retryAtAnotherLsn(run: () => Promise<void>): Promise<void> {
     const { journal, signal } = this.#work;
     for (let round = 1; ; round++)
       try {

@@ -28,10 +28,10 @@ const maxSyncAttempts = 10;
 /** The same before a cutover, which checks the schema again at its LSN. */
 const maxSyncAttemptsBeforeCutover = 3;
 
-const heldUpText = (error: unknown): string => `schema changes of the source are not applied yet: ${messageOf(error)}`;
+const delayText = (error: unknown): string => `schema changes of the source are not applied yet: ${messageOf(error)}`;
 
 function schemaCheckText(error: unknown): string {
-  if (error instanceof RetryableError) return heldUpText(error);
+  if (error instanceof RetryableError) return delayText(error);
   return error instanceof NamesTaken
     ? messageOf(error)
     : `the source's schema could not be compared: ${messageOf(error)}`;
@@ -59,7 +59,7 @@ export class LiveStream {
   /** {@link sumOfFiles} at the last comparison. */
   #files: string | undefined;
   /** What was last reported about a lock that schema changes wait for. */
-  #heldUpBy: string | undefined;
+  #reportedDelay: string | undefined;
   /** The error after which the follower was last restarted. */
   #revivedFrom: string | undefined;
 
@@ -73,7 +73,7 @@ export class LiveStream {
     this.#followers = new Followers({
       follow,
       skipped: () => record.skipped,
-      onEnded: (ended) => this.#takeTurnToRevive(ended),
+      onEnded: (ended) => this.#queueRevival(ended),
     });
     this.#joins = new TableResync(record, this.#followers, this.#stopped.signal);
     this.#pause = new ManualDdlGate(record, this.#followers, this.#joins, this.#stopped.signal);
@@ -167,8 +167,8 @@ export class LiveStream {
         return await run(this.#followers.current);
       } catch (error) {
         if (schemaErrorTable(error) === undefined) throw error;
-        const isOutlived = await this.#joins.outlives(error);
-        if (!isFirst && !isOutlived) throw error;
+        const isReplaced = await this.#joins.skipReplacedDefinition(error);
+        if (!isFirst && !isReplaced) throw error;
         // The follower has ended. The next one skips the tables to copy, so it reaches the other schema changes.
         await this.#followers.restart();
         await this.#carrier.syncAll(stopWriters);
@@ -199,7 +199,7 @@ export class LiveStream {
     while (!this.#pause.refusal && !begun.signal.aborted) {
       if (Date.now() - reportedAt >= reportWaitEveryMs) {
         reportedAt = Date.now();
-        await this.#record.say(this.#waitText());
+        await this.#record.report(this.#waitText());
       }
       await delay(pausedCheckMs, begun.signal);
     }
@@ -219,7 +219,7 @@ export class LiveStream {
     return this.#stopped.signal.aborted;
   }
 
-  #takeTurnToRevive(ended: EndedFollower): void {
+  #queueRevival(ended: EndedFollower): void {
     if (this.#isStopped()) return;
     void this.#turns.run(() => this.#revive(ended)).catch(this.#fail);
   }
@@ -229,7 +229,7 @@ export class LiveStream {
     if (this.#isStopped() || !isCurrent()) return;
     if (!isSchemaError(error)) throw error;
     const carried = await this.#carryFor(error);
-    if (carried !== "heldUp") {
+    if (carried !== "delayed") {
       const isAgain = messageOf(error) === this.#revivedFrom;
       this.#revivedFrom = messageOf(error);
       const isHelped = carried === "changed" || isTargetAltered();
@@ -238,28 +238,28 @@ export class LiveStream {
     if (isCurrent()) this.#followers.start();
   }
 
-  /** Returns `heldUp` if a lock, a concurrent change, a taken name or an unreachable server delays the schema changes. */
-  async #carryFor(error: unknown): Promise<SyncResult | "heldUp"> {
+  /** Returns `delayed` if a lock, a concurrent change, a taken name or an unreachable server delays the schema changes. */
+  async #carryFor(error: unknown): Promise<SyncResult | "delayed"> {
     try {
-      if (await this.#joins.outlives(error)) {
+      if (await this.#joins.skipReplacedDefinition(error)) {
         // The next comparison copies the table. Until then the stream skips it.
         this.#carrier.outdate();
         return "changed";
       }
       const carried = await this.#carryUnaltered(schemaErrorTable(error));
-      this.#heldUpBy = undefined;
+      this.#reportedDelay = undefined;
       return carried;
     } catch (held) {
       // Another role of the target must not be able to end the stream.
       const isTaken = held instanceof NamesTaken;
       if (!(isTaken || held instanceof RetryableError || isConnectionLoss(held))) throw held;
       this.#carrier.outdate();
-      const text = heldUpText(held);
-      if (text !== this.#heldUpBy) await this.#record.say(text, "warning");
-      this.#heldUpBy = text;
+      const text = delayText(held);
+      if (text !== this.#reportedDelay) await this.#record.report(text, "warning");
+      this.#reportedDelay = text;
       // After a wait for a lock, no pause is needed. The other causes fail at once, and would repeat many times per second.
       if (isTaken || held instanceof ConcurrentChangeError) await delay(compareSchemaEveryMs, this.#stopped.signal);
-      return "heldUp";
+      return "delayed";
     }
   }
 
@@ -275,7 +275,7 @@ export class LiveStream {
         if (isFinal || (await this.#readSource(schemaFingerprint)) === before) throw error;
         // Without the remedy, because the next attempt may succeed.
         const [what] = messageOf(error).split("\n");
-        await this.#record.say(
+        await this.#record.report(
           `the source's schema was altered while its changes were applied, so they are compared again: ${what}`,
         );
         this.#carrier.outdate();
@@ -307,7 +307,8 @@ export class LiveStream {
       }
       // The stream continues. A change that needs the new schema stops it with a message.
       const text = schemaCheckText(error);
-      if (this.#schemaCheckBackoff.note(changed ?? "", text)) await this.#record.say(text, "warning").catch(this.#fail);
+      if (this.#schemaCheckBackoff.note(changed ?? "", text))
+        await this.#record.report(text, "warning").catch(this.#fail);
     }
   }
 

@@ -5,7 +5,7 @@ import { bytes, count } from "./format.js";
 import { pill } from "./pill.js";
 
 const spareRows = 6;
-const mostRowsInSight = 14;
+const maxVisibleRows = 14;
 
 interface Column {
   readonly name: string;
@@ -114,7 +114,7 @@ export class VirtualTable {
           : `${count(shown)} of ${count(all)} tables`;
     this.#table.hidden = shown === 0;
     this.#space.style.height = `${shown * this.#rowHeight}px`;
-    this.#body.style.height = `${Math.min(shown, mostRowsInSight) * this.#rowHeight}px`;
+    this.#body.style.height = `${Math.min(shown, maxVisibleRows) * this.#rowHeight}px`;
     this.#table.setAttribute("aria-rowcount", String(shown + 1));
     this.#drawSoon();
   }
