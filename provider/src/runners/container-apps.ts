@@ -1,22 +1,31 @@
+import { createHash } from "node:crypto";
 import * as app from "@pulumi/azure-native/app";
 import type * as azure from "@pulumi/azure-native/types";
 import * as operationalinsights from "@pulumi/azure-native/operationalinsights";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
-import type { WorkerJobInput } from "../worker/context/worker-job.js";
 import { type AzureRegistry, declarePullIdentity, registryOf, type RegistryLogin } from "./azure-registry.js";
 import { JobStart } from "./container-apps-start.js";
-import { checkRunnerArgs, type ScheduledRunnerArgs, scheduledRunnerShape } from "./runner-args.js";
-import { httpPort, jobText, secretFiles, secretsFolder, workerArguments, workerEnvironment } from "./worker-files.js";
+import {
+  checkRunnerArgs,
+  checkWork,
+  referencedFiles,
+  type ScheduledRunnerArgs,
+  scheduledRunnerShape,
+} from "./runner-args.js";
+import { httpPort, secretFiles, secretsFolder, type WorkerStart, workerStart } from "./worker-files.js";
 
 export type { AzureRegistry, RegistryLogin } from "./azure-registry.js";
 export type { WorkerJobInput, WorkerServer } from "../worker/context/worker-job.js";
+export type { PoolBudget, PoolTarget, WorkerPoolArgs } from "./worker-pool-args.js";
 
 /** Passwords in Azure Key Vault. The runner's `identity` needs the role Key Vault Secrets User. */
 export interface KeyVaultPasswords {
   /** `https://example.vault.azure.net/secrets/source-password` */
   readonly source?: string | undefined;
   readonly target?: string | undefined;
+  /** Instead, for a pool: the content of its `passfile`. */
+  readonly passfile?: string | undefined;
 }
 
 /** The managed environment: an existing one, or a new one in a subnet, with a Log Analytics workspace. */
@@ -33,7 +42,7 @@ export interface ContainerAppsRunnerArgs extends ScheduledRunnerArgs {
   readonly registry?: AzureRegistry | RegistryLogin | undefined;
   /** Resource id of a managed identity: for tokens (`auth.clientId` is its client id), and to read from Key Vault. */
   readonly identity?: pulumi.Input<string> | undefined;
-  /** Replace the passwords in `job`. */
+  /** Replace the passwords in `job`, or the `passfile` of the pool. */
   readonly keyVaultPasswords?: KeyVaultPasswords | undefined;
   /** Offline: seconds after which Azure stops an execution. Default 604800, a week. */
   readonly replicaTimeoutSeconds?: number | undefined;
@@ -59,7 +68,9 @@ const argsSchema = z
     cpu: z.number().min(0.25).max(4).default(2),
     memoryGb: z.number().min(0.5).max(8).optional(),
     identity: z.unknown().optional(),
-    keyVaultPasswords: z.strictObject({ source: secretUrl.optional(), target: secretUrl.optional() }).default({}),
+    keyVaultPasswords: z
+      .strictObject({ source: secretUrl.optional(), target: secretUrl.optional(), passfile: secretUrl.optional() })
+      .default({}),
     replicaTimeoutSeconds: z.int().min(60).default(604_800),
     resourceManager: z.url({ protocol: /^https?$/ }).default("https://management.azure.com"),
   })
@@ -68,7 +79,8 @@ const argsSchema = z
     path: ["memoryGb"],
     error: "expected twice as many GiB as vCPUs, and vCPUs in steps of 0.25: the sizes of the consumption plan",
   })
-  .refine(({ identity, keyVaultPasswords: { source, target } }) => identity !== undefined || !(source ?? target), {
+  .superRefine(checkWork)
+  .refine(({ identity, keyVaultPasswords }) => identity !== undefined || Object.keys(keyVaultPasswords).length === 0, {
     path: ["identity"],
     error: "keyVaultPasswords needs a managed identity that may read the vault's secrets",
   });
@@ -77,7 +89,8 @@ type Sizes = z.output<typeof argsSchema>;
 
 /**
  * Runs a migration's workers in Azure Container Apps. Offline: a job, whose replicas share the copy and end with the
- * migration. Online: an app, whose replicas run until the migration is deleted. Let a PgMigration with `runner: "external"`
+ * migration. Online: an app, whose replicas run until the migration is deleted. A pool: an app that runs the migrations of many
+ * targets. Let a PgMigration with `runner: "external"`
  * depend on it.
  *
  * @example
@@ -92,7 +105,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
   readonly environmentId: pulumi.Output<string>;
   /** Offline. */
   readonly job: app.Job | undefined;
-  /** Online. */
+  /** Online, or a pool. */
   readonly containerApp: app.ContainerApp | undefined;
 
   /** @throws InvalidInputError if a property is invalid */
@@ -143,25 +156,25 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
     ).id;
   }
 
-  #declareAccess(name: string, args: ContainerAppsRunnerArgs, { keyVaultPasswords }: Sizes): Access {
+  #declareAccess(name: string, args: ContainerAppsRunnerArgs, sizes: Sizes): Access {
     const { registry, image, identity, resourceGroupName, location, tags = {} } = args;
-    const job = pulumi.output(args.job) as pulumi.Output<WorkerJobInput>;
-    const secrets: Secret[] = [
-      { name: "job", value: pulumi.secret(job.apply((known) => jobText(known, keyVaultPasswords))) },
-    ];
-    for (const side of ["source", "target"] as const) {
-      const keyVaultUrl = keyVaultPasswords[side];
-      if (keyVaultUrl !== undefined) secrets.push({ name: secretFiles[side], keyVaultUrl, identity: identity! });
+    const start = workerStart(args, sizes, sizes.keyVaultPasswords);
+    const secrets: Secret[] = Object.entries(start.files).map(([file, value]) => ({ name: secretName(file), value }));
+    for (const file of referencedFiles) {
+      const keyVaultUrl = sizes.keyVaultPasswords[file];
+      if (keyVaultUrl !== undefined) secrets.push({ name: secretName(file), keyVaultUrl, identity: identity! });
     }
     const server = registryOf(image);
     if (registry && "username" in registry) {
       secrets.push({ name: "registry-password", value: pulumi.secret(registry.password) });
       const login = { server, username: registry.username, passwordSecretRef: "registry-password" };
-      return { secrets, registries: [login], identities: identity === undefined ? [] : [identity], grants: [] };
+      return { start, secrets, registries: [login], identities: identity === undefined ? [] : [identity], grants: [] };
     }
-    if (!registry) return { secrets, registries: [], identities: identity === undefined ? [] : [identity], grants: [] };
+    if (!registry)
+      return { start, secrets, registries: [], identities: identity === undefined ? [] : [identity], grants: [] };
     const pull = declarePullIdentity(name, { registry, resourceGroupName, location, tags: { ...tags } }, this);
     return {
+      start,
       secrets,
       registries: [{ server, identity: pull.id }],
       identities: [pull.id, ...(identity === undefined ? [] : [identity])],
@@ -189,7 +202,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
           secrets: access.secrets,
           registries: access.registries,
         },
-        template: { containers: [container(args, sizes)], volumes: [secretVolume(access)] },
+        template: { containers: [container(args, sizes, access)], volumes: [secretVolume(access)] },
         tags: { ...tags },
       },
       { parent: this, dependsOn: access.grants },
@@ -213,7 +226,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
         // No ingress: nothing outside the environment connects to a worker.
         configuration: { activeRevisionsMode: "Single", secrets: access.secrets, registries: access.registries },
         template: {
-          containers: [{ ...container(args, sizes), probes }],
+          containers: [{ ...container(args, sizes, access), probes }],
           volumes: [secretVolume(access)],
           // Scaling to zero would stop the migration.
           scale: { minReplicas: replicas, maxReplicas: replicas },
@@ -229,6 +242,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
 type Secret = azure.input.app.SecretArgs & { readonly name: string };
 
 interface Access {
+  readonly start: WorkerStart;
   readonly secrets: readonly Secret[] & azure.input.app.SecretArgs[];
   readonly registries: azure.input.app.RegistryCredentialsArgs[];
   readonly identities: pulumi.Input<string>[];
@@ -239,23 +253,32 @@ interface Access {
 const identityOf = ({ identities }: Access): Pick<app.JobArgs, "identity"> =>
   identities.length === 0 ? {} : { identity: { type: "UserAssigned", userAssignedIdentities: identities } };
 
+/** Names of secrets have no dots. */
+const secretName = (file: string): string => secretFiles[file as keyof typeof secretFiles].replace(/\.json$/, "");
+
 /** The files of the worker. The registry's password is not one of them. */
 const secretVolume = ({ secrets }: Access): azure.input.app.VolumeArgs => ({
   name: "secrets",
   storageType: "Secret",
-  secrets: secrets
-    .filter(({ name }) => name !== "registry-password")
-    .map(({ name }) => ({ secretRef: name, path: name === "job" ? secretFiles.job : name })),
+  secrets: Object.entries(secretFiles)
+    .filter(([file]) => secrets.some(({ name }) => name === secretName(file)))
+    .map(([file, path]) => ({ secretRef: secretName(file), path })),
 });
 
-const container = ({ image }: ContainerAppsRunnerArgs, { cpu, memoryGb, migrationMode }: Sizes) => ({
+const container = ({ image }: ContainerAppsRunnerArgs, { cpu, memoryGb }: Sizes, { start }: Access) => ({
   name: "worker",
   image,
-  args: workerArguments(migrationMode),
+  args: start.args,
   resources: { cpu, memory: `${memoryGb}Gi` },
-  env: Object.entries(workerEnvironment).map(([name, value]) => ({ name, value })),
+  env: [...Object.entries(start.environment).map(([name, value]) => ({ name, value })), ...revisionOf(start)],
   volumeMounts: [{ volumeName: "secrets", mountPath: secretsFolder }],
 });
+
+/** A changed secret starts no other revision of an app. The digest of the targets does. */
+const revisionOf = ({ files: { targets } }: WorkerStart): azure.input.app.EnvironmentVarArgs[] =>
+  targets ? [{ name: "TARGETS_SHA256", value: targets.apply(sha256) }] : [];
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 const probe = (type: "Liveness" | "Readiness", path: string): azure.input.app.ContainerAppProbeArgs => ({
   type,

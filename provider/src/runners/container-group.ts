@@ -1,6 +1,7 @@
 import * as containerinstance from "@pulumi/azure-native/containerinstance";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import type { WorkerJobInput } from "../worker/context/worker-job.js";
 import { type AzureRegistry, declarePullIdentity, registryOf, type RegistryLogin } from "./azure-registry.js";
 import { checkRunnerArgs, type RunnerArgs, runnerShape } from "./runner-args.js";
 
@@ -8,6 +9,8 @@ export type { AzureRegistry, RegistryLogin } from "./azure-registry.js";
 export type { WorkerJobInput, WorkerServer } from "../worker/context/worker-job.js";
 
 export interface ContainerGroupRunnerArgs extends RunnerArgs {
+  /** The servers and the name of the migration. May contain passwords, so it is sent as a secure variable. */
+  readonly job: pulumi.Input<WorkerJobInput>;
   readonly resourceGroupName: pulumi.Input<string>;
   readonly location: pulumi.Input<string>;
   /** Delegated to Microsoft.ContainerInstance/containerGroups, with a NAT gateway for pulling the image. */

@@ -1,6 +1,7 @@
 import type * as kubernetes from "@pulumi/kubernetes/types";
 import type * as pulumi from "@pulumi/pulumi";
-import { httpPort, secretFiles, secretsFolder, workerArguments, workerEnvironment } from "./worker-files.js";
+import { referencedFiles, type References } from "./runner-args.js";
+import { httpPort, secretFiles, secretsFolder, type WorkerStart } from "./worker-files.js";
 
 /** A key of a Secret in the namespace of the workers. */
 export interface SecretKey {
@@ -12,10 +13,10 @@ export interface PodOptions {
   readonly image: string;
   readonly cpu: number;
   readonly memoryGb: number;
-  readonly migrationMode: "Offline" | "Online";
-  /** Name of the Secret with the job. */
+  readonly start: WorkerStart;
+  /** Name of the Secret with the files of `start`. */
   readonly jobSecret: pulumi.Input<string>;
-  readonly passwordSecrets: { readonly source?: SecretKey | undefined; readonly target?: SecretKey | undefined };
+  readonly passwordSecrets: References<SecretKey | undefined>;
   readonly imagePullSecret?: string | undefined;
   readonly serviceAccountName?: string | undefined;
   readonly nodeSelector?: Readonly<Record<string, string>> | undefined;
@@ -29,8 +30,7 @@ export const containerName = "worker";
 
 /** A pod that meets the "restricted" Pod Security Standard. The worker writes no file, so no volume is writable. */
 export function podSpec(options: PodOptions): kubernetes.input.core.v1.PodSpec {
-  const { image, cpu, memoryGb, migrationMode, imagePullSecret, serviceAccountName, nodeSelector, tolerations } =
-    options;
+  const { image, cpu, memoryGb, start, imagePullSecret, serviceAccountName, nodeSelector, tolerations } = options;
   const memory = `${memoryGb}Gi`;
   return {
     // The worker never calls the API of Kubernetes.
@@ -49,8 +49,8 @@ export function podSpec(options: PodOptions): kubernetes.input.core.v1.PodSpec {
       {
         name: containerName,
         image,
-        args: workerArguments(migrationMode),
-        env: Object.entries(workerEnvironment).map(([name, value]) => ({ name, value })),
+        args: start.args,
+        env: Object.entries(start.environment).map(([name, value]) => ({ name, value })),
         ports: [{ name: "http", containerPort: httpPort }],
         resources: { requests: { cpu: String(cpu), memory }, limits: { memory } },
         securityContext: {
@@ -78,10 +78,11 @@ const probe = (path: string): kubernetes.input.core.v1.Probe => ({
   failureThreshold: 6,
 });
 
-function secretSources({ jobSecret, passwordSecrets }: PodOptions): kubernetes.input.core.v1.VolumeProjection[] {
-  const passwords = (["source", "target"] as const).flatMap((side) => {
-    const secret = passwordSecrets[side];
-    return secret ? [{ secret: { name: secret.name, items: [{ key: secret.key, path: secretFiles[side] }] } }] : [];
+function secretSources({ start, jobSecret, passwordSecrets }: PodOptions): kubernetes.input.core.v1.VolumeProjection[] {
+  const own = Object.keys(start.files).map((file) => secretFiles[file as keyof typeof secretFiles]);
+  const passwords = referencedFiles.flatMap((file) => {
+    const secret = passwordSecrets[file];
+    return secret ? [{ secret: { name: secret.name, items: [{ key: secret.key, path: secretFiles[file] }] } }] : [];
   });
-  return [{ secret: { name: jobSecret, items: [{ key: secretFiles.job, path: secretFiles.job }] } }, ...passwords];
+  return [{ secret: { name: jobSecret, items: own.map((file) => ({ key: file, path: file })) } }, ...passwords];
 }

@@ -3,23 +3,25 @@ import type * as kubernetes from "@pulumi/kubernetes/types";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { exitCodeOfSignal, finalExitCodes, stopSignals } from "../exit-codes.js";
-import type { WorkerJobInput } from "../worker/context/worker-job.js";
 import { containerName, podSpec, type SecretKey } from "./kubernetes-pod.js";
-import { checkRunnerArgs, type ScheduledRunnerArgs, scheduledRunnerShape } from "./runner-args.js";
-import { httpPort, jobText, secretFiles } from "./worker-files.js";
+import { checkRunnerArgs, checkWork, type ScheduledRunnerArgs, scheduledRunnerShape } from "./runner-args.js";
+import { httpPort, secretFiles, type WorkerStart, workerStart } from "./worker-files.js";
 
 export type { WorkerJobInput, WorkerServer } from "../worker/context/worker-job.js";
+export type { PoolBudget, PoolTarget, WorkerPoolArgs } from "./worker-pool-args.js";
 
 export type { SecretKey } from "./kubernetes-pod.js";
 
 export interface KubernetesRunnerArgs extends ScheduledRunnerArgs {
   /** Default: that of the provider. */
   readonly namespace?: string | undefined;
-  /** Secrets with the passwords, which replace those in `job`. */
-  readonly passwordSecrets?: { readonly source?: SecretKey; readonly target?: SecretKey } | undefined;
+  /** Secrets with the passwords, which replace those in `job`. A pool has only `passfile`, which replaces its own. */
+  readonly passwordSecrets?:
+    { readonly source?: SecretKey; readonly target?: SecretKey; readonly passfile?: SecretKey } | undefined;
   /**
    * A Job frees the resources of its helpers after the copy, and ends with the migration. A StatefulSet runs until the
-   * migration is deleted, and can be scaled. Default: `Job` offline, `StatefulSet` online. Offline migrations need a Job.
+   * migration is deleted, and can be scaled. Default: `Job` offline, `StatefulSet` online. Offline migrations need a Job, and pools
+   * a StatefulSet.
    */
   readonly workload?: "Job" | "StatefulSet" | undefined;
   /** Name of a Secret of type kubernetes.io/dockerconfigjson. Not needed for a public image. */
@@ -50,16 +52,23 @@ const argsSchema = z
   .object({
     ...scheduledRunnerShape,
     namespace: dnsName.max(63).optional(),
-    passwordSecrets: z.strictObject({ source: secretKey.optional(), target: secretKey.optional() }).default({}),
+    passwordSecrets: z
+      .strictObject({ source: secretKey.optional(), target: secretKey.optional(), passfile: secretKey.optional() })
+      .default({}),
     workload: z.enum(["Job", "StatefulSet"]).optional(),
     imagePullSecret: dnsName.optional(),
     serviceAccountName: dnsName.optional(),
     podLabels: z.record(z.string(), labelValue).default({}),
     queueName: dnsName.optional(),
   })
-  .refine(({ migrationMode, workload }) => migrationMode === "Online" || workload !== "StatefulSet", {
+  .superRefine(checkWork)
+  .refine(({ migrationMode, workload }) => migrationMode !== "Offline" || workload !== "StatefulSet", {
     path: ["workload"],
     error: "an offline migration needs a Job: a StatefulSet would start its ended workers again and again",
+  })
+  .refine(({ pool, workload }) => !pool || workload !== "Job", {
+    path: ["workload"],
+    error: "a pool needs a StatefulSet: its processes never complete",
   });
 
 type Checked = z.output<typeof argsSchema>;
@@ -77,8 +86,8 @@ const podFailurePolicy: kubernetes.input.batch.v1.PodFailurePolicy = {
 };
 
 /**
- * Runs a migration's workers in Kubernetes 1.33 or later. Let a PgMigration with `runner: "external"` depend on it: it waits
- * until a worker of the runner takes the lease.
+ * Runs a migration's workers, or a pool for those of many targets, in Kubernetes 1.33 or later. Let a PgMigration with
+ * `runner: "external"` depend on it: it waits until a worker of the runner takes the lease.
  *
  * @example
  * const runner = new KubernetesRunner("crm", {
@@ -88,6 +97,7 @@ const podFailurePolicy: kubernetes.input.batch.v1.PodFailurePolicy = {
  * new PgMigration("crm", { ...servers, runner: "external" }, { dependsOn: runner });
  */
 export class KubernetesRunner extends pulumi.ComponentResource {
+  /** Has the job, or the targets and passwords of a pool. */
   readonly jobSecret: k8s.core.v1.Secret;
   readonly workload: k8s.batch.v1.Job | k8s.apps.v1.StatefulSet;
 
@@ -95,18 +105,22 @@ export class KubernetesRunner extends pulumi.ComponentResource {
   constructor(name: string, args: KubernetesRunnerArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("pg-migration:runners:KubernetesRunner", name, {}, opts);
     const checked = checkRunnerArgs(argsSchema, { ...args, name });
-    const job = pulumi.output(args.job) as pulumi.Output<WorkerJobInput>;
+    const start = workerStart(args, checked, checked.passwordSecrets);
+    const contents = Object.entries(start.files).map(([file, text]) => [
+      secretFiles[file as keyof typeof secretFiles],
+      text,
+    ]);
     // Each content gets its own name, so that a change of the job starts new pods.
     this.jobSecret = new k8s.core.v1.Secret(
       `${name}-job`,
       {
         metadata: this.#metadata(undefined, checked),
         immutable: true,
-        stringData: { [secretFiles.job]: pulumi.secret(job.apply((known) => jobText(known, checked.passwordSecrets))) },
+        stringData: Object.fromEntries(contents) as Record<string, pulumi.Output<string>>,
       },
       { parent: this },
     );
-    const template = this.#template(args, checked);
+    const template = this.#template(args, checked, start);
     const isJob = (checked.workload ?? (checked.migrationMode === "Offline" ? "Job" : "StatefulSet")) === "Job";
     this.#declareDisruptionBudget(checked, isJob);
     this.workload = isJob ? this.#declareJob(checked, template) : this.#declareStatefulSet(checked, template);
@@ -121,7 +135,11 @@ export class KubernetesRunner extends pulumi.ComponentResource {
     };
   }
 
-  #template(args: KubernetesRunnerArgs, checked: Checked): kubernetes.input.core.v1.PodTemplateSpec {
+  #template(
+    args: KubernetesRunnerArgs,
+    checked: Checked,
+    start: WorkerStart,
+  ): kubernetes.input.core.v1.PodTemplateSpec {
     const { name, podLabels, attempt } = checked;
     const { nodeSelector, tolerations } = args;
     return {
@@ -129,7 +147,7 @@ export class KubernetesRunner extends pulumi.ComponentResource {
         labels: { ...podLabels, ...labelsOf(name) },
         annotations: { "pg-migration/attempt": String(attempt) },
       },
-      spec: podSpec({ ...checked, nodeSelector, tolerations, jobSecret: this.jobSecret.metadata.name }),
+      spec: podSpec({ ...checked, start, nodeSelector, tolerations, jobSecret: this.jobSecret.metadata.name }),
     };
   }
 
@@ -195,8 +213,8 @@ export class KubernetesRunner extends pulumi.ComponentResource {
   }
 
   /**
-   * A copy loses its snapshot with its last worker, so a drain waits for it. A stream only pauses: its workers are evicted one
-   * after the other. For pods of a Job, Kubernetes supports only `minAvailable`.
+   * A copy loses its snapshot with its last worker, so a drain waits for it. A stream only pauses, and another pool process runs
+   * the migrations of an evicted one: these are evicted one after the other. For pods of a Job, Kubernetes supports only `minAvailable`.
    */
   #declareDisruptionBudget(checked: Checked, isJob: boolean): void {
     const { name } = checked;

@@ -2,14 +2,22 @@ import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { InvalidInputError } from "../errors.js";
 import type { WorkerJobInput } from "../worker/context/worker-job.js";
+import { poolSchema, type WorkerPoolArgs } from "./worker-pool-args.js";
+
+/** Files whose content an engine may keep elsewhere: a password each, or all passwords of a pool. */
+export const referencedFiles = ["source", "target", "passfile"] as const;
+
+/** Where an engine keeps the content of these files. */
+export type References<Reference> = { readonly [File in (typeof referencedFiles)[number]]?: Reference };
 
 /** What every runner needs. */
 export interface RunnerArgs {
   /** The image built from the repository's Dockerfile: `example.azurecr.io/pg-migration:0.1.0`. */
   readonly image: string;
-  /** May contain passwords, so it is sent as a secret. */
-  readonly job: pulumi.Input<WorkerJobInput>;
-  /** Number of workers. One leads the migration. The others help to copy, and one of them replaces a lost leader. Default 1. */
+  /**
+   * Number of workers. One leads the migration. The others help to copy, and one of them replaces a lost leader. With `pool`, the
+   * number of pool processes. Default 1.
+   */
   readonly replicas?: number | undefined;
   /** vCPUs of each worker. Default 2. */
   readonly cpu?: number | undefined;
@@ -17,10 +25,16 @@ export interface RunnerArgs {
   readonly memoryGb?: number | undefined;
 }
 
-/** What runners need that treat offline and online migrations differently. */
+/** What runners need that run one migration, or a pool for the migrations of many targets. Give either `job` or `pool`. */
 export interface ScheduledRunnerArgs extends RunnerArgs {
-  /** The mode of the migration. Offline: the workers end with the migration. Online: they run until it is deleted. */
-  readonly migrationMode: "Offline" | "Online";
+  /** The servers and the name of one migration. May contain passwords, so it is sent as a secret. */
+  readonly job?: pulumi.Input<WorkerJobInput> | undefined;
+  /**
+   * With `job`: the mode of the migration. Offline: the workers end with the migration. Online: they run until it is deleted.
+   */
+  readonly migrationMode?: "Offline" | "Online" | undefined;
+  /** Runs all migrations with `runner: "external"` on a list of targets, until the runner is deleted. */
+  readonly pool?: WorkerPoolArgs | undefined;
   /**
    * Increase it to start the workers of an offline migration again, after they ended with a failure that only you could
    * correct. Default 1.
@@ -46,9 +60,54 @@ export const runnerShape = {
 
 export const scheduledRunnerShape = {
   ...runnerShape,
-  migrationMode: z.enum(["Offline", "Online"]),
+  job: z.unknown().optional(),
+  migrationMode: z.enum(["Offline", "Online"]).optional(),
+  pool: poolSchema.optional(),
   attempt: z.int().min(1).default(1),
 };
+
+export type CheckedScheduledArgs = z.output<z.ZodObject<typeof scheduledRunnerShape>>;
+
+interface Mistake {
+  readonly property: string;
+  readonly reason: string;
+}
+
+/** Reports what does not belong to the given kind of work: one migration, or a pool. Pass it to `superRefine`. */
+export function checkWork(args: CheckedScheduledArgs & PasswordReferences, context: z.RefinementCtx): void {
+  for (const { property, reason } of workMistakes(args))
+    context.addIssue({ code: "custom", path: property.split("."), message: reason });
+}
+
+/** The references to passwords, by the name of the property that has them. */
+interface PasswordReferences {
+  readonly passwordSecrets?: References<unknown>;
+  readonly keyVaultPasswords?: References<unknown>;
+}
+
+function workMistakes(args: CheckedScheduledArgs & PasswordReferences): Mistake[] {
+  const { job, pool, migrationMode } = args;
+  if (job === undefined && !pool)
+    return [{ property: "job", reason: "is missing: give job for one migration, or pool for those of many targets" }];
+  if (job !== undefined && pool) return [{ property: "pool", reason: "job is also given: remove one of the two" }];
+  const foreign = pool ? (["source", "target"] as const) : (["passfile"] as const);
+  const mistakes = (["passwordSecrets", "keyVaultPasswords"] as const).flatMap((property) =>
+    foreign
+      .filter((file) => args[property]?.[file] !== undefined)
+      .map((file) => ({
+        property: `${property}.${file}`,
+        reason: pool ? "a pool has many servers: give passfile" : "only a pool has a passfile: give source and target",
+      })),
+  );
+  if (pool && migrationMode !== undefined)
+    mistakes.push({ property: "migrationMode", reason: "a pool runs migrations of both modes: remove it" });
+  if (!pool && migrationMode === undefined)
+    mistakes.push({
+      property: "migrationMode",
+      reason: "is missing: give the mode of the migration, Offline or Online",
+    });
+  return mistakes;
+}
 
 /** @throws InvalidInputError naming each invalid property of the runner */
 export function checkRunnerArgs<Schema extends z.ZodType>(schema: Schema, given: unknown): z.output<Schema> {

@@ -20,6 +20,10 @@ const usual: ContainerAppsRunnerArgs = {
   ...{ resourceGroupName: "rg", location: "westeurope" },
   environment: { subnetId: `${group}/Microsoft.Network/virtualNetworks/vnet/subnets/apps` },
 };
+const ofPool: Partial<ContainerAppsRunnerArgs> = {
+  ...{ job: undefined, migrationMode: undefined, replicas: 3 },
+  pool: { targets: [{ host: "db1", user: "azureadmin" }], passfile: "*:*:*:*:pool-secret", maxMigrations: 8 },
+};
 const declare = (changes: Partial<ContainerAppsRunnerArgs> = {}): Promise<DeclaredResource[]> =>
   declaredBy(() => new ContainerAppsRunner("crm", { ...usual, ...changes }));
 
@@ -28,6 +32,7 @@ describe("ContainerAppsRunner", () => {
   const variants: Record<string, Partial<ContainerAppsRunnerArgs>> = {
     "offline: a job": { registry, identity, keyVaultPasswords },
     "online: an app": { migrationMode: "Online", replicas: 1, registry },
+    "a pool: an app": { ...ofPool, registry },
     "another registry": { registry: { username: "reader", password: "pull-secret" } },
   };
   for (const [what, changes] of Object.entries(variants)) {
@@ -88,6 +93,29 @@ describe("ContainerAppsRunner", () => {
     ]);
   });
 
+  it("runs a pool in an app, with its targets and passwords as files", async () => {
+    const { inputs, secrets } = the(await declare(ofPool), "app:ContainerApp");
+    const { configuration, template } = inputs;
+    assert.deepEqual(at(template, "scale"), { minReplicas: 3, maxReplicas: 3 });
+    assert.equal(at(template, "terminationGracePeriodSeconds"), 60);
+    assert.deepEqual(at(template, "containers.0.args"), [
+      ...["--pool", "--targets", "/run/pg-migration/targets.json", "--max-migrations", "8"],
+    ]);
+    assert.deepEqual(at(template, "volumes.0.secrets"), [
+      { secretRef: "targets", path: "targets.json" },
+      { secretRef: "pgpass", path: "pgpass" },
+    ]);
+    assert.equal(at(configuration, "secrets.0.value"), '[{"host":"db1","user":"azureadmin"}]');
+    assert(secrets.includes("configuration"), "the configuration is not a secret");
+    assert.doesNotMatch(JSON.stringify(template), /pool-secret/);
+  });
+
+  it("starts another revision of a pool when its targets change", async () => {
+    const other = { ...ofPool, pool: { ...ofPool.pool!, targets: [{ host: "db2" }] } };
+    const [first, second] = [await declare(ofPool), await declare(other)].map((one) => the(one, "app:ContainerApp"));
+    assert.notDeepEqual(first!.inputs.template, second!.inputs.template);
+  });
+
   it("has passwords only in secrets and references", async () => {
     const declared = await declare({
       identity,
@@ -145,6 +173,8 @@ describe("ContainerAppsRunner", () => {
       [{ keyVaultPasswords }, /^identity: keyVaultPasswords needs a managed identity/m],
       [{ replicaTimeoutSeconds: 1 }, /^replicaTimeoutSeconds: /m],
       [{ resourceManager: "management" }, /^resourceManager: /m],
+      [{ pool: ofPool.pool }, /^pool: job is also given/m],
+      [{ ...ofPool, identity, keyVaultPasswords }, /^keyVaultPasswords\.source: a pool has many servers/m],
     ];
     for (const [changes, message] of wrong)
       await declaredBy(() =>

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { KubernetesRunner, type KubernetesRunnerArgs } from "../../../provider/src/runners/kubernetes";
+import {
+  KubernetesRunner,
+  type KubernetesRunnerArgs,
+  type WorkerPoolArgs,
+} from "../../../provider/src/runners/kubernetes";
 import { at, list, type Properties, text } from "../azure-stand-in/properties";
 import { type DeclaredResource, declaredBy, the } from "./declared-runner";
 
@@ -9,6 +13,19 @@ const job = {
   target: { host: "db2", user: "azureadmin", password: "target-secret" },
 };
 const usual: KubernetesRunnerArgs = { image: "example.azurecr.io/pg-migration:0.1.0", job, migrationMode: "Offline" };
+const pool: WorkerPoolArgs = {
+  targets: [
+    { host: "db1", user: "azureadmin" },
+    { host: "db2", port: 5433, auth: { kind: "entra" } },
+  ],
+  user: "migrator",
+  passfile: "*:*:*:*:pool-secret",
+  maxMigrations: 8,
+  sourceBudget: { copies: 2, rate: "100MB" },
+  targetBudget: { connections: 60 },
+};
+const declarePool = (changes: Partial<KubernetesRunnerArgs> = {}): Promise<DeclaredResource[]> =>
+  declaredBy(() => new KubernetesRunner("fleet", { image: usual.image, pool, replicas: 3, ...changes }));
 const declare = (changes: Partial<KubernetesRunnerArgs> = {}, name = "crm"): Promise<DeclaredResource[]> =>
   declaredBy(() => new KubernetesRunner(name, { ...usual, ...changes }));
 
@@ -36,6 +53,7 @@ describe("KubernetesRunner", () => {
     "offline: a Job": { replicas: 4, queueName: "migrations" },
     "online: a StatefulSet": { migrationMode: "Online", namespace: "migrations" },
     "online: a Job": { migrationMode: "Online", workload: "Job" },
+    "a pool": { job: undefined, migrationMode: undefined, pool, replicas: 3 },
     "all options": {
       ...{ imagePullSecret: "registry", serviceAccountName: "worker", nodeSelector: { pool: "migration" } },
       podLabels: { "azure.workload.identity/use": "true" },
@@ -89,6 +107,47 @@ describe("KubernetesRunner", () => {
     assert.equal(at(the(await declare(), ":PodDisruptionBudget").inputs, "spec.minAvailable"), 1);
   });
 
+  it("runs a pool in a StatefulSet, with its targets and passwords as files", async () => {
+    const declared = await declarePool();
+    const set = the(declared, ":StatefulSet").inputs;
+    assert.equal(at(set, "spec.replicas"), 3);
+    assert.deepEqual(at(set, "spec.template.spec.containers.0.args"), [
+      ...["--pool", "--targets", "/run/pg-migration/targets.json", "--user", "migrator", "--max-migrations", "8"],
+      ...["--source-copies", "2", "--source-rate", "100MB", "--target-connections", "60"],
+    ]);
+    assert.deepEqual(
+      list(set, "spec.template.spec.containers.0.env").map((one) => [text(one, "name"), text(one, "value")]),
+      [
+        ["PG_MIGRATION_PASSFILE", "/run/pg-migration/pgpass"],
+        ["PG_MIGRATION_HTTP", "0.0.0.0:8080"],
+        ["PG_MIGRATION_LOG_FORMAT", "json"],
+      ],
+    );
+    const pod = podOf(declared, ":StatefulSet");
+    assert.equal(text(pod, "containers.0.readinessProbe.httpGet.path"), "/readyz");
+    assert.equal(pod.terminationGracePeriodSeconds, 60);
+    assert.equal(at(the(declared, ":PodDisruptionBudget").inputs, "spec.maxUnavailable"), 1);
+    const secret = the(declared, ":Secret");
+    const files = secret.inputs.stringData as Record<string, string>;
+    assert.deepEqual(JSON.parse(files["targets.json"]!), pool.targets);
+    assert.equal(files.pgpass, "*:*:*:*:pool-secret");
+    assert(secret.secrets.includes("stringData"), "the passwords are not a secret");
+    const others = JSON.stringify(declared.filter((one) => one !== secret));
+    assert.doesNotMatch(others, /pool-secret/);
+  });
+
+  it("runs a pool on the servers of a query, with passwords of an existing Secret", async () => {
+    const query = "azure:Resources | project host = name" as const;
+    const passwordSecrets = { passfile: { name: "fleet", key: "pgpass" } };
+    const declared = await declarePool({ pool: { targets: query, user: "migrator" }, passwordSecrets });
+    const pod = podOf(declared, ":StatefulSet");
+    assert.deepEqual(at(pod, "containers.0.args"), ["--pool", "--targets", query, "--user", "migrator"]);
+    assert.deepEqual(at(pod, "volumes.0.projected.sources.1"), {
+      secret: { name: "fleet", items: [{ key: "pgpass", path: "pgpass" }] },
+    });
+    assert.deepEqual(the(declared, ":Secret").inputs.stringData, {});
+  });
+
   it("meets the restricted Pod Security Standard, with a read-only root file system", async () => {
     const pod = podOf(await declare());
     assert.deepEqual(at(pod, "containers.0.securityContext"), {
@@ -137,6 +196,7 @@ describe("KubernetesRunner", () => {
   });
 
   it("names every invalid property", async () => {
+    const ofPool: Partial<KubernetesRunnerArgs> = { job: undefined, migrationMode: undefined, pool };
     const wrong: [Partial<KubernetesRunnerArgs>, RegExp][] = [
       [{ image: "two words" }, /^image: expected registry\/repository:tag$/m],
       [{ replicas: 0, cpu: -1 }, /^replicas: .*\n?cpu: /m],
@@ -146,6 +206,23 @@ describe("KubernetesRunner", () => {
       [{ passwordSecrets: { both: { name: "a", key: "b" } } as never }, /^passwordSecrets: .*both/m],
       [{ queueName: "a b" }, /^queueName: /m],
       [{ podLabels: { a: "b c" } }, /^podLabels\.a: /m],
+      [{ job: undefined }, /^job: is missing: give job for one migration, or pool/m],
+      [{ pool }, /^pool: job is also given: remove one of the two$/m],
+      [{ migrationMode: undefined }, /^migrationMode: is missing/m],
+      [{ job: undefined, pool }, /^migrationMode: a pool runs migrations of both modes/m],
+      [{ ...ofPool, workload: "Job" }, /^workload: a pool needs a StatefulSet/m],
+      [
+        { ...ofPool, passwordSecrets: { source: { name: "a", key: "b" } } },
+        /^passwordSecrets\.source: .*give passfile$/m,
+      ],
+      [{ passwordSecrets: { passfile: { name: "a", key: "b" } } }, /^passwordSecrets\.passfile: only a pool has/m],
+      [{ ...ofPool, pool: { targets: [] } }, /^pool\.targets: expected a list with at least one target/m],
+      [{ ...ofPool, pool: { ...pool, maxMigrations: 0 } }, /^pool\.maxMigrations: /m],
+      [
+        { ...ofPool, pool: { ...pool, sourceBudget: { rate: "0MB" } } },
+        /^pool\.sourceBudget\.rate: expected at least 64/m,
+      ],
+      [{ ...ofPool, pool: { ...pool, targetBudget: { connections: 1 } } }, /^pool\.targetBudget\.connections: /m],
     ];
     for (const [changes, message] of wrong)
       await declaredBy(() =>

@@ -42,7 +42,7 @@ class Pod {
       PATH: process.env.PATH,
       PG_MIGRATION_HTTP: "127.0.0.1:0",
     };
-    const command = [resolve("provider/bin/pg-migration.js"), "worker", ...args];
+    const command = [resolve("provider/bin/pg-migration.js"), "worker", ...args.map(here)];
     const child = spawn(process.execPath, command, { env, stdio: ["ignore", "ignore", "pipe"], ...unprivileged });
     return new Pod(child, folder);
   }

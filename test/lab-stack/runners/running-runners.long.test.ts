@@ -146,4 +146,39 @@ describe("the workers that a runner declares", () => {
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
+
+  it("serve a list of targets as a pool in a StatefulSet, which replaces a killed pool process", async () => {
+    const databases = [await lab.database(slowTables(4)), await lab.database(slowTables(4))];
+    await setRowSeconds(lab, 0.02);
+    const { host, user, password } = lab.administrator;
+    const pool = {
+      targets: [{ host, port: lab.target.port, user }],
+      passfile: [
+        `*:${lab.target.port}:*:${user}:${password}`,
+        `*:${lab.source.port}:*:${lab.source.login.user}:${lab.source.login.password}`,
+      ].join("\n"),
+      maxMigrations: 1,
+    };
+    const declared = await declaredBy(() => new KubernetesRunner("fleet", { image, pool, replicas: 2 }));
+    engine = runInKubernetes(declared, {});
+    const resources = databases.map(() => new Resource());
+    const created = databases.map((database, i) => resources[i]!.create(inputs(database)));
+    await until(
+      "each pool process runs a migration",
+      () => engine!.pods.length === 2 && engine!.pods.every(({ log }) => log.includes("starts worker")),
+    );
+    const victim = engine.pods[0]!;
+    victim.child.kill("SIGKILL");
+    await until("the pool process was replaced", () => engine!.pods[0] !== victim);
+    const replacement = engine.pods[0]!;
+    await until("the replacement is ready", () => replacement.isReady());
+    await until("the replacement runs the migration", () => replacement.log.includes("starts worker"));
+    await setRowSeconds(lab, 0);
+    for (const one of created) assert.equal((await one).state, "Succeeded");
+    for (const database of databases) await assertSameContent(...lab.places(database));
+    for (const pod of engine.pods) engine.evict(pod);
+    await until("both ended with their leases released", () => engine!.exitCodes.length === 3);
+    assert.deepEqual(engine.exitCodes, [137, 0, 0]);
+    for (const resource of resources) await resource.destroy();
+  });
 });

@@ -7,6 +7,7 @@ const environment: readonly (readonly [string, string])[] = [
   ["PG_MIGRATION_SOURCE_HOST, _PORT, _USER, _PASSWORD, _SSLMODE, _SSLROOTCERT, _SERVICE", "the same for the source"],
   ["PG_MIGRATION_AUTH, PG_MIGRATION_SOURCE_AUTH", "as --auth and --source-auth"],
   ["PGSERVICEFILE, PGSYSCONFDIR, PGPASSFILE", "locations of the service and password files"],
+  ["PG_MIGRATION_PASSFILE", "a mounted password file, with any permissions, instead of ~/.pgpass"],
   ["PG_MIGRATION_DASHBOARD_TOKEN", "access token of the dashboard, 16 characters or more"],
   ["PG_MIGRATION_JOB_FILE, PG_MIGRATION_JOB", "the job of worker, as the path of a JSON file or as JSON"],
   ["PG_MIGRATION_HTTP", "as --http of worker"],

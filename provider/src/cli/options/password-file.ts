@@ -11,13 +11,14 @@ export interface PasswordOwner {
 }
 
 /**
- * The password in `~/.pgpass` (or PGPASSFILE) for a role on a server: the first line whose four fields match (manual, "The
- * Password File"). As with libpq, a file that other users may read is ignored. The package `pgpass` is not used: it ignores
+ * The password in PG_MIGRATION_PASSFILE, PGPASSFILE or `~/.pgpass` for a role on a server: the first line whose four fields match
+ * (manual, "The Password File"). As with libpq, a file that other users may read is ignored. Only PG_MIGRATION_PASSFILE names a
+ * mounted secret, whose permissions an orchestration engine chooses. The package `pgpass` is not used: it ignores
  * the file while PGPASSWORD is set, which here is the password of the other server.
  */
 export function passwordFromFile(owner: PasswordOwner): string | undefined {
-  const file = process.env.PGPASSFILE ?? join(homedir(), ".pgpass");
-  const text = readPrivate(file);
+  const { PG_MIGRATION_PASSFILE: mounted, PGPASSFILE: file = join(homedir(), ".pgpass") } = process.env;
+  const text = mounted ? readFileSync(mounted, "utf8") : readPrivate(file);
   const wanted = [owner.host, String(owner.port), owner.database, owner.user];
   for (const line of text.split(/\r?\n/)) {
     if (line === "" || line.startsWith("#")) continue;
