@@ -135,7 +135,11 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
       sourceSuperuser: await isSuperuser(anySource),
       targetSuperuser: await isSuperuser(target),
     };
-    const steps = [applyRules(context), rehearsal(context), sourceWriters(context)];
+    const others = [applyRules(context), rehearsal(context)];
+    const othersEnded = new AbortController();
+    const steps = [...others, sourceWriters(context, othersEnded.signal)];
+    await Promise.allSettled(others);
+    othersEnded.abort();
     // Waits for all, also if one fails: a second validation must not run beside the rehearsal of the first.
     await Promise.allSettled(steps);
     findings.push(...(await Promise.all(steps)).flat());

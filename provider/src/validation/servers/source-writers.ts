@@ -11,8 +11,9 @@ import { isCutRelation, readSelection } from "../../schema/plan/selection.js";
 import { enumerate } from "../../units/enumerate.js";
 import type { ValidationContext } from "../context.js";
 
-/** Finds short transactions of busy applications. */
-const watchMs = 600;
+/** Finds short transactions of busy applications. The watch ends between these limits, with the other steps of the validation. */
+const minWatchMs = 300;
+const maxWatchMs = 600;
 const pauseMs = 100;
 /** The validation has a session in each database already. */
 const watchedAtOnce = 8;
@@ -22,27 +23,32 @@ const recentSeconds = 300;
 /**
  * PGM-212: an offline migration does not migrate what applications commit after its snapshot. It watches in sessions of its
  * own, while the other rules run.
+ *
+ * @param others aborts when all other steps have ended, so that the validation does not wait for the watch alone
  */
-export async function sourceWriters({ spec, source, sources }: ValidationContext): Promise<Finding[]> {
+export async function sourceWriters(
+  { spec, source, sources }: ValidationContext,
+  others: AbortSignal,
+): Promise<Finding[]> {
   if (spec.migrationMode === "Online" || spec.schemaOnly) return [];
   const purpose = `${spec.migrationName} watch writers`;
   const slots = new Semaphore(() => watchedAtOnce);
   return Promise.all(
     [...sources.keys()].map((database) =>
-      slots.run(() => withSession(source, { database, purpose }, (session) => watch(database, session, spec))),
+      slots.run(() => withSession(source, { database, purpose }, (session) => watch(database, session, spec, others))),
     ),
   );
 }
 
-async function watch(database: string, session: Client, spec: MigrationSpec): Promise<Finding> {
+async function watch(database: string, session: Client, spec: MigrationSpec, others: AbortSignal): Promise<Finding> {
   const selection = await readSelection(session, spec);
   const before = await readTableWrites(session);
-  const sessions = await watchSessions(session);
+  const { sessions, watchedMs } = await watchSessions(session, others);
   const tables = writtenBetween(before, await readTableWrites(session)).filter((one) => !isCutRelation(selection, one));
   const common = { database, type: "ServerParametersValidation", object: database, objectType: "Database" } as const;
   const writes = [
     ...(sessions.length > 0 ? [`by sessions of ${enumerate(describeSessions(sessions))}`] : []),
-    ...(tables.length > 0 ? [`within ${watchMs / 1000} s to ${enumerate(describeWrites(tables))}`] : []),
+    ...(tables.length > 0 ? [`within ${watchedMs / 1000} s to ${enumerate(describeWrites(tables))}`] : []),
   ];
   const lost = "what applications commit there after the snapshot is not migrated";
   if (writes.length === 0)
@@ -56,13 +62,18 @@ async function watch(database: string, session: Client, spec: MigrationSpec): Pr
   };
 }
 
-async function watchSessions(session: Client): Promise<readonly WritingSession[]> {
+async function watchSessions(
+  session: Client,
+  others: AbortSignal,
+): Promise<{ readonly sessions: readonly WritingSession[]; readonly watchedMs: number }> {
   const seen = new Map<number, WritingSession>();
-  for (let watchedMs = 0; watchedMs < watchMs; watchedMs += pauseMs) {
+  let watchedMs = 0;
+  while (watchedMs < (others.aborted ? minWatchMs : maxWatchMs)) {
     for (const one of await writingSessions(session, recentSeconds)) seen.set(one.pid, one);
     await delay(pauseMs);
+    watchedMs += pauseMs;
   }
-  return [...seen.values()];
+  return { sessions: [...seen.values()], watchedMs };
 }
 
 const remedyFor = ({ fence }: MigrationSpec): string =>
