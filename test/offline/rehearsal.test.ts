@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rehearsalDatabase } from "../../provider/src/schema/database/rehearsal-database";
 import { CommandLine } from "../cli/command";
-import { assertFinding } from "../support/findings";
+import { assertFinding, findingsOf } from "../support/findings";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -50,6 +50,24 @@ describe("the rehearsal of the restore", () => {
       await lab.source.query("DROP FUNCTION internal_add CASCADE; DROP INDEX by_other", { database });
       await resource.update({});
       assert.equal(resource.status.state, "Succeeded");
+    } finally {
+      await resource.destroy();
+    }
+  });
+
+  it("reports the refused object among hundreds of tables that it restores in several sessions", async () => {
+    const database = await lab.database(`
+      CREATE FUNCTION internal_add(int, int) RETURNS int LANGUAGE internal IMMUTABLE AS 'int4pl';
+      DO $$ BEGIN FOR n IN 1..300 LOOP EXECUTE format('CREATE TABLE t_%s (id int)', n); END LOOP; END $$;
+      CREATE VIEW adding AS SELECT internal_add(1, 1) AS id;`);
+    const resource = new Resource();
+    try {
+      await Resource.failure(resource.create(lab.inputs([database], { migrationOption: "Validate" })));
+      const refused = findingsOf(resource.status, database).filter(({ code }) => code === "PGM-433");
+      assert.deepEqual(
+        refused.map(({ object }) => object),
+        ["FUNCTION public.internal_add(integer, integer)"],
+      );
     } finally {
       await resource.destroy();
     }

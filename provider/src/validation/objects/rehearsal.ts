@@ -1,5 +1,7 @@
 import type { Client } from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
+import { runGroups } from "../../async/run-groups.js";
+import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { withSession } from "../../postgres/connection/with-session.js";
@@ -9,8 +11,14 @@ import { dumpSchema } from "../../schema/dump/dump.js";
 import { planRestore } from "../../schema/plan/restore-plan.js";
 import { hiddenTables, readSelection, selectEntries } from "../../schema/plan/selection.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
-import { readRestoreContext, readSearchPath } from "../../schema/restore/restore-context.js";
-import { type TriedEntries, tryEntries } from "../../schema/restore/restore.js";
+import { type RestoreContext, readRestoreContext, readSearchPath } from "../../schema/restore/restore-context.js";
+import {
+  type RestoreApart,
+  type TriedEntries,
+  batches,
+  restoreTogether,
+  tryEntries,
+} from "../../schema/restore/restore.js";
 import { type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import type { Finding } from "../../findings.js";
 import type { ValidationContext } from "../context.js";
@@ -18,6 +26,8 @@ import type { ValidationContext } from "../context.js";
 const maxFindings = 50;
 /** The copy waits longer for locks. The validation of a locked schema is a warning, and must not take a minute. */
 const lockSeconds = 5;
+const sessionsOfRestore = 4;
+const purpose = "rehearse the restore";
 
 /**
  * Restores the complete schema into an empty temporary database of the target, and drops it. This reports all refusals
@@ -41,7 +51,6 @@ export async function rehearsal(context: ValidationContext): Promise<Finding[]> 
 
 function rehearse(context: ValidationContext, database: string): Promise<Finding[]> {
   const { source, targetEndpoint, spec } = context;
-  const purpose = "rehearse the restore";
   return withTwoSessions(
     () => connect(targetEndpoint, { database: spec.maintenanceDatabase, purpose }),
     () => connect(source, { database, purpose }),
@@ -66,8 +75,10 @@ async function rehearseIn(
   };
   try {
     const [entries] = await bothOf(readEntries(context, database, session), create());
-    return await withSession(targetEndpoint, { database: name, purpose: "rehearse the restore" }, async (target) => {
+    return await withSession(targetEndpoint, { database: name, purpose }, async (target) => {
       const restoreContext = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(session) });
+      const apart: RestoreApart = (groups) =>
+        restoreApart({ endpoint: targetEndpoint, database: name }, groups, restoreContext);
       const { before, builds, deferredBuilds, after, validations, handover } = planRestore(entries);
       const tried: TriedEntries[] = [];
       for (const part of [
@@ -77,12 +88,32 @@ async function rehearseIn(
         validations.map(entryOf),
         handover,
       ])
-        tried.push(await tryEntries(target, part, restoreContext));
+        tried.push(await tryEntries(target, part, restoreContext, apart));
       return findingsOf(database, tried, spec.migrateRoles);
     });
   } finally {
     await dropTargetDatabase(maintenance, name);
   }
+}
+
+/** Restores the groups of a large schema in several sessions. @returns the restored entries */
+async function restoreApart(
+  { endpoint, database }: { readonly endpoint: Endpoint; readonly database: string },
+  groups: readonly (readonly Entry[])[],
+  context: RestoreContext,
+): Promise<Set<Entry>> {
+  const restored = new Set<Entry>();
+  await runGroups<Entry, Client>({
+    groups,
+    atOnce: sessionsOfRestore,
+    signal: new AbortController().signal,
+    withTool: (use) => withSession(endpoint, { database, purpose }, use),
+    runGroup: async (target, group) => {
+      for (const batch of batches(group))
+        if (await restoreTogether(target, batch, context)) for (const entry of batch) restored.add(entry);
+    },
+  });
+  return restored;
 }
 
 /** Waits for both, also if one fails, so that neither runs beside the clean-up. */

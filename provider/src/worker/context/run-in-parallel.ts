@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { targetDatabase } from "../../inputs/target-database.js";
+import { runGroups } from "../../async/run-groups.js";
 import { Semaphore } from "../../async/semaphore.js";
 import type { Work } from "./work.js";
 
@@ -18,43 +19,21 @@ export interface ParallelSteps<Step> {
 }
 
 /** Runs groups of steps on the target in parallel, limited to the number of index jobs. The first failure stops all. */
-export async function runInParallel<Step>(options: ParallelSteps<Step>): Promise<void> {
-  const { work, groups, areBrief = false } = options;
+export function runInParallel<Step>(steps: ParallelSteps<Step>): Promise<void> {
+  const { work, database, purpose, groups, areBrief = false, run } = steps;
   const slots = areBrief ? new Semaphore(() => work.indexSlots.limit()) : work.indexSlots;
-  const failed = new AbortController();
-  const signal = AbortSignal.any([options.signal, failed.signal]);
-  const waiting = [...groups];
-  const runners = Array.from({ length: Math.min(work.indexSlots.limit(), groups.length) }, async () => {
-    try {
-      await runGroups(options, waiting, slots, signal);
-    } catch (error) {
-      failed.abort(error);
-      throw error;
-    }
-  });
-  await Promise.allSettled(runners);
-  signal.throwIfAborted();
-}
-
-async function runGroups<Step>(
-  { work, database, purpose, run }: ParallelSteps<Step>,
-  waiting: (readonly Step[])[],
-  slots: Semaphore,
-  signal: AbortSignal,
-): Promise<void> {
-  const options = {
-    database: targetDatabase(work.spec, database),
-    purpose: `${work.spec.migrationName} ${purpose}`,
-  };
-  await withSession(work.target, options, async (target) => {
-    for (let group = waiting.shift(); group; group = waiting.shift()) {
-      const steps = group;
-      await slots.run(async () => {
-        for (const step of steps) {
+  const place = { database: targetDatabase(work.spec, database), purpose: `${work.spec.migrationName} ${purpose}` };
+  return runGroups<Step, Client>({
+    groups,
+    atOnce: work.indexSlots.limit(),
+    signal: steps.signal,
+    withTool: (use) => withSession(work.target, place, use),
+    runGroup: (target, group, signal) =>
+      slots.run(async () => {
+        for (const step of group) {
           signal.throwIfAborted();
           await run(target, step, signal);
         }
-      });
-    }
+      }),
   });
 }
