@@ -3,7 +3,7 @@ const layers = [
   ["index"],
   ["cli", "dashboard", "resource", "runners"],
   ["supervisor"],
-  ["worker/(main|serve|help-copying|read-worker-job)"],
+  ["worker/(main|serve|read-worker-job)"],
   ["worker/pool"],
   ["worker/run"],
   ["worker/streaming"],

@@ -2,6 +2,7 @@ import type { DamagedRecordError } from "../errors.js";
 import type { MigrationSpec } from "../inputs/inputs.js";
 import { recordedSpec } from "./recorded-spec.js";
 import type { MigrationState, MigrationSubState, WorkerState } from "../status.js";
+import { leavingKey } from "./leaving-worker.js";
 import { leaseHolderQuery, workerState, type Holder } from "./lease.js";
 import type { Store } from "./store.js";
 
@@ -17,6 +18,8 @@ export interface MigrationSummary {
   readonly workerState: WorkerState;
   /** Whether a worker ever held the lease. */
   readonly hadWorker: boolean;
+  /** Generation of the running worker, if it is about to end and its copies should be handed over. */
+  readonly leavingGeneration: number | undefined;
   /** Why the spec is unreadable; the migration is shown without it. */
   readonly damage: DamagedRecordError | undefined;
 }
@@ -32,11 +35,13 @@ interface Row {
   readonly recorded_pid: number | null;
   readonly holder_pid: number | null;
   readonly silent_seconds: number | null;
+  readonly leaving: number | null;
 }
 
 const query = `
   SELECT m.name, spec, state, sub_state, error, started_at, ended_at, CASE jsonb_typeof(worker -> 'backendPid') WHEN 'number' THEN (worker ->> 'backendPid')::numeric END::int AS recorded_pid,
-         holder.pid AS holder_pid, holder.silent_seconds
+         holder.pid AS holder_pid, holder.silent_seconds,
+         CASE WHEN worker -> '${leavingKey}' = to_jsonb(generation) THEN generation::float8 END AS leaving
     FROM pgmigration.migration m LEFT JOIN LATERAL (${leaseHolderQuery("m.name")}) holder ON true`;
 
 /** All migrations into this server, newest first. */
@@ -52,6 +57,7 @@ export async function findMigration(store: Store, name: string): Promise<Migrati
 
 function summaryOf(row: Row): MigrationSummary {
   const { spec, damage } = recordedSpec(row.name, row.spec);
+  const state = workerState(row.state, row.recorded_pid, holderOf(row));
   return {
     name: row.name,
     spec,
@@ -62,7 +68,8 @@ function summaryOf(row: Row): MigrationSummary {
     startedOn: row.started_at,
     endedOn: row.ended_at ?? undefined,
     hadWorker: row.recorded_pid !== null,
-    workerState: workerState(row.state, row.recorded_pid, holderOf(row)),
+    workerState: state,
+    leavingGeneration: state === "running" ? (row.leaving ?? undefined) : undefined,
   };
 }
 

@@ -2,8 +2,9 @@ import { log, logMigration } from "../log.js";
 import { CanceledError, messageOf } from "../errors.js";
 import { stopSignals } from "../exit-codes.js";
 import { readJob } from "./read-worker-job.js";
-import { helpCopying } from "./help-copying.js";
+import { helpCopying } from "./initial-copy/help-copying.js";
 import { shareArgument } from "./context/worker-job.js";
+import { handOver } from "./pool/hand-over.js";
 import { runInPool } from "./pool/run-in-pool.js";
 import { runMigration } from "./run/run-migration.js";
 
@@ -16,10 +17,12 @@ async function main(): Promise<void> {
   logMigration(job.migrationName);
   const stop = new AbortController();
   process.once("disconnect", () => stop.abort(new CanceledError("the pool that started this worker has ended")));
-  for (const signal of stopSignals)
-    process.once(signal, () => {
-      stop.abort(new CanceledError(`the worker was stopped by ${signal}`));
-    });
+  for (const signal of stopSignals) {
+    const end = (): void => stop.abort(new CanceledError(`the worker was stopped by ${signal}`));
+    // Only a pool opens a channel for messages.
+    if (process.send === undefined) process.once(signal, end);
+    else process.on(signal, () => void handOver(job, stop.signal).finally(end));
+  }
   if (process.argv[2] === shareArgument) await helpCopying(job, stop.signal);
   else if (job.budgets) await runInPool(job, job.budgets, stop.signal);
   else await runMigration(job, stop.signal);

@@ -122,19 +122,24 @@ export class CopyHelper {
 
   /** Starts to help with new copies, and stops for those that ended. */
   async share(view: MigrationView): Promise<void> {
-    this.#spec = view.spec;
     const { startedAt, generation } = view;
     tagSessions(helperName({ migration: this.#job.migrationName, startedAt, generation }));
+    const copies = this.hold(view);
+    for (const [id, share] of this.#shares)
+      if (!copies.some((copy) => isSame(copy, share.copy))) await this.#end(id, share);
+    for (const copy of copies) if (!this.#shares.has(copy.id)) this.#begin(copy);
+  }
+
+  /** Starts to hold the snapshots of the leader's copies. @returns the copies that this version can help with */
+  hold(view: MigrationView): DatabaseCopy[] {
+    this.#spec = view.spec;
     const led = view.copies.filter(({ generation }) => generation === view.generation);
     const copies = led.filter((copy) => copy.engineVersion === engineVersion);
     if (copies.length < led.length)
       this.#log(`cannot help: this worker has version ${engineVersion}, the leader another one`);
-    for (const [id, share] of this.#shares)
-      if (!copies.some((copy) => isSame(copy, share.copy))) await this.#end(id, share);
-    for (const copy of copies) {
+    for (const copy of copies)
       if (!copy.tablesCopied && !this.#held.has(copy.id)) this.#held.set(copy.id, this.#hold(copy));
-      if (!this.#shares.has(copy.id)) this.#begin(copy);
-    }
+    return copies;
   }
 
   /** Releases the snapshots of other copies. */

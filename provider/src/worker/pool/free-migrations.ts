@@ -2,11 +2,21 @@ import { hasEnded } from "../../status.js";
 import { listMigrations, type MigrationSummary } from "../../store/list-migrations.js";
 import type { Store } from "../../store/store.js";
 
-/** The migrations of a target that wait for an external worker: not ended, and without a session that holds the lease. */
-export async function freeMigrations(store: Store | undefined): Promise<MigrationSummary[]> {
-  if (!store) return [];
-  return (await listMigrations(store)).filter(
-    ({ spec, state, workerState, damage }) =>
-      spec.runner === "external" && !hasEnded(state) && workerState === "lost" && damage === undefined,
+/** What a pool does for a target. */
+export interface PoolWork {
+  /** Migrations that wait for an external worker: not ended, and without a session that holds the lease. */
+  readonly free: readonly MigrationSummary[];
+  /** Migrations whose worker is about to end: the pool holds the snapshots of their copies. */
+  readonly leaving: readonly MigrationSummary[];
+}
+
+export async function poolWork(store: Store | undefined): Promise<PoolWork> {
+  const all = store ? await listMigrations(store) : [];
+  const external = all.filter(
+    ({ spec, state, damage }) => spec.runner === "external" && !hasEnded(state) && damage === undefined,
   );
+  return {
+    free: external.filter(({ workerState }) => workerState === "lost"),
+    leaving: external.filter(({ leavingGeneration }) => leavingGeneration !== undefined),
+  };
 }

@@ -7,11 +7,13 @@ import { TargetListRefresh } from "../../fleet/target-list-refresh.js";
 import { ChangeReporter, log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
+import { poolPurpose } from "../../store/leaving-worker.js";
 import { readStatus } from "../../store/read-status.js";
 import type { Store } from "../../store/store.js";
 import type { Budgets } from "../budgets/budget.js";
 import type { WorkerJob } from "../context/worker-job.js";
-import { freeMigrations } from "./free-migrations.js";
+import { keepSnapshotsOf } from "../initial-copy/help-copying.js";
+import { type PoolWork, poolWork } from "./free-migrations.js";
 import { noRoomExitCode, PoolWorker } from "./pool-worker.js";
 
 const pollMs = 2000;
@@ -73,16 +75,18 @@ export interface PoolFigures {
 export class WorkerPool {
   readonly #workers = new Map<string, Running>();
   readonly #known = new Map<string, Known>();
+  /** The migrations of other workers whose snapshots this process holds. */
+  readonly #kept = new Map<string, Promise<void>>();
   readonly #reports = new Map<string, ChangeReporter>();
-  readonly #reader: FleetReader<MigrationSummary[]>;
+  readonly #reader: FleetReader<PoolWork>;
   /** Has sessions of its own: many statuses must not delay the search for migrations. Reads only targets with workers. */
   readonly #statuses: FleetReader<RunningStatus[]>;
-  #readings: readonly TargetReading<MigrationSummary[]>[] = [];
+  #readings: readonly TargetReading<PoolWork>[] = [];
   readonly #list: TargetListRefresh;
   #listState: "unread" | "read" | "unreadable" = "unread";
 
   constructor(readonly options: PoolOptions) {
-    this.#reader = new FleetReader([], freeMigrations, "pool");
+    this.#reader = new FleetReader([], poolWork, poolPurpose);
     this.#statuses = new FleetReader([], (store, target) => this.#readStatuses(store, target), "pool metrics");
     this.#list = new TargetListRefresh(
       {
@@ -121,7 +125,7 @@ export class WorkerPool {
   }
 
   get figures(): PoolFigures {
-    const waiting = this.#free.filter(({ target, one }) => !this.#workers.has(keyOf(target.name, one.name)));
+    const waiting = this.#open("free").filter(({ target, one }) => !this.#workers.has(keyOf(target.name, one.name)));
     return {
       targets: this.#readings.length,
       unreachableTargets: this.#readings.filter(({ failure }) => failure !== undefined).length,
@@ -170,8 +174,9 @@ export class WorkerPool {
         this.#report(target.name, failure === undefined ? "is served" : `is skipped: ${failure}`);
       this.#forgetServed(readings);
       if (!this.#statuses.isEmpty) this.#chooseStatuses();
+      for (const { target, one } of this.#open("leaving")) this.#keepSnapshots(target, one);
       // Pools that start together begin with different migrations.
-      for (const { target, one } of shuffled(this.#free)) await this.#start(target, one);
+      for (const { target, one } of shuffled(this.#open("free"))) await this.#start(target, one);
       await delay(pollMs, stop);
     }
   }
@@ -180,19 +185,34 @@ export class WorkerPool {
   async #drain(): Promise<void> {
     log.info(`the pool stops ${this.#workers.size} workers`);
     await Promise.all([...this.#workers.values()].map(({ worker }) => worker.stop()));
+    await Promise.all(this.#kept.values());
     await Promise.all([this.#reader.close(), this.#statuses.close()]);
   }
 
-  get #free(): { readonly target: Target; readonly one: MigrationSummary }[] {
-    return this.#readings.filter(isCurrent).flatMap(({ target, content }) => content.map((one) => ({ target, one })));
+  #open(kind: keyof PoolWork): { readonly target: Target; readonly one: MigrationSummary }[] {
+    const current = this.#readings.filter(isCurrent);
+    return current.flatMap(({ target, content }) => content[kind].map((one) => ({ target, one })));
   }
 
   /** A migration that has a worker, or is gone, must be free for the whole time again. */
-  #forgetServed(readings: readonly TargetReading<MigrationSummary[]>[]): void {
+  #forgetServed(readings: readonly TargetReading<PoolWork>[]): void {
     const free = new Set(
-      readings.flatMap(({ target, content = [] }) => content.map(({ name }) => keyOf(target.name, name))),
+      readings.flatMap(({ target, content }) => (content?.free ?? []).map(({ name }) => keyOf(target.name, name))),
     );
     for (const [key, known] of this.#known) if (!free.has(key) && Date.now() >= known.retryAt) this.#known.delete(key);
+  }
+
+  /** Holds the snapshots of a worker that is about to end, until the next worker, of any pool process, has adopted them. */
+  #keepSnapshots(target: Target, migration: MigrationSummary): void {
+    const key = keyOf(target.name, migration.name);
+    if (this.#kept.has(key)) return;
+    log.info(`${key}: holds the snapshots of a worker that ends`);
+    const kept = this.options
+      .jobOf(target, migration)
+      .then((job) => keepSnapshotsOf(job, migration.leavingGeneration!, this.options.stop))
+      .catch((error: unknown) => this.#report(key, `cannot hold the snapshots: ${messageOf(error)}`))
+      .finally(() => this.#kept.delete(key));
+    this.#kept.set(key, kept);
   }
 
   async #start(target: Target, migration: MigrationSummary): Promise<void> {
