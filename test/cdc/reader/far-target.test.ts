@@ -26,9 +26,9 @@ describe("a target with a long round trip time", () => {
       },
     });
     await until("the stream begins", () => atBegin > 0);
-    // One for the start, two for the password, two for fixed settings, one for replica, one for settings. Then one for the
+    // One for the start, two for the password, one for fixed settings, one for replica, one for settings. Then one for the
     // owner of the progress, three for progress, one for the apply sessions, one for the changes of each table.
-    assert.equal(atBegin, 13, requests().join("\n"));
+    assert.equal(atBegin, 12, requests().join("\n"));
     await scene.onSource("INSERT INTO t VALUES (1, 'one')");
     await until("the row is applied", async () => (await scene.onTarget("TABLE t")).length === 1);
     const [emptyPath, tables, path, change, commit] = requests().slice(atBegin);

@@ -38,7 +38,7 @@ export const applicationName = (purpose: string): string =>
 
 /**
  * Settings that a role or a database may have changed, and that would alter values, hide rows or end waiting sessions.
- * `set_config` over pg_settings skips settings that the server does not have.
+ * Settings that the server does not have are skipped.
  */
 const sessionSettings: Readonly<Record<string, string>> = {
   // With `off`, NULL in an array's text would be the word "NULL".
@@ -133,7 +133,7 @@ export function watchSession(
 
 const connectTimeoutOf = ({ connectTimeoutMs }: ConnectOptions): number => connectTimeoutMs ?? 15_000;
 
-async function open(endpoint: Endpoint, options: ConnectOptions): Promise<pg.Client> {
+async function open(endpoint: Endpoint, options: ConnectOptions): Promise<Session> {
   const tls = tlsOptions(endpoint);
   if (endpoint.sslMode !== "Prefer") return attempt(endpoint, options, tls);
   try {
@@ -153,7 +153,7 @@ async function attempt(
   options: ConnectOptions,
   ssl: false | ConnectionOptions,
   startUp = options.replication ? walSenderOptions : undefined,
-): Promise<pg.Client> {
+): Promise<Session> {
   const client = new Session({
     host: endpoint.host,
     port: endpoint.port,
@@ -224,30 +224,37 @@ function contentOf(sslRootCert: string): string {
 }
 
 /** Returns the process ID of the session's backend. */
-async function fixSettings(client: pg.Client, replication: boolean): Promise<number> {
+async function fixSettings(client: Session, replication: boolean): Promise<number> {
+  const { reportedVersion: version } = client;
   // Names are qualified: functions and operators in a database's search_path could replace those of PostgreSQL.
-  const fix = (settings: string): string =>
-    `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid,
-            pg_catalog.current_setting('server_version_num') AS version
-       FROM pg_catalog.json_each_text(${settings}) AS wanted
-      WHERE pg_catalog.lower(wanted.key) OPERATOR(pg_catalog.=) ANY
-            (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))`;
-  const wanted = JSON.stringify(sessionSettings);
-  if (!replication) {
-    // First and alone: the role's own statement_timeout may be too short for the statements that follow.
-    await client.query(`SET statement_timeout = 0; ${withoutDatabasesRole}`);
-    const { rows } = await client.query<{ pid: number; version: string }>(fix("$1"), [wanted]);
-    rememberVersion(client, Number(rows[0]!.version));
-    return rows[0]!.pid;
-  }
-  try {
-    // A walsender supports only the simple query protocol, which has no parameters.
-    await client.query(fix(quoteLiteral(wanted)));
-  } catch (error) {
+  const exists =
+    version >= 9.6
+      ? "pg_catalog.current_setting(wanted.key, true) IS NOT NULL"
+      : "pg_catalog.lower(wanted.key) OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))";
+  const fix = `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid,
+                      pg_catalog.current_setting('server_version_num') AS version, pg_catalog.current_setting('role') AS role
+                 FROM pg_catalog.json_each_text(${quoteLiteral(JSON.stringify(sessionSettings))}) AS wanted WHERE ${exists}`;
+  if (replication) {
     // Before 10 a walsender does not execute SQL. Its start-up options have already set the output formats.
-    if (sqlStateOf(error) !== sqlStates.syntaxError) throw error;
+    await client.query(fix).catch((error: unknown) => {
+      if (sqlStateOf(error) !== sqlStates.syntaxError) throw error;
+    });
+    return processIdOf(client);
   }
-  return processIdOf(client);
+  // The role's own statement_timeout may be too short. Before 13 it applies to all statements of a message together.
+  const patience = "SET statement_timeout = 0";
+  if (!(version >= 13)) await client.query(patience);
+  const results = (await client.query(`${patience}; ${fix}`)) as unknown as pg.QueryResult<Fixed>[];
+  const { pid, version: versionNumber, role } = results[1]!.rows[0]!;
+  rememberVersion(client, Number(versionNumber));
+  if (role !== "none") await client.query(withoutDatabasesRole);
+  return pid;
+}
+
+interface Fixed {
+  readonly pid: number;
+  readonly version: string;
+  readonly role: string;
 }
 
 /**

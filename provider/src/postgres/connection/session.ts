@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import pg from "pg";
 import { messageOf } from "../../errors.js";
@@ -6,23 +7,37 @@ import { guardMessages } from "./message-guard.js";
 /** How long the server may take to close the connection after Terminate: it first drops temporary tables. */
 const partingMs = 15_000;
 
+interface ParameterStatus {
+  readonly parameterName: string;
+  readonly parameterValue: string;
+}
+
 /**
  * A client whose `end()` is bounded. On a dead connection, for example after a gateway dropped it, no answer ever
  * arrives.
  */
 export class Session extends pg.Client {
   #brokenBy: Error | undefined;
+  #reportedVersion = NaN;
 
   constructor(config: pg.ClientConfig) {
     super(config);
-    const { connection } = this as unknown as { connection: object };
+    const { connection } = this as unknown as { connection: EventEmitter };
     guardMessages(connection, `${config.user}@${config.host}:${config.port}/${config.database}`);
     this.once("error", (error: Error) => (this.#brokenBy = error));
+    connection.on("parameterStatus", ({ parameterName, parameterValue }: ParameterStatus) => {
+      if (parameterName === "server_version") this.#reportedVersion = Number.parseFloat(parameterValue);
+    });
   }
 
   /** The error that broke the idle connection, from the server or the socket. */
   get brokenBy(): Error | undefined {
     return this.#brokenBy;
+  }
+
+  /** The beginning of the version that the server reports at the start: 9.6, 17.1. NaN if it is not a number. */
+  get reportedVersion(): number {
+    return this.#reportedVersion;
   }
 
   override async end(): Promise<void> {
