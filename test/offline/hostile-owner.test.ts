@@ -76,6 +76,9 @@ const hostile = (log: string): string => `
   INSERT INTO by_type VALUES ('good', '{bad}', '[1,2)', 'harmless', '{harmless,by_type}');
   REFRESH MATERIALIZED VIEW by_materialized_view;`;
 
+const definer = (name: string): string =>
+  `CREATE FUNCTION public.${name}() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'`;
+
 const rollbackTrust = /rollback replication writes to the source as postgres\..*These roles own objects: "mallory"/;
 
 describe("a table owner on the source who is hostile", () => {
@@ -88,6 +91,7 @@ describe("a table owner on the source who is hostile", () => {
     directory = await mkdtemp(join(tmpdir(), "pg-migration-hostile-"));
     await chmod(directory, 0o777);
     await lab.source.query("CREATE ROLE mallory LOGIN PASSWORD 'mallory'");
+    await lab.target.query("CREATE ROLE eve LOGIN PASSWORD 'eve'");
   });
   after(async () => {
     await lab.stop();
@@ -159,11 +163,20 @@ describe("a table owner on the source who is hostile", () => {
 
   it("gets no code executed by an online migration, a joining table, verification, cutover and return", async () => {
     const { database, harm } = await hostileDatabase();
+    await lab.source.query(
+      `${definer("only_some")}; REVOKE ALL ON FUNCTION only_some() FROM PUBLIC; SET SESSION AUTHORIZATION mallory; ${definer("early")}`,
+      { database },
+    );
     const resource = new Resource();
     try {
       await resource.create(lab.inputs([database], { migrationMode: "Online", migrateRoles: true }));
+      // Every role of the target may call the functions.
+      const eve = { database, login: { user: "eve", password: "eve" } };
+      const userOf = async (name: string): Promise<unknown> =>
+        (await lab.target.query(`SELECT ${name}() AS user`, eve))[0]!.user;
+      assert.deepEqual([await userOf("early"), await userOf("only_some")], ["eve", "eve"]);
       await lab.source.query(
-        "SET SESSION AUTHORIZATION mallory; INSERT INTO harmless VALUES (1000, 'later'); INSERT INTO by_predicate VALUES (1000)",
+        `SET SESSION AUTHORIZATION mallory; INSERT INTO harmless VALUES (1000, 'later'); INSERT INTO by_predicate VALUES (1000); ${definer("late")}`,
         { database },
       );
       await lab.source.query(
@@ -177,7 +190,14 @@ describe("a table owner on the source who is hostile", () => {
       });
       await resource.update({ verifyNow: "once" });
       assert.equal(await harm(), "");
+      await until("the new function is on the target", async () => {
+        const [found] = await lab.queryTarget(database, "SELECT to_regproc('late') IS NOT NULL AS present");
+        return found!.present as boolean;
+      });
+      assert.equal(await userOf("late"), "eve");
       await resource.update({ triggerCutover: true, rollback: "keep" });
+      assert.deepEqual([await userOf("early"), await userOf("late")], ["mallory", "mallory"]);
+      await assert.rejects(userOf("only_some"), /permission denied/);
       assertFinding(resource.status, rollbackTrust);
       assert.equal(resource.status.currentSubStateDetails.currentSubState, "WaitingForRollbackDecision");
       await resource.update({ rollback: "return" });

@@ -105,6 +105,44 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("has_schema_privilege('heir', 'public', 'CREATE')"), false);
     });
 
+    it("makes a function SECURITY DEFINER only under its owner, unless the owner's code is trusted", async () => {
+      const definer = (name: string, owner: string, facts: Partial<Entry>): Entry[] => [
+        entry(
+          "FUNCTION",
+          `${name}()`,
+          `CREATE FUNCTION public.${name}() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';`,
+        ),
+        entry("FUNCTION OWNER", `${name}()`, `ALTER FUNCTION public.${name}() OWNER TO ${owner};`, { owner }),
+        entry("FUNCTION DEFINER", `${name}()`, `ALTER FUNCTION public.${name}() SECURITY DEFINER;`, {
+          owner,
+          ...facts,
+        }),
+      ];
+      const findings = await restore([
+        ...definer("owned", "heir", { needsOwner: true }),
+        ...definer("missing", "missing_role", { needsOwner: true }),
+        ...definer("foreign", "stranger", { needsOwner: true }),
+        ...definer("trusted", "missing_role", {}),
+      ]);
+      const definers = findings.filter(({ objectType }) => objectType === "FUNCTION DEFINER");
+      assert.deepEqual(
+        definers.map(({ code, object }) => `${code} ${object}`),
+        ["PGM-430 public.missing()", "PGM-431 public.foreign()"],
+      );
+      assert.match(definers[0]!.message, /code of missing_role must not run with the privileges of azureadmin/);
+      assert.equal(
+        definers[0]!.remedy,
+        "give the function to a role with the privileges of missing_role: ALTER FUNCTION public.missing() OWNER TO ...; then ALTER FUNCTION public.missing() SECURITY DEFINER",
+      );
+      const asStranger = async (name: string): Promise<unknown> =>
+        (await server.query(`SET ROLE partner; SELECT public.${name}() AS user`, { database: "restored" })).at(-1)!
+          .user;
+      assert.equal(await asStranger("owned"), "heir");
+      assert.equal(await asStranger("missing"), "partner");
+      assert.equal(await asStranger("foreign"), "partner");
+      assert.equal(await asStranger("trusted"), "azureadmin");
+    });
+
     it("reports as 603708 that azure_pg_admin does not own the schema public", async () => {
       await server.query("CREATE ROLE outsider LOGIN CREATEDB PASSWORD 'o'");
       await server.query("CREATE DATABASE apart", { login: { user: "outsider", password: "o" } });

@@ -115,6 +115,46 @@ describe("the plan of a restore", () => {
 /** The statements in a part of the plan, ignoring white space. */
 const statements = (entries: readonly Entry[]): string[] => entries.map(({ sql }) => sql.replace(/\s+/g, " "));
 
+describe("the plan of functions that run as their owner", () => {
+  const create = (kind: string, options: string): string =>
+    `CREATE ${kind} s.f(security text DEFAULT 'SECURITY DEFINER') ${options} AS 'SELECT 1 -- SECURITY DEFINER';
+
+ALTER ${kind} s.f(security text) OWNER TO o;`;
+  const planOf = (kind: string, options: string, isTrusted?: (owner: string) => boolean) =>
+    planRestore([entry(kind, "f(text)", create(kind, options))], isTrusted && { isTrusted });
+
+  it("creates them without SECURITY DEFINER, which follows owners and privileges", () => {
+    for (const kind of ["FUNCTION", "PROCEDURE"]) {
+      const { before, handover } = planOf(kind, "LANGUAGE sql STABLE SECURITY DEFINER COST 7");
+      assert.deepEqual(statements(before), [
+        `CREATE ${kind} s.f(security text DEFAULT 'SECURITY DEFINER') LANGUAGE sql STABLE COST 7 AS 'SELECT 1 -- SECURITY DEFINER';`,
+      ]);
+      assert.deepEqual(names(handover), [`${kind} OWNER f(text)`, `${kind} DEFINER f(text)`]);
+      assert.equal(handover[1]!.sql, `ALTER ${kind} s.f(security text) SECURITY DEFINER;`);
+    }
+  });
+
+  it("requires the owner of the source, unless this owner's code may run with the privileges of the restoring role", () => {
+    const needsOwner = (isTrusted?: (owner: string) => boolean): boolean | undefined =>
+      planOf("FUNCTION", "SECURITY DEFINER", isTrusted).handover[1]!.needsOwner;
+    assert.equal(needsOwner(), true);
+    assert.equal(
+      needsOwner((owner) => owner !== "o"),
+      true,
+    );
+    assert.equal(
+      needsOwner((owner) => owner === "o"),
+      undefined,
+    );
+  });
+
+  it("leaves other functions as they are", () => {
+    const { before, handover } = planOf("FUNCTION", "LANGUAGE sql");
+    assert.match(statements(before)[0]!, /LANGUAGE sql AS/);
+    assert.deepEqual(names(handover), ["FUNCTION OWNER f(text)"]);
+  });
+});
+
 describe("the plan of keys, foreign keys and checks", () => {
   const key = (definition: string): Entry =>
     entry("CONSTRAINT", "t k", `ALTER TABLE ONLY s.t\n    ADD CONSTRAINT "k" ${definition};`);

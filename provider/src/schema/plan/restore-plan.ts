@@ -14,6 +14,7 @@ import {
   separateDeferredDomainChecks,
 } from "./deferred-constraints.js";
 import { addExclusionsToTrees } from "./partitioned-exclusions.js";
+import { separateDefiner } from "./security-definer.js";
 import { follows, identifierName, tokenize } from "../sql/tokenize.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "../sql/statements.js";
 import { withElements } from "./table-elements.js";
@@ -25,8 +26,9 @@ export interface Build {
 }
 
 /**
- * The order of a restore. Each entry of the dump is in one list. Its change of owner and its FORCE ROW LEVEL SECURITY
- * are separate entries with the same ID in `handover`. Their types are `TABLE OWNER`, `SCHEMA OWNER`, ..., and `ROW SECURITY`.
+ * The order of a restore. Each entry of the dump is in one list. Its change of owner, its FORCE ROW LEVEL SECURITY and its
+ * SECURITY DEFINER are separate entries with the same ID in `handover`. Their types are `TABLE OWNER`, `SCHEMA OWNER`, ...,
+ * `ROW SECURITY`, `FUNCTION DEFINER` and `PROCEDURE DEFINER`.
  * A key of a large table is a build, and an entry of `after` that uses the built index. A small table is created with its
  * keys.
  *
@@ -85,15 +87,18 @@ export interface PlanOptions {
    * For targets without session_replication_role, where applied changes would fire triggers: see {@link RestorePlan}.
    */
   readonly deferTriggersAndForeignKeys?: boolean;
+  /** Owners on the source whose code may run with the privileges of the restoring role. By default there are none. */
+  readonly isTrusted?: (owner: string) => boolean;
 }
 
 /** Plans a restore. Publications of migrations are not part of it. */
 export function planRestore(
   entries: readonly Entry[],
-  { deferTriggersAndForeignKeys = false, isSmall = () => false }: PlanOptions = {},
+  { deferTriggersAndForeignKeys = false, isSmall = () => false, isTrusted = () => false }: PlanOptions = {},
 ): RestorePlan {
   const { remaining, ownership } = separateOwnership(
     addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry))),
+    isTrusted,
   );
   const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
   const objects = remaining.filter((entry) => !isHandedOver(entry));
@@ -187,10 +192,15 @@ export function isOwnPublication({ type, name: title, sql }: Entry): boolean {
   return name !== undefined && identifierName(name).startsWith(sourceObjectPrefix);
 }
 
-function separateOwnership(entries: readonly Entry[]): { remaining: Entry[]; ownership: Entry[] } {
+function separateOwnership(
+  entries: readonly Entry[],
+  isTrusted: (owner: string) => boolean,
+): { remaining: Entry[]; ownership: Entry[] } {
   const remaining: Entry[] = [];
   const ownership: Entry[] = [];
-  for (const entry of entries) {
+  for (const dumped of entries) {
+    const { entry, definer } = separateDefiner(dumped, isTrusted);
+    if (definer) ownership.push(definer);
     const statements = ownershipMark.test(entry.sql) ? splitStatements(entry.sql) : [];
     const kept = statements.filter((statement) => !isOwnership(statement));
     for (const statement of statements.filter(isOwnership)) {
@@ -213,8 +223,9 @@ const isOwnership = (statement: Statement): boolean =>
 /**
  * The order of `handover`. Row security is first, while the restoring role owns the tables, together with triggers and
  * rules that fire in a replica. A table's change of owner includes its sequences, so that these follow. A schema's
- * owner changes after the schema's objects. Privileges contain the owner, so that they follow all owners. Event
- * triggers are last, because they fire for statements.
+ * owner changes after the schema's objects. Privileges contain the owner, so that they follow all owners. A function gets
+ * its owner's privileges only after PUBLIC has lost the privilege to execute it. Event triggers are last, because they fire
+ * for statements.
  */
 function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
@@ -224,7 +235,8 @@ function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "SEQUENCE OWNER") return 2;
   if (type === "SCHEMA OWNER") return 3;
   if (type === "ACL" || type === "DEFAULT ACL") return 4;
-  if (type.startsWith("EVENT TRIGGER") || (type === "COMMENT" && name.startsWith("EVENT TRIGGER "))) return 5;
+  if (type.endsWith(" DEFINER")) return 5;
+  if (type.startsWith("EVENT TRIGGER") || (type === "COMMENT" && name.startsWith("EVENT TRIGGER "))) return 6;
   return type.endsWith(" OWNER") ? 1 : undefined;
 }
 

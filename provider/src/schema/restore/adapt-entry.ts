@@ -194,10 +194,11 @@ function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: Re
   return { ...draft, statements: [lend, statement, takeBack] };
 }
 
-/** Runs the statement as the owner's role, if the administrator is a member but does not inherit its privileges. */
+/** Runs the entry as the owner's role, if the administrator is a member but does not inherit its privileges. */
 export function withOwnerRole(draft: Draft, { roles }: RestoreContext): Draft | undefined {
   const { owner, type } = draft.entry;
-  if (type !== "ACL" || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
+  const mayNeedOwner = type === "ACL" || type.endsWith(" DEFINER");
+  if (!mayNeedOwner || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
   return { ...draft, settings: { ...draft.settings, role: owner } };
 }
 

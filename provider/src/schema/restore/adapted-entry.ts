@@ -1,6 +1,6 @@
 import type { FindingCode } from "../../finding-codes/finding-code.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import type { Entry } from "../sql/toc-entries.js";
+import { type Entry, isProperty } from "../sql/toc-entries.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { withoutNotNullElements } from "./not-null-elements.js";
 import type { RestoreContext } from "./restore-context.js";
@@ -38,6 +38,7 @@ export function adaptedEntryOf(entry: Entry, context: RestoreContext): Draft {
 function withContent(draft: Draft, context: RestoreContext): Draft {
   const { type } = draft.entry;
   if (type.endsWith(" OWNER")) return withOwner(draft, context);
+  if (type.endsWith(" DEFINER")) return withDefiner(draft, context);
   switch (type) {
     case "ACL":
     case "DEFAULT ACL":
@@ -97,6 +98,21 @@ function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreConte
     remedy: role
       ? `GRANT ${quoted} TO ${quoteIdentifier(administrator)}, then ALTER ... OWNER TO ${quoted}`
       : `CREATE ROLE ${quoted}, then ALTER ... OWNER TO ${quoted}`,
+    state: "Warning",
+  });
+}
+
+/** Without its owner, a function of an owner who is not trusted runs with the privileges of its caller. */
+function withDefiner(draft: Draft, { roles, administrator }: RestoreContext): Draft {
+  const { needsOwner, owner = "" } = draft.entry;
+  const role = roles.get(owner);
+  if (!needsOwner || owner === administrator || role?.mayBecome) return draft;
+  const [alter] = draft.statements;
+  const routine = alter!.text.slice(0, alter!.tokens.at(-2)!.start);
+  return withoutStatements(draft, {
+    code: role ? "PGM-431" : "PGM-430",
+    message: `it is SECURITY INVOKER on the target, because ${administrator} owns it: code of ${owner} must not run with the privileges of ${administrator}`,
+    remedy: `give the function to a role with the privileges of ${owner}: ${routine}OWNER TO ...; then ${alter!.text}`,
     state: "Warning",
   });
 }
@@ -214,7 +230,7 @@ function withStorage(draft: Draft, { tableAccessMethods }: RestoreContext): Draf
     tablespace !== undefined &&
     tablespace !== "pg_default" &&
     draft.statements.length > 0 &&
-    !type.endsWith(" OWNER")
+    !isProperty(draft.entry)
   ) {
     const message = `its tablespace ${tablespace} was left out: it is in the database's default one`;
     result = warned(result, message);

@@ -3,7 +3,7 @@ import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError } from "../../errors.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { type Draft, adaptedEntryOf, findingFor, objectName } from "./adapted-entry.js";
-import { type Entry, catalogueKey } from "../sql/toc-entries.js";
+import { type Entry, catalogueKey, isProperty } from "../sql/toc-entries.js";
 import { type ObjectPlace, untrustedObjects } from "../../postgres/untrusted-objects.js";
 import { refused } from "../sql/refused.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
@@ -39,8 +39,7 @@ const dispensable: ReadonlySet<string> = new Set([
   "USER MAPPING",
 ]);
 
-const isDispensable = (entry: Entry): boolean =>
-  dispensable.has(entry.type) || entry.type.endsWith(" OWNER") || isShellType(entry);
+const isDispensable = (entry: Entry): boolean => dispensable.has(entry.type) || isProperty(entry) || isShellType(entry);
 
 /** A shell type, which was declared but never defined. No column can have it. */
 const isShellType = ({ type, sql }: Entry): boolean => type === "TYPE" && tokenize(sql, 7).length === 6;
@@ -307,7 +306,7 @@ export async function restoreEntry(
 ): Promise<readonly RestoreFinding[]> {
   const findings = await restoreAdapted(target, entry, context);
   await learnAccessMethods(target, [entry], context);
-  const isLeftOut = !entry.type.endsWith(" OWNER") && findings.some(({ state }) => state === "Failed");
+  const isLeftOut = !isProperty(entry) && findings.some(({ state }) => state === "Failed");
   if (isLeftOut) context.missing.add(catalogueKey(entry));
   return findings;
 }
@@ -519,8 +518,7 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
   // Entries about members of an extension do not mention the extension.
   const isLeftBehind = possibleCause(entry, error, context) !== undefined;
   if (isDispensable(entry) && (isForbidden || isLeftBehind)) {
-    if (!entry.type.endsWith(" OWNER"))
-      context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)}: ${error.message}`));
+    if (!isProperty(entry)) context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)}: ${error.message}`));
     const message = `it was left out: ${error.message}`;
     return [findingFor(entry, { code: "PGM-433", message, remedy: laterRemedy(entry, statement), state: "Failed" })];
   }

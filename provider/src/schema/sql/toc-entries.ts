@@ -25,7 +25,12 @@ export interface Entry {
   readonly accessMethod: string;
   /** Its statements, without pg_dump's session settings. */
   readonly sql: string;
+  /** Set for SECURITY DEFINER: the code of its owner must not run with the privileges of another role. */
+  readonly needsOwner?: boolean;
 }
+
+/** Whether an entry only changes an object that another entry creates. */
+export const isProperty = ({ type }: Pick<Entry, "type">): boolean => / (OWNER|DEFINER)$/.test(type);
 
 /** Identifies an object of the source among all catalogues: `1259/16384`. */
 export const catalogueKey = ({ classOid, oid }: Pick<Entry, "classOid" | "oid">): string => `${classOid}/${oid}`;

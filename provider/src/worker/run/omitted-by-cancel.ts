@@ -23,6 +23,7 @@ export function omittedByCancel({ phase, deferredPlan }: DatabaseRecord): Omitte
     ...named.map((entry) => omitted(entry.type, objectName(entry))),
     ...summary("ROW SECURITY", handover.filter(isKind("ROW SECURITY"))),
     ...summary("OWNER", handover.filter(isKind(" OWNER"))),
+    ...summary("SECURITY DEFINER", handover.filter(isKind(" DEFINER"))),
     ...summary("ACL", handover.filter(isKind("ACL"))),
     omitted("SEQUENCE SET", "values of all sequences"),
   ];

@@ -13,16 +13,21 @@ export const routines: Kind = (version) => {
       "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = o.oid AND d.deptype = 'i')",
     identity: `${place.identity} || '(' || ${withoutIn("pg_get_function_identity_arguments(o.oid)")} || ')'`,
     acl: ["o.proacl", "f"],
-    definition: `CASE WHEN ${isAggregate} THEN ${aggregateDefinition(version)} WHEN ${isProcedure} THEN ${procedureDefinition} ELSE pg_get_functiondef(o.oid) END`,
+    // The target's functions get it at the handover.
+    settings: { "security definer": "o.prosecdef" },
+    definition: `CASE WHEN ${isAggregate} THEN ${aggregateDefinition(version)} WHEN ${isProcedure} THEN ${procedureDefinition} ELSE ${printed} END`,
   };
 };
 
 /** Versions from 14 on print IN before arguments of procedures. The word is never a name, because names like it are quoted. */
 const withoutIn = (argumentList: string): string => `regexp_replace(${argumentList}, '(^|, )IN ', '\\1', 'g')`;
 
+const printed =
+  "CASE WHEN o.prosecdef THEN regexp_replace(pg_get_functiondef(o.oid), ' SECURITY DEFINER', '') ELSE pg_get_functiondef(o.oid) END";
+
 const procedureDefinition = `(
     SELECT left(printed, start) || ${withoutIn("arguments")} || substr(printed, start + length(arguments) + 1)
-      FROM (SELECT pg_get_functiondef(o.oid) AS printed, pg_get_function_arguments(o.oid) AS arguments) AS one,
+      FROM (SELECT ${printed} AS printed, pg_get_function_arguments(o.oid) AS arguments) AS one,
            strpos(printed, '(' || arguments || ')') AS start)`;
 
 const aggregateDefinition = (version: number): string => {
