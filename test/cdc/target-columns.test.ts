@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { Stage } from "./apply/stage";
+import type { FollowOptions } from "../../provider/src/cdc/follow-options";
+import type { Follower } from "../../provider/src/cdc/follower";
+import { until } from "../support/until";
 import { type Scene, inSessions } from "./scene";
 
 /** `was` never changes, so it shows which row of the start a row is. */
@@ -60,17 +63,38 @@ describe("columns that only the target has keep their values", () => {
     }
   }
 
+  const drain = async (s: Scene, follower: Follower): Promise<void> =>
+    Promise.race([s.sourceLsn().then((lsn) => follower.drainTo(lsn)), follower.finished]);
+
   for (const [how, options] of [
     ["one session applies changed keys", {}],
     ["four sessions apply changed keys", inSessions(4)],
     ["changed keys are applied as text", { valueForm: "text" }],
-  ] as const)
+  ] satisfies [string, Partial<FollowOptions>][] as [string, Partial<FollowOptions>][]) {
     it(`when ${how}`, async () => {
       const s = await servers.open([tables, ...rows].join(";"));
       for (const ddl of ofTarget) await s.onTarget(ddl);
       for (const change of changes) await s.onSource(change);
-      const follower = s.follow({ reconnectForSeconds: 60, ...options });
-      await Promise.race([s.sourceLsn().then((lsn) => follower.drainTo(lsn)), follower.finished]);
+      await drain(s, s.follow({ reconnectForSeconds: 60, ...options }));
       await mustKeepValues(s);
     });
+
+    it(`when ${how}, and the target gets the columns during the stream`, async () => {
+      const s = await servers.open([tables, ...rows].join(";"));
+      const follower = s.follow({ reconnectForSeconds: 60, ...options });
+      const first = names.map((name) => `UPDATE ${name} SET v = 'first' WHERE id = 40`).join(";");
+      // With several sessions, the first changes open them, and the second ones are divided.
+      for (let time = 0; time < 2; time++) {
+        await s.onSource(first);
+        await drain(s, follower);
+        follower.resume();
+        await until("the sessions are open", () => follower.status().applySessions === (options.applySessions?.() ?? 1));
+      }
+      for (const ddl of ofTarget) await s.onTarget(ddl);
+      await follower.hold();
+      for (const change of changes) await s.onSource(change);
+      await drain(s, follower);
+      await mustKeepValues(s);
+    });
+  }
 });

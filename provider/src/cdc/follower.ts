@@ -10,7 +10,7 @@ import { ApplyBarrier } from "./apply-barrier.js";
 import { isLockTableFull, LockTableFull, lockTableFull } from "./apply/lock-table-full.js";
 import { migrationRoles } from "./model/stream-roles.js";
 import { ApplyConnection } from "./apply-connection.js";
-import { BacklogIncomplete, ShareFailed, TextFormatRequired } from "./model/signals.js";
+import { BacklogIncomplete, ColumnAdded, ShareFailed, TextFormatRequired } from "./model/signals.js";
 import type { ValueForm } from "./model/value-form.js";
 import { StreamAdvance } from "./stream-advance.js";
 import { readProgress } from "./target/progress.js";
@@ -191,6 +191,8 @@ export class Follower {
           this.#options.onEvent?.({ kind: "parallelRefused", reason: error.message });
           continue;
         }
+        // A new connection reads the table again.
+        if (error instanceof ColumnAdded) continue;
         if (error instanceof BacklogIncomplete) {
           this.#options = { ...this.#options, backlog: { behindBytes: Infinity } };
           continue;

@@ -235,7 +235,7 @@ describe("the statements for a table's changes", () => {
       binding,
       parts: [
         "updates" in part
-          ? { deletes: [], updates: [{ fields, rows: part.updates }], inserts: [] }
+          ? { deletes: [], updates: [{ fields, rows: part.updates }], inserts: [], replacesRows: false }
           : {
               sequential: part.sequential.map((row, place) => ({
                 ...{ binding, place, change: { kind: "update", relation, row, old: undefined } },

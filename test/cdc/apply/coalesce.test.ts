@@ -86,7 +86,7 @@ function execute(rows: Rows, command: Command): Change | undefined {
   }
 }
 
-function applyNet(rows: Rows, { deletes, updates, inserts }: NetChanges): void {
+function applyNet(rows: Rows, { deletes, updates, inserts }: Omit<NetChanges, "replacesRows">): void {
   for (const old of deletes) assert.ok(rows.delete(keyOf(old)), `delete of ${keyOf(old)} finds a row`);
   for (const { fields, rows: updated } of updates)
     for (const row of updated) {

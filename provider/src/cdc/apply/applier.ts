@@ -15,7 +15,7 @@ import {
 } from "../model/change-counts.js";
 import type { Change } from "../model/change.js";
 import { isRetryable } from "../model/failure.js";
-import { CoalesceFailed, RowMissing } from "../model/signals.js";
+import { CoalesceFailed, ColumnAdded, RowMissing } from "../model/signals.js";
 import { migrationRoles, type StreamRoles } from "../model/stream-roles.js";
 import type { ValueForm } from "../model/value-form.js";
 import { type Progress, advanceStatement, takenOver } from "../target/progress.js";
@@ -361,6 +361,7 @@ export class Applier {
       const found = rows[before.length + index];
       if (found === undefined || statement.rows === undefined || found === statement.rows) continue;
       const place = `${statement.binding!.name} on the ${this.#roles.subscriber}`;
+      if (statement.findsAddedColumns) throw new ColumnAdded(`${place} has a new column`);
       const missing = new RowMissing(`${found} of ${statement.rows} rows were found in ${place}`);
       throw statementFailure(statement, missing, this.#roles, sequential);
     }

@@ -1,6 +1,7 @@
 import { builtInEquality as equals } from "../binding/equality.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { TableMapping } from "../binding/table-mapping.js";
+import type { Statement } from "../wire/pipelined-queries.js";
 
 /** The rows that a statement applies to the target's table `t`. */
 export interface Rows {
@@ -15,6 +16,8 @@ export interface Operation {
   /** Unique among the operations on the same table. */
   readonly name: string;
   readonly statement: (rows: Rows) => string;
+  /** See {@link NetChanges.replacesRows}. */
+  readonly replacesRows?: boolean;
 }
 
 export const deletion = (binding: TableMapping): Operation => ({
@@ -25,6 +28,7 @@ export const deletion = (binding: TableMapping): Operation => ({
 /** Sets the given fields. */
 export const update = (binding: TableMapping, fields: readonly number[]): Operation => ({
   name: `update ${fields.join()}`,
+  replacesRows: hasAlways(binding, fields),
   statement: (rows) => updateWhere({ binding, fields, rows, condition: keysMatch(binding, rows), ctes: [] }),
 });
 
@@ -48,6 +52,7 @@ export const deletionOfOne = (binding: TableMapping, looked: boolean): Operation
 /** Updates one of the rows that equal the given old row. */
 export const updateOfOne = (binding: TableMapping, fields: readonly number[], looked: boolean): Operation => ({
   name: `update one ${looked} ${fields.join()}`,
+  replacesRows: hasAlways(binding, fields),
   statement: (rows) =>
     updateWhere({ binding, fields, rows, condition: isThatRow, ctes: [oneRow(binding, looked, rows)] }),
 });
@@ -117,7 +122,7 @@ interface UpdateWhere {
 
 function updateWhere(wanted: UpdateWhere): string {
   const { binding, fields, rows, condition, ctes } = wanted;
-  if (fields.some((field) => binding.columns[field]!.identity === "always")) return replaceWhere(wanted);
+  if (hasAlways(binding, fields)) return replaceWhere(wanted);
   const assignments = fields.map((field) => `${column(binding, field)} = ${rows.newValue(field)}`);
   // Nothing to set, but the target must have the row.
   if (assignments.length === 0) {
@@ -127,6 +132,9 @@ function updateWhere(wanted: UpdateWhere): string {
   const set = assignments.join(", ");
   return `${withQueries(ctes)}UPDATE ${binding.only} AS t SET ${set}${listed("FROM", rows)} WHERE ${condition}`;
 }
+
+const hasAlways = ({ columns }: TableMapping, fields: readonly number[]): boolean =>
+  fields.some((field) => columns[field]!.identity === "always");
 
 /** A given value can be inserted into an identity column GENERATED ALWAYS, but an UPDATE cannot set one. */
 function replaceWhere({ binding, fields, rows, condition, ctes }: UpdateWhere): string {
@@ -143,6 +151,15 @@ function replaceWhere({ binding, fields, rows, condition, ctes }: UpdateWhere): 
   return `${withQueries([...ctes, deleted])}INSERT INTO ${binding.name} (${values.map(({ name }) => name).join(", ")})
           OVERRIDING SYSTEM VALUE SELECT ${values.map((_, index) => `v${index}`).join(", ")} FROM deleted`;
 }
+
+/** Selects a row for each column of the target's table that the mapping does not have. */
+export const addedColumns = ({ name, targetColumns }: TableMapping): Statement => ({
+  prepared: true,
+  text: `SELECT FROM pg_catalog.pg_attribute AS a
+          WHERE a.attrelid ${equals} $1::pg_catalog.regclass AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+            AND NOT a.attname::text ${equals} ANY (ARRAY(SELECT pg_catalog.json_array_elements_text($2::json)))`,
+  values: [name, JSON.stringify(targetColumns)],
+});
 
 const listed = (word: "FROM" | "USING", { from }: Rows): string => (from === undefined ? "" : ` ${word} ${from}`);
 

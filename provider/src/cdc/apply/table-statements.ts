@@ -23,6 +23,8 @@ export interface TableStatement {
   readonly change?: OrderedChange;
   /** Whether it writes to the binding's staging table. */
   readonly stages?: boolean;
+  /** Whether it selects the columns that the target's table got since it was read. */
+  readonly findsAddedColumns?: boolean;
 }
 
 /** Two paths to the target: a staging table for many rows at a time, and parameters for a single row. */
@@ -52,7 +54,7 @@ export function statementsFor(paths: ApplyPaths, { binding, parts }: TableChange
   return stage.end();
 }
 
-function replacing(binding: TableMapping, { deletes, updates, inserts }: NetChanges): NetChanges {
+function replacing(binding: TableMapping, { deletes, updates, inserts, replacesRows }: NetChanges): NetChanges {
   const isWhole = ({ fields }: UpdateGroup): boolean =>
     binding.unmatched.length === 0 && fields.length === binding.stored.length;
   const replaced = updates.filter(isWhole).flatMap(({ rows }) => rows);
@@ -60,6 +62,7 @@ function replacing(binding: TableMapping, { deletes, updates, inserts }: NetChan
     deletes: [...deletes, ...replaced],
     updates: updates.filter((group) => !isWhole(group)),
     inserts: [...replaced, ...inserts],
+    replacesRows: replacesRows || replaced.length > 0,
   };
 }
 
@@ -71,14 +74,16 @@ class Stage {
   #rows: StagedRow[] = [];
   /** The statements to send after the COPY of `#rows`. */
   #pending: TableStatement[] = [];
+  #replacesRows = false;
 
   constructor(paths: ApplyPaths, binding: TableMapping) {
     this.#paths = paths;
     this.#binding = binding;
   }
 
-  net({ deletes, updates, inserts }: NetChanges): void {
+  net({ deletes, updates, inserts, replacesRows }: NetChanges): void {
     const binding = this.#binding;
+    this.#replacesRows ||= replacesRows;
     if (binding.keyed) this.#apply(statements.deletion(binding), deletes.map(deleted));
     else this.#deleteEqual(deletes.map(deleted));
     for (const { fields, rows } of updates) {
@@ -93,11 +98,19 @@ class Stage {
 
   sequential(change: OrderedChange): void {
     const states = { row: newRowOf(change), old: foundBy(change) };
+    this.#replacesRows ||= change.change.kind === "delete" && change.change.isMoved === true;
     this.#one(operationFor(change), states, change);
   }
 
+  /** The check comes last: from the first change on, the transaction prevents further ALTER TABLE. */
   end(): TableStatement[] {
     this.#flush();
+    const binding = this.#binding;
+    if (this.#replacesRows)
+      this.#statements.push({
+        statement: statements.addedColumns(binding),
+        ...{ binding, rows: 0, findsAddedColumns: true },
+      });
     return this.#statements;
   }
 
@@ -153,11 +166,13 @@ class Stage {
   }
 
   #single(operation: statements.Operation, states: RowStates, change?: OrderedChange): void {
+    this.#replacesRows ||= operation.replacesRows === true;
     const statement = this.#paths.single.statement(this.#binding, operation, states);
     this.#add(statement, 1, change);
   }
 
   #stage(operation: statements.Operation, rows: readonly RowStates[], change?: OrderedChange): void {
+    this.#replacesRows ||= operation.replacesRows === true;
     const group = this.#paths.staging.nextGroup();
     const text = operation.statement(stagedRows(this.#binding));
     this.#add({ text, values: [String(group)], prepared: true }, rows.length, change);

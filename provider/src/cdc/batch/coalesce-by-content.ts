@@ -18,6 +18,7 @@ export class CoalesceByContent implements Coalescer {
   readonly #counts = new Map<string, Count>();
   /** The rows of tables that publish inserts only. No other change can concern them. */
   readonly #insertsOnly: Tuple[] = [];
+  #replacesRows = false;
 
   constructor(binding: TableMapping) {
     this.#binding = binding;
@@ -40,6 +41,7 @@ export class CoalesceByContent implements Coalescer {
       // Values in columns that only the target has would be lost with the old row.
       if (this.#binding.unmatched.length > 0 || !knowsAll(this.#binding, after)) return false;
       this.#count(after, 1);
+      this.#replacesRows = true;
     }
     this.#count(before, -1);
     return true;
@@ -50,7 +52,7 @@ export class CoalesceByContent implements Coalescer {
     const inserts = [...this.#insertsOnly];
     for (const { row, rows } of this.#counts.values())
       for (let left = Math.abs(rows); left > 0; left--) (rows < 0 ? deletes : inserts).push(row);
-    return { deletes, updates: [], inserts };
+    return { deletes, updates: [], inserts, replacesRows: this.#replacesRows };
   }
 
   #count(row: Tuple, rows: 1 | -1): void {

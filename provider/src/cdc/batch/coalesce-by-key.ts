@@ -13,6 +13,7 @@ interface Net {
 export class CoalesceByKey implements Coalescer {
   readonly #binding: TableMapping;
   readonly #rows = new Map<string, Net>();
+  #replacesRows = false;
 
   constructor(binding: TableMapping) {
     this.#binding = binding;
@@ -29,6 +30,7 @@ export class CoalesceByKey implements Coalescer {
       case "update":
         return this.#update(change.row, change.old);
       case "delete":
+        this.#replacesRows ||= change.isMoved === true;
         return this.#delete(change.old);
     }
   }
@@ -48,7 +50,7 @@ export class CoalesceByKey implements Coalescer {
         else groups.set(name, { fields, rows: [row] });
       }
     }
-    return { deletes, updates: [...groups.values()], inserts };
+    return { deletes, updates: [...groups.values()], inserts, replacesRows: this.#replacesRows };
   }
 
   /**
@@ -63,8 +65,10 @@ export class CoalesceByKey implements Coalescer {
     const key = keyText(this.#binding, row);
     const net = this.#rows.get(key);
     if (!net) this.#rows.set(key, { operation: "insert", row });
-    else if (net.operation === "delete" && !this.#hasUnmatched) this.#rows.set(key, { operation: "replace", row });
-    else return false;
+    else if (net.operation === "delete" && !this.#hasUnmatched) {
+      this.#rows.set(key, { operation: "replace", row });
+      this.#replacesRows = true;
+    } else return false;
     return true;
   }
 
@@ -92,6 +96,7 @@ export class CoalesceByKey implements Coalescer {
     }
     const place = this.#rows.get(newKey);
     if (this.#hasUnmatched || !knowsAll(this.#binding, after) || (place && place.operation !== "delete")) return false;
+    this.#replacesRows = true;
     this.#delete(old ?? row);
     return this.#insert(after);
   }

@@ -10,6 +10,11 @@ export interface NetChanges {
   /** Grouped by the columns that have values. */
   readonly updates: readonly UpdateGroup[];
   readonly inserts: readonly Tuple[];
+  /**
+   * Whether a row is deleted and inserted instead of updated, or updated instead of deleted and inserted. This is correct only if
+   * the target has no columns that the stream lacks.
+   */
+  readonly replacesRows: boolean;
 }
 
 export interface UpdateGroup {

@@ -37,6 +37,8 @@ export interface TableMapping {
   readonly stored: readonly number[];
   /** Stored columns of the target that the source does not have. */
   readonly unmatched: readonly Column[];
+  /** The names of all columns of the target's table. */
+  readonly targetColumns: readonly string[];
   /** Fields that identify a row; empty without a key. */
   readonly key: readonly number[];
   /** The equality operator for each field of the key, as the index on the target supports it. */
@@ -131,6 +133,7 @@ export class TableMappings {
       columns,
       stored,
       unmatched: table.columns.filter((column) => !column.generated && !columns.includes(column)),
+      targetColumns: table.columns.map((column) => column.name),
       key,
       equality: await equalityOperators(
         this.#target,

@@ -71,7 +71,7 @@ export class Divider {
     if (from === to || from === undefined || to === undefined) return from === to ? from : undefined;
     if (!table.isMovable || !isComplete(row)) return undefined;
     return [
-      { session: from, change: { kind: "delete", relation, old } },
+      { session: from, change: { kind: "delete", relation, old, isMoved: true } },
       { session: to, change: { kind: "insert", relation, row } },
     ];
   }

@@ -40,6 +40,12 @@ export class CoalesceFailed extends Error {
 export const requiresSourceOrder = (error: unknown): boolean =>
   error instanceof RowMissing || error instanceof TruncateRefused || sqlStateOf(error).startsWith("23");
 
+/**
+ * The target's table has a column that did not exist when the session read the table. The stream has to be restarted, so that it
+ * keeps the values of this column.
+ */
+export class ColumnAdded extends Error {}
+
 /** A stream in binary form has reached a value that needs text form. The stream has to be restarted in text form. */
 export class TextFormatRequired extends Error {}
 
