@@ -46,6 +46,26 @@ describe("WAL that the source retains for a migration", () => {
     await resource.destroy();
   });
 
+  it("is limited while the rows are compared before a cutover", async () => {
+    const database = await lab.database(tableSql);
+    const resource = await lab.follow([database], { maxRetainedWal: "60MB", verifyBeforeCutover: true });
+    await whileTargetIsLocked(lab, database, async () => {
+      const update = Resource.failure(resource.update({ triggerCutover: true }));
+      const reader = new Resource();
+      Object.assign(reader, { id: resource.id, outputs: resource.outputs });
+      await until(
+        "the rows are compared",
+        async () => (await reader.messageOf(database)) === "comparing before the cutover",
+      );
+      await writeWal(lab, database, 100);
+      assert.match(await update, /more than maxRetainedWal \(60\.0 MB\)/);
+    });
+    assert.deepEqual(await slotsOf(lab), []);
+    assert.equal((await resource.update({ maxRetainedWal: "10GB" })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("causes a warning on the target during a rollback replication, which continues", async () => {
     const database = await lab.database(tableSql);
     const resource = new Resource();

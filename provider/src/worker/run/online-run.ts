@@ -210,9 +210,11 @@ export class OnlineRun {
     const follower = this.#followed.get(name) ?? (await this.#followLate(name, work));
     await this.#untilCutover(record, work, follower);
     await this.#stateTracker.set(name, "completing");
-    // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
-    await this.#steps.guards.get(name)?.close();
-    const cutover = follower.cutOver();
+    const cutover = follower.cutOver(async () => {
+      // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
+      await this.#steps.guards.get(name)?.close();
+      work.signal.throwIfAborted();
+    });
     this.#cutovers.push(cutover);
     await cutover;
     await this.#keepRollback(name, work);

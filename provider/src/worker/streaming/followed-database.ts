@@ -130,7 +130,8 @@ export class FollowedDatabase {
     return stream && verifyOnline(this.#work, { database, stream, requestedBy, signal });
   }
 
-  async cutOver(): Promise<void> {
+  /** @param onBegin called before the source is fenced or the stream is held: before that, the cutover may wait for hours */
+  async cutOver(onBegin: () => Promise<void>): Promise<void> {
     const { journal, spec, signal } = this.#work;
     if (this.#stream) {
       if (spec.rollback === "keep") await this.#retryDatabaseStep(() => requireRollback(this.#work, this.#name));
@@ -140,6 +141,7 @@ export class FollowedDatabase {
         // The comparison may take hours.
         await this.untilNearEnough();
       }
+      await onBegin();
       const stream = this.#stream;
       // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
