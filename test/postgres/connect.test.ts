@@ -273,6 +273,20 @@ describe("a connection", () => {
     }
   });
 
+  it("commits durably although the role does not, and keeps a weaker wait for standby servers", async () => {
+    await plain.query("CREATE ROLE hasty LOGIN PASSWORD 'hasty'");
+    const endpoint = { ...plain.login, user: "hasty", password: "hasty", sslMode: "Prefer" } as const;
+    for (const [own, expected] of [
+      ["off", "on"],
+      ["local", "local"],
+    ]) {
+      await plain.query(`ALTER ROLE hasty SET synchronous_commit = ${own}`);
+      const client = await connect(endpoint, { database: "postgres", purpose: "test" });
+      const { rows } = await client.query("SHOW synchronous_commit").finally(() => client.end());
+      assert.deepEqual(rows, [{ synchronous_commit: expected }]);
+    }
+  });
+
   it("uses the role set for the login, not a role that a database or the server sets for all", async () => {
     await plain.query(
       "CREATE ROLE app; CREATE ROLE another; CREATE ROLE mig LOGIN PASSWORD 'mig' IN ROLE app, another",

@@ -63,6 +63,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
   row_security: "off",
   search_path: "",
   standard_conforming_strings: "on",
+  // Replaces only `off`: a crash of one server must not undo a step on which a step on the other server depends.
+  synchronous_commit: "on",
   statement_timeout: "0",
   // The server then detects a dead connection within a minute instead of two hours.
   tcp_keepalives_count: "3",
@@ -233,7 +235,10 @@ async function fixSettings(client: Session, replication: boolean): Promise<numbe
       : "pg_catalog.lower(wanted.key) OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings))";
   const fix = `SELECT pg_catalog.set_config(wanted.key, wanted.value, false), pg_catalog.pg_backend_pid() AS pid,
                       pg_catalog.current_setting('server_version_num') AS version, pg_catalog.current_setting('role') AS role
-                 FROM pg_catalog.json_each_text(${quoteLiteral(JSON.stringify(sessionSettings))}) AS wanted WHERE ${exists}`;
+                 FROM pg_catalog.json_each_text(${quoteLiteral(JSON.stringify(sessionSettings))}) AS wanted
+                WHERE ${exists}
+                  AND (wanted.key OPERATOR(pg_catalog.<>) 'synchronous_commit'
+                       OR pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off')`;
   if (replication) {
     // Before 10 a walsender does not execute SQL. Its start-up options have already set the output formats.
     await client.query(fix).catch((error: unknown) => {
