@@ -88,7 +88,10 @@ describe("columns that only the target has keep their values", () => {
         await s.onSource(first);
         await drain(s, follower);
         follower.resume();
-        await until("the sessions are open", () => follower.status().applySessions === (options.applySessions?.() ?? 1));
+        await until(
+          "the sessions are open",
+          () => follower.status().applySessions === (options.applySessions?.() ?? 1),
+        );
       }
       for (const ddl of ofTarget) await s.onTarget(ddl);
       await follower.hold();

@@ -53,7 +53,8 @@ export const streamingCodes = {
     omits: true,
   },
   "PGM-510": {
-    meaning: "a table was dropped on the source during the replication, and the target keeps it in a schema of its own",
+    meaning:
+      "a table was dropped on the source during the replication, or got an excluded name; the target keeps it in a schema of its own",
     severity: "Warning",
     remedy: "drop the schema pgmigration_dropped_<number> on the target, or move the table back with SET SCHEMA",
     privilege: "ownership of the schema",

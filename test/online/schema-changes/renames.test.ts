@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { assertSameContent } from "../../support/content";
 import { Lab } from "../../support/lab";
+import { assertFinding } from "../../support/findings";
+import { tableNames } from "./renames";
 import { until } from "../../support/until";
 
 describe("tables of a followed source that are renamed more than once", () => {
@@ -59,6 +61,26 @@ describe("tables of a followed source that are renamed more than once", () => {
     const asked =
       "SELECT message FROM pgmigration.event WHERE database = $1 AND message ~ 'paused|DROP (COLUMN|ATTRIBUTE)'";
     assert.deepEqual(await lab.target.query(asked, { values: [database] }), []);
+    await resource.destroy();
+  });
+
+  it("a table that gets a name that the filters exclude: its copy is kept apart and reported", async () => {
+    const database = await lab.database(`CREATE SCHEMA private;
+      CREATE TABLE moved (id int PRIMARY KEY, v text); CREATE TABLE unchanged (LIKE moved); CREATE TABLE quiet (LIKE moved);
+      INSERT INTO moved VALUES (1, 'a'); INSERT INTO unchanged VALUES (1, 'a'); INSERT INTO quiet VALUES (1, 'a')`);
+    const resource = await lab.follow([database], { exclude: { schemas: ["private"] } });
+    await lab.querySource(
+      database,
+      `BEGIN; UPDATE moved SET v = 'b'; ALTER TABLE moved SET SCHEMA private; UPDATE private.moved SET v = 'c'; COMMIT;
+       ALTER TABLE quiet SET SCHEMA private; INSERT INTO unchanged VALUES (2, 'b')`,
+    );
+    await lab.querySource(database, "UPDATE private.moved SET v = 'd'; INSERT INTO unchanged VALUES (3, 'c')");
+    const status = await resource.update({ triggerCutover: true });
+    assert.equal(status.state, "Succeeded");
+    for (const name of ["moved", "quiet"])
+      assertFinding(status, new RegExp(`"public"."${name}" .* given a name that the filters exclude`));
+    assert.deepEqual(await tableNames(lab, "target", database), ["public.unchanged"]);
+    assert.equal((await lab.queryTarget(database, "SELECT FROM unchanged")).length, 3);
     await resource.destroy();
   });
 });

@@ -90,7 +90,7 @@ export async function readSelection(
 
 export const relationKey = (schema: string, name: string): string => JSON.stringify([schema, name]);
 
-export const isCutRelation = ({ cut }: Selection, { oid }: { readonly oid: number }): boolean =>
+export const isCutRelation = ({ cut }: Pick<Selection, "cut">, { oid }: { readonly oid: number }): boolean =>
   cut.has(catalogueKey({ classOid: relations, oid }));
 
 /** Excluded tables that this role may not read. Users exclude tables for this reason. */

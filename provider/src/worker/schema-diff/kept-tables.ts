@@ -100,7 +100,7 @@ export async function keptTableFindings(database: string, target: Client): Promi
   return rows.map(({ schema, table, former }) => ({
     ...{ database, type: "SchemaValidation", state: "Warning", code: "PGM-510", objectType: "Database" },
     object: former ?? table,
-    message: `${former ?? table} was dropped on the source during the replication, or copied again under its new name; the target keeps the former copy as ${qualify(schema, table)}`,
+    message: `${former ?? table} was dropped on the source during the replication, copied again under its new name, or given a name that the filters exclude; the target keeps the former copy as ${qualify(schema, table)}`,
     remedy: `on the target, to drop it: DROP SCHEMA ${quoteIdentifier(schema)} CASCADE; to use it: ALTER TABLE ${qualify(schema, table)} SET SCHEMA, with the schema's name`,
   }));
 }

@@ -6,7 +6,7 @@ import { followKeys } from "../../cdc/source/publication.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isLockTimeout, lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
 import { listTables, type Table } from "../../postgres/tables.js";
-import { isCutRelation, readSelection } from "../../schema/plan/selection.js";
+import { isCutRelation } from "../../schema/plan/selection.js";
 import { withSyncSessions } from "./sync-sessions.js";
 import { ConcurrentChangeError, RefusedError } from "../../errors.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
@@ -305,7 +305,7 @@ export class SchemaSynchronizer {
     const { work, following } = this.#record;
     const inScope = await tablesInScope(source, work.spec);
     const targetTables = (await listTables(target)).filter(({ schema }) => !isKeptSchema(schema));
-    if (!following.followed) await this.#record.keep({ followed: await this.#followedAtFirst(source, targetTables) });
+    if (!following.followed) await this.#record.keep({ followed: this.#followedAtFirst(targetTables) });
     await this.#leftOut.update({ source, target }, inScope, targetTables);
     return [inScope, targetTables];
   }
@@ -347,15 +347,13 @@ export class SchemaSynchronizer {
   }
 
   /**
-   * The tables of the initial copy. Tables that another user created on the target are not among them. Such a table must
-   * never be taken for a copy whose original was dropped.
+   * The tables of the initial copy, including those that got an excluded name since. Tables that another user created on the
+   * target are not among them. Such a table must never be taken for a copy whose original was dropped.
    */
-  async #followedAtFirst(source: Client, targetTables: readonly Table[]): Promise<FollowedTables> {
-    const { work, following } = this.#record;
-    const selection = await readSelection(source, work.spec);
-    const copied = Object.entries(following.mark?.names ?? {}).filter(
-      ([oid]) => !isCutRelation(selection, { oid: Number(oid) }),
-    );
+  #followedAtFirst(targetTables: readonly Table[]): FollowedTables {
+    const { without, mark } = this.#record.following;
+    const cut = new Set(without);
+    const copied = Object.entries(mark?.names ?? {}).filter(([oid]) => !isCutRelation({ cut }, { oid: Number(oid) }));
     const own = targetTables.filter(({ extensionConfiguration }) => !extensionConfiguration);
     const copies = new Map(own.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
     return Object.fromEntries(copied.flatMap(([oid, name]) => (copies.has(name) ? [[oid, copies.get(name)!]] : [])));

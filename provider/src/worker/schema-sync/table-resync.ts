@@ -85,7 +85,7 @@ export class TableResync {
     try {
       const replaced =
         (await transientSchemaChange(source, error.relation)) ?? (await this.#findTransientValue(source, error));
-      if (!replaced) return false;
+      if (!replaced) return await this.#omitExcluded(source, error);
       const { present } = replaced;
       const result = present === undefined ? "it no longer exists" : `${present} is copied again`;
       await this.#record.report(`the stream describes ${error.table} with a definition that was replaced: ${result}`);
@@ -95,6 +95,18 @@ export class TableResync {
     } finally {
       await source.end();
     }
+  }
+
+  /** Whether the table got a name that the filters exclude. Its changes are left out until the next join unpublishes it. */
+  async #omitExcluded(source: Client, { table, relation }: ShapeDiffers): Promise<boolean> {
+    const inScope = await tablesInScope(source, this.#record.work.spec);
+    if (inScope.some(({ oid }) => oid === relation.oid)) return false;
+    await this.#record.report(
+      `${table} was renamed, and the filters exclude it now: its changes are left out`,
+      "warning",
+    );
+    this.#record.formerNames.add(table);
+    return true;
   }
 
   async #findTransientValue(
