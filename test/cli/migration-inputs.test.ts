@@ -63,6 +63,32 @@ describe("the inputs of pg-migration create", () => {
     await assert.rejects(resolve({}, { constructor: 1 }), /^InvalidInputError: constructor: /);
   });
 
+  it("do not show a part of a body that is not JSON, which may be a password", async () => {
+    const properties = join(folder, "invalid.json");
+    writeFileSync(properties, '{"password": hunter2}');
+    await assert.rejects(resolveInputs({ properties }), /^InvalidInputError: --properties \S+: invalid JSON$/);
+    await assert.rejects(resolve({ parameters: properties }), /--parameters \S+: invalid JSON$/);
+  });
+
+  it("are refused if the environment or a service demands what the connection would not check", async () => {
+    for (const [variable, value] of [
+      ["PGSSLCRL", "revoked.pem"],
+      ["PGREQUIREAUTH", "scram-sha-256"],
+      ["PGCHANNELBINDING", "require"],
+    ] as const) {
+      process.env = { HOME: folder, [variable]: value };
+      await assert.rejects(resolve({}), new RegExp(`^InvalidInputError: ${variable}: this package cannot enforce it`));
+    }
+    process.env = { HOME: folder, PGCHANNELBINDING: "prefer", PGSERVICEFILE: join(folder, "services") };
+    writeFileSync(
+      process.env.PGSERVICEFILE!,
+      "[strict]\nhost=old.example.com\nsslcrl=revoked.pem\n[plain]\nhost=third.example.com\nchannel_binding=prefer",
+    );
+    for (const flags of [{ service: "strict" }, { sourceService: "strict" }])
+      await assert.rejects(resolve(flags), /sslcrl of the service: this package cannot enforce it/);
+    for (const flags of [{ service: "plain" }, { sourceService: "plain" }]) await resolve(flags);
+  });
+
   const login = { host: "new.example.com", user: "admin" };
 
   it("take the TLS settings of the body's target, which flags override", async () => {

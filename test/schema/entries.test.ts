@@ -148,6 +148,10 @@ describe("the statements of an entry", () => {
       ],
       [`ALTER ROLE r SET "app"."key" TO ${quoteLiteral("back\\slash")}`, `ALTER ROLE r SET "app"."key" TO ${hidden}`],
       [`ALTER ROLE r SET "app"."jwt"."key" TO 'k'`, `ALTER ROLE r SET "app"."jwt"."key" TO ${hidden}`],
+      [
+        `CREATE TRIGGER t AFTER INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION s.http_request('https://host', 'POST', '{"Authorization":"Bearer k"}'); SELECT 'v'`,
+        `CREATE TRIGGER t AFTER INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION s.http_request(${hidden}); SELECT 'v'`,
+      ],
       [`ALTER ROLE r SET app.key TO 'k'; SELECT 1`, `ALTER ROLE r SET app.key TO ${hidden}; SELECT 1`],
     ] as const)
       assert.equal(withoutSettingValues(sql), shown);
@@ -159,6 +163,15 @@ describe("the statements of an entry", () => {
     const sql = `CREATE FUNCTION f() RETURNS int SET app.key TO 'k' BEGIN ATOMIC SELECT options FROM t; END`;
     const shown = "CREATE FUNCTION f() RETURNS int SET app.key TO '<hidden value>' BEGIN ATOMIC SELECT options ...";
     assert.equal(withoutSecrets(parseStatement(sql)), shown);
+  });
+
+  it("are shown without the body of a function", () => {
+    for (const kind of ["FUNCTION", "OR REPLACE PROCEDURE"]) {
+      const create = `CREATE ${kind} f(a text DEFAULT 'v') LANGUAGE sql SET app.key TO`;
+      const shown = `${create} '<hidden value>' AS '<hidden value>'`;
+      assert.equal(withoutSecrets(parseStatement(`${create} 'k' AS $$SELECT 'AS' 'k'$$`)), shown);
+    }
+    assert.equal(withoutSecrets(parseStatement("CREATE VIEW f AS SELECT 'v'")), "CREATE VIEW f AS SELECT 'v'");
   });
 
   it("end at semicolons outside quotes, parentheses and SQL-standard bodies", () => {

@@ -3,7 +3,7 @@ import { EngineError } from "../errors.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { allKinds, isOptional, otherKinds, tableKinds } from "../schema/catalogue/kinds.js";
 import { comparableDefinition } from "../schema/catalogue/printed-definition.js";
-import { withoutSettingValues } from "../schema/sql/statements.js";
+import { parseStatement, withoutSecrets } from "../schema/sql/statements.js";
 import { type AttributeValue, readSchema, type SchemaObject } from "../schema/catalogue/read-schema.js";
 
 /** An object that is missing or different on one of the servers. */
@@ -217,7 +217,7 @@ function formOf(name: string, value: AttributeValue, other: AttributeValue): [st
 }
 
 const shownAs = (name: string) => (value: string) =>
-  excerpt(name === "definition" ? withoutSettingValues(value) : value);
+  excerpt(name === "definition" ? withoutSecrets(parseStatement(value)) : value);
 
 const longest = 200;
 const excerpt = (value: string): string => (value.length <= longest ? value : `${value.slice(0, longest)}…`);

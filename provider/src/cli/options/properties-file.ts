@@ -66,7 +66,13 @@ function readJson(option: string, file: string): Record<string, unknown> {
   try {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
-    const reason = error instanceof z.ZodError ? "must be a JSON object" : messageOf(error);
+    // The parser's message repeats a part of the text, which may contain a password.
+    const reason =
+      error instanceof z.ZodError
+        ? "must be a JSON object"
+        : error instanceof SyntaxError
+          ? "invalid JSON"
+          : messageOf(error);
     throw new InvalidInputError([{ property: `${option} ${file}`, reason }]);
   }
 }

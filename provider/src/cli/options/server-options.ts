@@ -9,6 +9,7 @@ import { defaultSslMode, parseResourceId } from "../../inputs/resolve-servers.js
 import type { SourceType } from "../../inputs/inputs.js";
 import { authenticationSchema } from "../../inputs/authentication.js";
 import { hostSchema, usualSslMode } from "../../inputs/server.js";
+import { refuseDemands } from "./libpq-demands.js";
 import { passwordFromFile } from "./password-file.js";
 import { promptSecret } from "./prompt.js";
 import { findService, requireService, type Service } from "./service-file.js";
@@ -117,6 +118,7 @@ export function targetServer(
   const named = flags.serverName === undefined ? undefined : namedServer(flags.serverName);
   const serviceName = flags.service ?? (named || known.isListed ? undefined : process.env.PGSERVICE);
   const service = serviceName === undefined ? named : requireService(serviceName, "--service");
+  refuseDemands(service, process.env);
   const auth = givenAuthentication("--auth", flags.auth || process.env.PG_MIGRATION_AUTH);
   const sslmode = known.defaultSslMode ?? usualSslMode(auth ?? known.auth);
   const { password, ...settings } = merge(flags, service, environment("PG"), { sslmode });
@@ -132,6 +134,7 @@ export function targetServer(
 export async function resolveSource(flags: SourceFlags, known: KnownServer = {}, canPrompt = true): Promise<Endpoint> {
   const serviceName = flags.sourceService ?? process.env.PG_MIGRATION_SOURCE_SERVICE;
   const service = serviceName === undefined ? undefined : requireService(serviceName, "--source-service");
+  refuseDemands(service);
   const own = {
     host: flags.sourceHost,
     port: flags.sourcePort,

@@ -73,10 +73,13 @@ export function schemaOf({ tokens }: Statement): string | undefined {
 }
 
 /**
- * A statement for messages. The connection string of a subscription, and the options of a server or a user mapping, may
- * contain a password.
+ * A statement for messages. The connection string of a subscription, the options of a server or a user mapping, and the body of
+ * a function may contain a password.
  */
 export function withoutSecrets({ text, tokens }: Statement): string {
+  const body = bodyAt(tokens);
+  if (body !== undefined)
+    return `${withoutSettingValues(text.slice(0, tokens[body - 1]!.end), tokens.slice(0, body))} ${hiddenValue}`;
   const secret = tokens.findIndex(
     (_, index) => follows(tokens, index, "CONNECTION") || follows(tokens, index, "OPTIONS"),
   );
@@ -87,9 +90,19 @@ export function withoutSecrets({ text, tokens }: Statement): string {
 
 const hiddenValue = "'<hidden value>'";
 
+/** The position of the quoted body in CREATE FUNCTION or CREATE PROCEDURE. */
+function bodyAt(tokens: readonly Token[]): number | undefined {
+  const kind = follows(tokens, 1, "OR", "REPLACE") ? 3 : 1;
+  const isRoutine = follows(tokens, kind, "FUNCTION") || follows(tokens, kind, "PROCEDURE");
+  if (!follows(tokens, 0, "CREATE") || !isRoutine) return undefined;
+  const as = tokens.findLastIndex((_, index) => follows(tokens, index, "AS") && tokens[index + 1]?.kind === "string");
+  return as < 0 ? undefined : as + 1;
+}
+
 /**
  * An SQL text for messages, without the values of settings with a prefix, which applications invent and use for keys:
- * `SET "app.jwt_secret" TO ...` of a function, a role or a database.
+ * `SET "app.jwt_secret" TO ...` of a function, a role or a database. Arguments of triggers are hidden, too: those that send
+ * requests have the receiver's token there.
  *
  * @example withoutSettingValues(`ALTER DATABASE crm SET app.key TO 'k'`) // ALTER DATABASE crm SET app.key TO '<hidden value>'
  */
@@ -98,11 +111,23 @@ export function withoutSettingValues(sql: string, tokens: readonly Token[] = tok
   let shownUntil = 0;
   tokens.forEach((_, index) => {
     const to = toOfPrefixedSetting(tokens, index);
-    if (to === undefined) return;
-    shown += `${sql.slice(shownUntil, tokens[to]!.end)} ${hiddenValue}`;
-    shownUntil = tokens[endOfValues(tokens, to + 1)]?.end ?? sql.length;
+    const values = to === undefined ? argumentsOfTrigger(tokens, index) : { first: to + 1, separator: " " };
+    if (!values) return;
+    shown += `${sql.slice(shownUntil, tokens[values.first - 1]!.end)}${values.separator}${hiddenValue}`;
+    shownUntil = tokens[endOfValues(tokens, values.first)]?.end ?? sql.length;
   });
   return shown + sql.slice(shownUntil);
+}
+
+/** The position of the arguments, if `EXECUTE FUNCTION s.f('a', 'b')` starts at `execute`. */
+function argumentsOfTrigger(
+  tokens: readonly Token[],
+  execute: number,
+): { readonly first: number; readonly separator: string } | undefined {
+  if (!follows(tokens, execute, "EXECUTE", "FUNCTION") && !follows(tokens, execute, "EXECUTE", "PROCEDURE"))
+    return undefined;
+  const first = tokens.findIndex(({ text }, index) => index > execute && text === "(") + 1;
+  return first > 0 && tokens[first]?.kind === "string" ? { first, separator: "" } : undefined;
 }
 
 /** The position of TO, if `SET "a.b" TO` or `SET a.b.c TO` starts at `set`. */

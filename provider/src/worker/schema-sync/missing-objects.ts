@@ -18,6 +18,7 @@ import {
   type NewObjects,
   restorePrerequisites,
   restoreMissing,
+  shownSql,
 } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 
@@ -36,8 +37,8 @@ export class MissingObjects {
   /** Changes for the operator that create types and similar objects, which new columns and tables need. */
   async prerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<PausingChange[]> {
     if (!(await this.#lacksAny(objects, isRestoredBeforeTables))) return [];
-    return (await missingPrerequisites(objects, renamedTypes)).map(({ type, sql }) => ({
-      ...{ rule: restoredRule(type, "created")!, sql: oneLine(sql), tables: [], runBy: "operator" },
+    return (await missingPrerequisites(objects, renamedTypes)).map((entry) => ({
+      ...{ rule: restoredRule(entry.type, "created")!, sql: oneLine(shownSql(entry)), tables: [], runBy: "operator" },
     }));
   }
 

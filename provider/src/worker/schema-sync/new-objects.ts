@@ -202,7 +202,7 @@ export async function tableEntries(
 const secretTypes = new Set(["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", "SUBSCRIPTION", "USER MAPPING"]);
 
 /** For the operator, and so for messages and the records. */
-const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
+export const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
   secretTypes.has(type) ? splitStatements(sql).map(withoutSecrets).join(";\n") : withoutSettingValues(sql.trim());
 
 /** The statements that create what a dump of the target lacks, and replace what was redefined. They contain no passwords. */
