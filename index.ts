@@ -19,14 +19,24 @@ const piece = /^(source|target)(Host|Port|User|Password|Auth|SslMode|SslRootCert
 
 type Given = Record<string, unknown>;
 
-/** Numbers and booleans stay strings: PgMigration converts and checks them. */
-const valueOf = (text: string): unknown => (/^\s*[[{]/.test(text) ? JSON.parse(text) : text);
+/** Numbers and booleans stay strings: PgMigration converts and checks them. A password may look like JSON. */
+function valueOf(key: string, text: string): unknown {
+  if (!/^\s*[[{]/.test(text) || /password$/i.test(key)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's message contains a part of the text.
+    throw new Error(`the configuration ${key} is invalid JSON`);
+  }
+}
 
 /** These contain passwords, set with `--secret`. They stay secrets in the state. */
 const mayBeSecret = /password|auth|secret|webhook|^(source|target)$/i;
 
 const given = (key: string): unknown =>
-  mayBeSecret.test(key) ? config.requireSecret(key).apply(valueOf) : valueOf(config.require(key));
+  mayBeSecret.test(key)
+    ? config.requireSecret(key).apply((text) => valueOf(key, text))
+    : valueOf(key, config.require(key));
 
 function inputsFromConfiguration(): Given {
   const prefix = `${config.name}:`;

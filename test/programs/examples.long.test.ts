@@ -65,10 +65,20 @@ for (const hostName of hostNames) {
     it("the root program takes everything from configuration", async () => {
       const database = await scene.lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
       const config = { dbsToMigrate: JSON.stringify([database]), migrationName: "by-config", tags: '{"team": "crm"}' };
-      const host = deploy(".", { ...config, tableJobs: "3", schemaOnly: "false", timeouts: '{"create": "10m"}' });
+      // A password is never read as JSON.
+      await scene.lab.source.query("CREATE ROLE braced LOGIN SUPERUSER PASSWORD '{braced'");
+      const inputs = { sourceUser: "braced", tableJobs: "3", schemaOnly: "false", timeouts: '{"create": "10m"}' };
+      const host = scene.deploy(hostName, {
+        program: ".",
+        config: { ...config, ...inputs },
+        secretConfig: { sourcePassword: "{braced" },
+      });
       assert.equal(statusOf(await host.up()).state, "Succeeded");
       await assertSameContent({ server: scene.lab.source, database }, { server: scene.lab.target, database });
       assert((await host.destroy()).ok);
+      const invalid = errorsOf(await deploy(".", { ...config, secretParameters: "{hidden text" }).preview());
+      assert.match(invalid, /the configuration secretParameters is invalid JSON/);
+      assert.doesNotMatch(invalid, /hidden/);
       // At the end, because the CLI keeps the key in the stack's configuration.
       const mistaken = await deploy(".", { ...config, tableJob: "3" }).preview();
       assert.match(errorsOf(mistaken), /tableJob\b.*unknown input; did you mean tableJobs\?/);

@@ -12,6 +12,7 @@ export interface Deployment {
   /** Folder of the program. */
   readonly program: string;
   readonly config: Readonly<Record<string, string>>;
+  readonly secretConfig?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -44,7 +45,7 @@ export class ProgramScene {
    */
   deploy(
     hostName: HostName,
-    { program, config, environment = {} }: Deployment,
+    { program, config, secretConfig, environment = {} }: Deployment,
     directory: string = this.directory,
   ): Host {
     const servers = exampleConfig(this.lab.source.login, this.lab.administrator);
@@ -53,7 +54,7 @@ export class ProgramScene {
       stack: "test",
       passphrase: "only for tests",
       config: { ...servers.config, ...config },
-      secretConfig: servers.secretConfig,
+      secretConfig: { ...servers.secretConfig, ...secretConfig },
       environment: { PULUMI_NODEJS_TRANSPILE_ONLY: "true", ...environment },
     });
   }
