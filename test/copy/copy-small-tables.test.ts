@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { copySmallTables, type TableRows } from "../../provider/src/copy/copy-table";
 import { RefusedError } from "../../provider/src/errors";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { listSizedTables } from "../../provider/src/postgres/tables";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { assertSameContent } from "../support/content";
 import { EmbeddedServer } from "../support/servers/embedded-server";
-import { freshDatabase, withSessions } from "./pairs";
+import { endpointOf, freshDatabase, withSessions } from "./pairs";
 
 const shape = `
   CREATE TABLE empty (v text); CREATE TABLE columnless (); CREATE TABLE few (id int, v text); CREATE TABLE "O'Dd" (v text);
@@ -57,6 +59,33 @@ describe("small tables copied together", () => {
       const { rows: left } = await target.query("SELECT id FROM public.ten ORDER BY id");
       assert.deepEqual(left, [{ id: 1 }, { id: 9 }, { id: 10 }]);
     });
+  });
+
+  it("take no more round trips for 40 tables than for four", async () => {
+    const roundTrips = async (count: number): Promise<number> => {
+      const tables = Array.from({ length: count }, (_, n) => `CREATE TABLE t${n} (id int)`).join(";");
+      const filled = `DO $$ BEGIN FOR n IN 0..${count - 1} LOOP EXECUTE format('INSERT INTO t%s VALUES (1)', n); END LOOP; END $$`;
+      const ends = [
+        { server: sourceServer, database: await freshDatabase(sourceServer, tables, filled) },
+        { server: targetServer, database: await freshDatabase(targetServer, tables) },
+      ] as const;
+      const proxies = await Promise.all(ends.map(({ server }) => CuttableProxy.to(endpointOf(server))));
+      const [source, target] = await Promise.all(
+        proxies.map(({ endpoint }, n) => connect(endpoint, { database: ends[n]!.database, purpose: "test" })),
+      );
+      try {
+        const small = await rowsOf(source!);
+        const before = proxies.map(({ turns }) => turns.length);
+        await copySmallTables(small, { source: source!, target: target! });
+        return proxies.reduce((sum, { turns }, n) => sum + turns.length - before[n]!, 0);
+      } finally {
+        await Promise.all([source!.end(), target!.end()]);
+        await Promise.all(proxies.map((proxy) => proxy.close()));
+      }
+    };
+    const few = await roundTrips(4);
+    assert(few > 0);
+    assert.equal(await roundTrips(40), few);
   });
 
   for (const side of ["target", "source"] as const)

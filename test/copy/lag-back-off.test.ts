@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import pg from "pg";
+import { CopyRate } from "../../provider/src/copy/copy-rate";
+import { parseLsn } from "../../provider/src/postgres/lsn";
 import { LagBackOff } from "../../provider/src/worker/monitoring/lag-back-off";
+import { ReplicaLagMonitor } from "../../provider/src/worker/monitoring/replica-lag-monitor";
+import { EmbeddedServer } from "../support/servers/embedded-server";
+import { until } from "../support/until";
+import { endpointOf } from "./pairs";
 
 const megabyte = 1024 ** 2;
 
@@ -29,5 +37,80 @@ describe("the back-off of a copy from the lag of replicas", () => {
     assert.equal(backOff.step({ ...fast, lagSeconds: 7 }), before);
     assert.equal(backOff.step({ ...fast, lagSeconds: 10 }), before);
     assert.equal(backOff.step({ ...fast, lagSeconds: 5, bytesPerSecond: 0 }), before * 1.5);
+  });
+});
+
+/** What `pg` offers beneath a client and does not type. */
+interface Connection {
+  readonly stream: Socket;
+  query(sql: string): void;
+  sendCopyFromChunk(chunk: Buffer): void;
+}
+
+/** A physical replica that receives nothing but reports what it replayed. */
+class Replica {
+  readonly #client: pg.Client;
+  readonly #connection: Connection;
+
+  constructor(server: EmbeddedServer, name: string) {
+    const replication = { replication: "true" };
+    this.#client = new pg.Client({ ...server.login, ...replication, application_name: name });
+    this.#client.on("error", () => undefined);
+    this.#connection = (this.#client as unknown as { connection: Connection }).connection;
+  }
+
+  async start(): Promise<void> {
+    await this.#client.connect();
+    const { rows } = await this.#client.query<{ xlogpos: string }>("IDENTIFY_SYSTEM");
+    const start = `START_REPLICATION PHYSICAL ${rows[0]!.xlogpos}`;
+    this.#client.query({
+      submit: () => this.#connection.query(start),
+      handleCopyData: () => undefined,
+      handleError: () => undefined,
+    } as unknown as pg.Submittable);
+    this.replay(rows[0]!.xlogpos);
+  }
+
+  /** Sends a standby status update (manual, "Streaming Replication Protocol"). */
+  replay(lsn: string): void {
+    const update = Buffer.alloc(34);
+    update.write("r");
+    for (const at of [1, 9, 17]) update.writeBigUInt64BE(parseLsn(lsn), at);
+    this.#connection.sendCopyFromChunk(update);
+  }
+
+  end(): void {
+    this.#connection.stream.destroy();
+  }
+}
+
+describe("the lag of replicas", () => {
+  it("slows the copy down while a replica is behind, and names the replica", async () => {
+    const server = await EmbeddedServer.start({ major: 17 });
+    const replica = new Replica(server, "standby of the test");
+    try {
+      await replica.start();
+      const copyRate = new CopyRate(() => undefined);
+      const failures: string[] = [];
+      const onFailure = (why: string): void => void failures.push(why);
+      const options = { source: endpointOf(server), purpose: "replicas", limitSeconds: () => 0.5, copyRate, onFailure };
+      let slowedBy: string | undefined;
+      const copy = async (): Promise<void> => {
+        await server.query("CREATE TABLE t ()");
+        await until("the copy is slowed down", () => slowedBy !== undefined);
+        assert.match(slowedBy!, /^replica standby of the test is \d+ s behind$/);
+        assert(copyRate.ofProcess !== undefined && copyRate.ofProcess < 8 * megabyte);
+        await until("the copy is no longer slowed down", async () => {
+          const [row] = await server.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn()::text AS lsn");
+          replica.replay(row!.lsn);
+          return slowedBy === undefined;
+        });
+      };
+      await new ReplicaLagMonitor(options).during("postgres", copy, (by) => (slowedBy = by));
+      assert.deepEqual([copyRate.ofProcess, failures], [undefined, []]);
+    } finally {
+      replica.end();
+      await server.stop();
+    }
   });
 });

@@ -37,11 +37,4 @@ describe("examples/automation", () => {
     await assertSameContent(...scene.lab.places(database));
     for (const host of hosts.values()) assert((await host.destroy()).ok);
   });
-
-  it("sets passwords as secrets, and names a variable that is missing", () => {
-    const server = { name: "berlin", sourceHost: "old", targetHost: "new" };
-    const config = configOf(server, { SOURCE_PASSWORD: "a", TARGET_PASSWORD: "b" });
-    assert.deepEqual([config.sourcePassword, config.targetHost], [{ value: "a", secret: true }, { value: "new" }]);
-    assert.throws(() => configOf(server, { SOURCE_PASSWORD: "a" }), /set the variable TARGET_PASSWORD/);
-  });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
+import { configOf } from "../../examples/automation/deploy-all";
 import type { Host } from "../../tools/pulumi-host/host";
 import { assertSameContent } from "../support/content";
 import { ProgramScene, statusOf } from "../support/deploy-program";
@@ -53,3 +54,12 @@ for (const hostName of hostNames) {
     });
   });
 }
+
+describe("examples/automation, before it deploys,", () => {
+  it("sets passwords as secrets, and names a variable that is missing", () => {
+    const server = { name: "berlin", sourceHost: "old", targetHost: "new" };
+    const config = configOf(server, { SOURCE_PASSWORD: "a", TARGET_PASSWORD: "b" });
+    assert.deepEqual([config.sourcePassword, config.targetHost], [{ value: "a", secret: true }, { value: "new" }]);
+    assert.throws(() => configOf(server, { SOURCE_PASSWORD: "a" }), /set the variable TARGET_PASSWORD/);
+  });
+});

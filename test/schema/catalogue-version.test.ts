@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { connect } from "../../provider/src/postgres/connection/connect";
+import { allKinds } from "../../provider/src/schema/catalogue/kinds";
 import { indexes } from "../../provider/src/schema/catalogue/kinds/relations/indexes";
 import { readSchema } from "../../provider/src/schema/catalogue/read-schema";
 import { readCatalogueVersion } from "../../provider/src/schema/catalogue/catalogue-version";
+import { differencesOf } from "../../provider/src/verify/compare-schema";
 import { readSourceVersion } from "../../provider/src/worker/schema-diff/source-version";
 import { EmbeddedServer } from "../support/servers/embedded-server";
+import { changes, existing } from "./schema-changes";
 
 const noticed = [
   "CREATE TABLE t (id int)",
@@ -29,6 +32,17 @@ const noticed = [
   // A dump also contains changed privileges on built-in objects.
   "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC",
   "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+];
+
+/** What the statements of `changes` change. */
+const kinds = [
+  ...["access method", "aggregate", "cast", "collation", "column", "constraint", "conversion", "default privileges"],
+  ...["domain", "domain constraint", "event trigger", "extension", "foreign table", "foreign-data wrapper", "function"],
+  ...["index", "inheritance", "language", "large objects", "materialized view", "not-null constraint", "operator"],
+  ...["operator class", "operator family", "partition", "policy", "privileges on the function"],
+  ...["privileges on the relation", "procedure", "publication", "schema", "sequence", "server", "statistics", "table"],
+  ...["text search configuration", "text search dictionary", "text search parser", "text search template", "transform"],
+  ...["trigger", "type", "user mapping", "view", "view column"],
 ];
 
 /** If these counted as changes of the schema, a cutover would never end. */
@@ -96,6 +110,25 @@ describe("the catalogues' version", () => {
       assert.deepEqual(names, ["stays"]);
     } finally {
       await client.end();
+    }
+  });
+
+  it("the schema model shows changes of every kind of object", async () => {
+    const own = await EmbeddedServer.start({ major: 18 });
+    try {
+      await own.query(existing);
+      const client = await connect({ ...own.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+      try {
+        const before = await readSchema(client, allKinds, "complete");
+        for (const { sql } of changes) await own.query(sql);
+        const now = await readSchema(client, allKinds, "complete");
+        const changed = new Set(differencesOf(before, now, { exact: true }).map(({ kind }) => kind));
+        assert.deepEqual([...changed].sort(), kinds);
+      } finally {
+        await client.end();
+      }
+    } finally {
+      await own.stop();
     }
   });
 });
