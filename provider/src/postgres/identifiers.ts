@@ -13,3 +13,6 @@ export interface RelationName {
   readonly schema: string;
   readonly name: string;
 }
+
+/** Quotes the name of a setting. Settings of extensions have a prefix: `pgaudit.log`. */
+export const quoteSettingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");

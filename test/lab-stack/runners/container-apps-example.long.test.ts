@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { MigrationStatus } from "pulumi-pg-migration";
 import { Deployment } from "../../../tools/pulumi-host/engine/deployment";
+import { exampleConfig } from "../../../tools/pulumi-host/example-config";
 import { assertSameContent } from "../../support/content";
 import { Lab } from "../../support/lab";
 import { AzureServer } from "../azure-stand-in/azure-server";
@@ -32,7 +33,7 @@ describe("examples/container-apps, deployed against a stand-in for Azure", () =>
 
   it("starts the job's workers once, migrates, and removes everything", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)");
-    const { login, port } = lab.source;
+    const servers = exampleConfig(lab.source.login, lab.administrator);
     const deployment = new Deployment({
       programDirectory: resolve("examples/container-apps"),
       stack: "dev",
@@ -41,11 +42,10 @@ describe("examples/container-apps, deployed against a stand-in for Azure", () =>
       config: {
         ...{ image: "example.azurecr.io/pg-migration:0.1.0", identity, sourcePasswordUrl, resourceManager: azure.url },
         subnetId: "/subscriptions/1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/v/subnets/apps",
-        ...{ sourceHost: login.host, sourcePort: String(port), sourceUser: login.user },
-        ...{ targetHost: lab.administrator.host, targetPort: String(lab.target.port) },
-        ...{ targetUser: lab.administrator.user, targetSslMode: "Prefer", dbsToMigrate: JSON.stringify([database]) },
+        ...servers.config,
+        ...{ targetSslMode: "Prefer", dbsToMigrate: JSON.stringify([database]) },
       },
-      secretConfig: { sourcePassword: login.password, targetPassword: lab.administrator.password },
+      secretConfig: servers.secretConfig,
       providers: azure.providers,
       // azure-native's declarations are 16 MB; `npm run types` reads them.
       environment: { PULUMI_NODEJS_TRANSPILE_ONLY: "true" },
@@ -63,7 +63,7 @@ describe("examples/container-apps, deployed against a stand-in for Azure", () =>
     assert.deepEqual([again.summary.create, again.summary.update, again.summary.replace], [0, 0, 0]);
     assert.equal(execution, [...azure.cloud.executions.values()][0], "the job was started again");
     const state = await readFile(join(directory, "state.json"), "utf8");
-    for (const secret of [login.password, lab.administrator.password, "workspace-key", "stand-in-token"])
+    for (const secret of [lab.source.login.password, lab.administrator.password, "workspace-key", "stand-in-token"])
       assert(!state.includes(secret), `the state contains ${secret}`);
     assert((await deployment.destroy()).ok);
     assert.deepEqual([...azure.cloud.resources.keys()], []);

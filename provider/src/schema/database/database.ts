@@ -1,7 +1,7 @@
 import type { DatabaseProperties, DatabaseSetting } from "./database-properties.js";
 import type pg from "pg";
 import { RefusedError, messageOf } from "../../errors.js";
-import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
+import { quoteIdentifier, quoteLiteral, quoteSettingName } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { refused } from "../sql/refused.js";
@@ -169,7 +169,7 @@ async function refinements(target: pg.Client, name: string, properties: Database
     ...settings
       .filter((setting) => !isFence(setting) && (setting.role === undefined || roles.has(setting.role)))
       .map(({ role, name: setting, value }) => ({
-        sql: `ALTER ${role === undefined ? "" : `ROLE ${quoteIdentifier(role)} IN `}DATABASE ${database} SET ${settingName(setting)} TO ${settingValue(setting, value)}`,
+        sql: `ALTER ${role === undefined ? "" : `ROLE ${quoteIdentifier(role)} IN `}DATABASE ${database} SET ${quoteSettingName(setting)} TO ${settingValue(setting, value)}`,
         what: `its setting ${setting}`,
       })),
     ...(privileges === undefined
@@ -197,9 +197,6 @@ const fenceLeftOut = (name: string): RestoreFinding => ({
   remedy: `if the target should be read-only, too: ALTER DATABASE ${quoteIdentifier(name)} SET default_transaction_read_only = on`,
   state: "Warning",
 });
-
-/** Settings of extensions have a prefix: `pgaudit.log`. */
-const settingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");
 
 const skipped = (name: string, what: string, error: pg.DatabaseError, sql: string): RestoreFinding => ({
   code: "PGM-435",

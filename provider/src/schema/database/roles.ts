@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { FindingCode } from "../../finding-codes/finding-code.js";
-import { quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
+import { quoteIdentifier, quoteLiteral, quoteSettingName } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { inTransaction } from "../../postgres/transaction.js";
 import { refused } from "../sql/refused.js";
@@ -232,8 +232,7 @@ async function applySettings(
   const findings: RestoreFinding[] = [];
   for (const { role, name, value } of await readSettings(source)) {
     if (!names.has(role) || there.has(JSON.stringify([role, name]))) continue;
-    const setting = name.split(".").map(quoteIdentifier).join(".");
-    const sql = `ALTER ROLE ${quoteIdentifier(role)} SET ${setting} TO ${settingValue(name, value)}`;
+    const sql = `ALTER ROLE ${quoteIdentifier(role)} SET ${quoteSettingName(name)} TO ${settingValue(name, value)}`;
     const refusal = own.has(role) ? await refusalOf(target, sql) : existedBefore;
     if (refusal !== undefined)
       findings.push(

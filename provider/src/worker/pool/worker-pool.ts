@@ -81,7 +81,6 @@ export class WorkerPool {
   readonly #reader: FleetReader<PoolWork>;
   /** Has sessions of its own: many statuses must not delay the search for migrations. Reads only targets with workers. */
   readonly #statuses: FleetReader<RunningStatus[]>;
-  #readings: readonly TargetReading<PoolWork>[] = [];
   readonly #list: TargetListRefresh;
   #listState: "unread" | "read" | "unreadable" = "unread";
 
@@ -121,14 +120,15 @@ export class WorkerPool {
     if (this.#listState !== "read")
       return `the list of targets ${this.#listState === "unread" ? "is not" : "cannot be"} read`;
     if (this.#reader.isEmpty) return "the list has no valid target";
-    return this.#readings.some(isCurrent) ? undefined : "no target has answered";
+    return this.#reader.readings.some(isCurrent) ? undefined : "no target has answered";
   }
 
   get figures(): PoolFigures {
+    const { readings } = this.#reader;
     const waiting = this.#open("free").filter(({ target, one }) => !this.#workers.has(keyOf(target.name, one.name)));
     return {
-      targets: this.#readings.length,
-      unreachableTargets: this.#readings.filter(({ failure }) => failure !== undefined).length,
+      targets: readings.length,
+      unreachableTargets: readings.filter(({ failure }) => failure !== undefined).length,
       workers: this.#workers.size,
       maxWorkers: this.options.maxMigrations,
       waitingMigrations: waiting.length,
@@ -169,7 +169,7 @@ export class WorkerPool {
       const listRead = this.#list.ifDue();
       // Later reads of the list, such as a slow answer of Azure, do not delay the migrations.
       if (this.#reader.isEmpty) await listRead;
-      const readings = (this.#readings = await this.#reader.poll());
+      const readings = await this.#reader.poll();
       for (const { target, failure } of readings)
         this.#report(target.name, failure === undefined ? "is served" : `is skipped: ${failure}`);
       this.#forgetServed(readings);
@@ -190,7 +190,7 @@ export class WorkerPool {
   }
 
   #open(kind: keyof PoolWork): { readonly target: Target; readonly one: MigrationSummary }[] {
-    const current = this.#readings.filter(isCurrent);
+    const current = this.#reader.readings.filter(isCurrent);
     return current.flatMap(({ target, content }) => content[kind].map((one) => ({ target, one })));
   }
 
