@@ -296,4 +296,20 @@ COMMENT ON TABLE pgmigration.target_check IS 'The last check of the target by pg
 ALTER TABLE pgmigration.copy_task ADD error_code text;
 COMMENT ON COLUMN pgmigration.copy_task.error_code IS 'SQLSTATE of the error; empty if it is not that of a server';
 `,
+  `
+CREATE TABLE pgmigration.comparison_task (
+  migration text NOT NULL,
+  database text NOT NULL,
+  id int NOT NULL,
+  copy text NOT NULL,
+  tables jsonb NOT NULL,
+  bytes bigint NOT NULL,
+  claimed_by text,
+  results jsonb,
+  PRIMARY KEY (migration, database, id),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.comparison_task IS 'Groups of tables that the workers of a shared copy compare under its snapshot';
+COMMENT ON COLUMN pgmigration.comparison_task.results IS 'Null until the group is compared. Only reads: a group may be compared again';
+`,
 ];

@@ -22,7 +22,10 @@ export async function endSilentMembers(right: WriteFence, database: string, sile
         AND EXISTS (
               SELECT ${locksOfMembers} AND l.pid = a.pid AND l.objid IN (
                 SELECT (hashtext(u.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.copy_task u
-                 WHERE u.migration = $1 AND u.database = $3 AND u.state = 'loading'))
+                 WHERE u.migration = $1 AND u.database = $3 AND u.state = 'loading'
+                UNION ALL
+                SELECT (hashtext(c.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.comparison_task c
+                 WHERE c.migration = $1 AND c.database = $3 AND c.claimed_by IS NOT NULL AND c.results IS NULL))
         AND EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)`,
     [database, silentForSeconds],
   );

@@ -22,6 +22,8 @@ import type { ComparisonMoment } from "../../store/journal.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../../verify/open-to-compare.js";
 import { targetDatabase } from "../../inputs/target-database.js";
+import type { ComparisonTasks } from "../../store/copy-tasks/comparison-tasks.js";
+import { compareTogether, helpComparing } from "./compare-together.js";
 import { recordingProgress } from "./comparison-progress.js";
 import { comparisonPrevented, schemaFindings } from "./schema-findings.js";
 import { selectedTables } from "../context/selected-tables.js";
@@ -38,6 +40,8 @@ export interface ComparisonOfDatabase {
   readonly without?: ReadonlySet<string>;
   /** {@link TablesComparison.targetRests} */
   readonly targetRests?: Promise<void>;
+  /** Set if other workers compare some of the tables. */
+  readonly together?: ComparisonTasks | undefined;
 }
 
 /**
@@ -49,31 +53,18 @@ export async function compareDatabase(
   work: Work,
   comparison: ComparisonOfDatabase,
 ): Promise<readonly TableComparison[]> {
-  const { spec, source, target, journal } = work;
-  const { database, snapshotId, signal, moment, without, targetRests } = comparison;
-  const inCutover = moment.occasion === "cutover";
+  const { spec, journal } = work;
+  const { database, moment, together } = comparison;
   if (spec.verification === "none") return [];
-  const purpose = `${spec.migrationName} compare`;
-  const open = async (place: Omit<PlaceToCompare, "purpose">, view: ComparisonView): Promise<Client> => {
-    const session = await openToCompare({ ...place, purpose }, view);
-    return inCutover ? limitLockWaits(session) : session;
-  };
-  const openSource = (view: ComparisonView) => open({ endpoint: source, database, snapshotId }, view);
-  const planned = await planComparison(work, openSource, inCutover);
-  const tables: Omit<TablesComparison, "mode"> = {
-    openSource,
-    openTarget: (view) => open({ endpoint: target, database: targetDatabase(spec, database) }, view),
-    ...planned,
-    tables: planned.tables.filter(({ table }) => !without?.has(qualify(table.schema, table.name))),
-    underSnapshots: ["source"],
-    jobs: work.tableSlots.limit(),
-    targetRests,
-    signal,
-  };
+  const tables = await tablesOf(work, comparison);
   const mode = spec.verification;
-  const results = await recordingProgress(journal, database, (onProgress) =>
-    inCutover ? compareInCutover(spec, { ...tables, onProgress }) : compareTables({ ...tables, mode, onProgress }),
-  );
+  const results = await recordingProgress(journal, database, async (onProgress) => {
+    if (moment.occasion === "cutover") return compareInCutover(spec, { ...tables, onProgress });
+    if (!together) return compareTables({ ...tables, mode, onProgress });
+    const { results: all, workers } = await compareTogether(together, { ...tables, mode, onProgress });
+    await journal.event(`${workers} workers compared the tables`, { database });
+    return all;
+  });
   await journal.comparisons(database, results, moment);
   const difference = contentDiffers(
     database,
@@ -84,6 +75,43 @@ export async function compareDatabase(
   if (replaced.length > 0) throw concurrentChangeError(database, replaced);
   await journal.event(`${inWords(results)}, all equal`, { database });
   return results;
+}
+
+/** Compares groups of tables for the leader of a shared copy until it has none left. */
+export async function helpComparingDatabase(
+  work: Work,
+  comparison: Pick<ComparisonOfDatabase, "database" | "snapshotId" | "signal">,
+  tasks: ComparisonTasks,
+): Promise<void> {
+  const { verification: mode } = work.spec;
+  if (mode === "none") return;
+  const moment = { occasion: "copy" } as const;
+  const plan = async () => ({ ...(await tablesOf(work, { ...comparison, moment })), mode });
+  await helpComparing(tasks, plan, comparison.signal);
+}
+
+/** The tables to compare, and how to open sessions for them. */
+async function tablesOf(work: Work, comparison: ComparisonOfDatabase): Promise<Omit<TablesComparison, "mode">> {
+  const { spec, source, target } = work;
+  const { database, snapshotId, signal, moment, without, targetRests } = comparison;
+  const inCutover = moment.occasion === "cutover";
+  const purpose = `${spec.migrationName} compare`;
+  const open = async (place: Omit<PlaceToCompare, "purpose">, view: ComparisonView): Promise<Client> => {
+    const session = await openToCompare({ ...place, purpose }, view);
+    return inCutover ? limitLockWaits(session) : session;
+  };
+  const openSource = (view: ComparisonView) => open({ endpoint: source, database, snapshotId }, view);
+  const planned = await planComparison(work, openSource, inCutover);
+  return {
+    openSource,
+    openTarget: (view) => open({ endpoint: target, database: targetDatabase(spec, database) }, view),
+    ...planned,
+    tables: planned.tables.filter(({ table }) => !without?.has(qualify(table.schema, table.name))),
+    underSnapshots: ["source"],
+    jobs: work.tableSlots.limit(),
+    targetRests,
+    signal,
+  };
 }
 
 /** Names tables that were truncated or rewritten before they were read, or that an application needed meanwhile. */

@@ -16,7 +16,9 @@ import { Membership } from "../../store/membership.js";
 import { readDatabases, readMigration, type DatabaseRecord } from "../../store/records.js";
 import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
 import { withExistingStore, type Store } from "../../store/store.js";
+import { ComparisonTasks } from "../../store/copy-tasks/comparison-tasks.js";
 import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
+import { helpComparingDatabase } from "../comparison/compare-database.js";
 import { ReplicaLagMonitor } from "../monitoring/replica-lag-monitor.js";
 import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
@@ -234,6 +236,9 @@ export class CopyHelper {
         tables,
         context: await contextOf(work, copy),
         signal,
+        ...(copy.tablesCopied || !isCompared(work.spec)
+          ? {}
+          : { onTablesCopied: () => compareWith(copy, work, membership) }),
         onFindings: (findings: readonly RestoreFinding[]) => reportFindings(work, database, findings),
       };
       await withStatementCancellation(signal, () => runCopyTasks(options), [
@@ -264,6 +269,13 @@ export class CopyHelper {
     };
   }
 }
+
+/** Whether the rows of a copy are compared. An online migration compares at its cutover instead. */
+const isCompared = ({ migrationMode, schemaOnly }: MigrationSpec): boolean =>
+  migrationMode === "Offline" && !schemaOnly;
+
+const compareWith = ({ id, database, snapshotId }: DatabaseCopy, work: Work, right: Membership): Promise<void> =>
+  helpComparingDatabase(work, { database, snapshotId, signal: work.signal }, new ComparisonTasks(right, database, id));
 
 async function contextOf(
   { target, spec, signal }: Work,

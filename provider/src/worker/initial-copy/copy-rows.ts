@@ -4,6 +4,7 @@ import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
+import { ComparisonTasks } from "../../store/copy-tasks/comparison-tasks.js";
 import { compareDatabase, compareLargeObjectsOf } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { type CopyContext, connectToTarget, purposeOf } from "./copy-context.js";
@@ -23,12 +24,12 @@ export async function copyRows(context: CopyContext, tables: readonly TableToCop
       // Each task records whether an earlier worker started it.
       context: { ...restore, resumed: false },
       signal,
+      onTablesCopied: () => completeTables(context),
       onSlowedDown: (by) => void reportSlowed(context, by).catch(() => undefined),
       onFindings: (findings) => reportFindings(work, database, findings),
     },
     {
       alongside: (poolSignal) => copyAllLargeObjects(context, poolSignal),
-      onTablesCopied: () => completeTables(context),
       onTakenBack: ({ completed, queued }) =>
         work.journal.event(
           `a copy helper was lost; ${completed} of its tasks were complete, ${queued} were queued again`,
@@ -59,10 +60,13 @@ async function completeTables(context: CopyContext): Promise<void> {
 }
 
 /** An online migration compares at its cutover instead. */
-async function compareRows({ work, database, slot, signal }: CopyContext, snapshotId: string): Promise<void> {
+async function compareRows(context: CopyContext, snapshotId: string): Promise<void> {
+  const { work, database, slot, signal, tasks, sharing } = context;
   if (slot !== undefined || work.spec.schemaOnly) return;
   await work.journal.database(database, { message: "comparing rows, building indexes" });
-  await compareDatabase(work, { database, snapshotId, signal, moment: { occasion: "copy" } });
+  const isShared = (await tasks.counts.completedByOthers()).tables > 0;
+  const together = isShared ? new ComparisonTasks(work.journal.lease, database, sharing.copyId) : undefined;
+  await compareDatabase(work, { database, snapshotId, signal, moment: { occasion: "copy" }, together });
 }
 
 /** Compares before the objects get their owners, because afterwards the migration role may not be allowed to read them. */

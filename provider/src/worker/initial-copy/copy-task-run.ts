@@ -18,6 +18,8 @@ export interface CopyTaskRun {
   readonly signal: AbortSignal;
   /** Shows which replica slows the copy down. */
   readonly onSlowedDown?: OnSlowedDown;
+  /** Runs after all tables, and the leader's steps beside them, while indexes are still being built. */
+  readonly onTablesCopied?: () => Promise<void>;
   readonly onFindings: (findings: readonly RestoreFinding[]) => Promise<void>;
 }
 

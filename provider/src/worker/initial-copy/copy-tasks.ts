@@ -18,8 +18,6 @@ import { TableLocks } from "./table-locks.js";
 export interface LeaderHooks {
   /** Runs concurrently with the tables. Its signal aborts when a task fails. */
   readonly alongside: (signal: AbortSignal) => Promise<void>;
-  /** Runs after all tables and `alongside`, while indexes are still being built. */
-  readonly onTablesCopied: () => Promise<void>;
   readonly onTakenBack: (returned: Returned) => Promise<void>;
 }
 
@@ -194,7 +192,7 @@ class CopyTasks {
       await notified;
     }
     await alongside;
-    await this.lead?.onTablesCopied();
+    await this.options.onTablesCopied?.();
   }
 
   async #buildIndexes(): Promise<void> {
