@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 
 /** A query for the settings (key, value) with which a session reads and writes bytes of any encoding. */
-export const byteSettings = `SELECT 'client_encoding', 'SQL_ASCII' WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'`;
+export const byteSettings = `SELECT 'client_encoding'::text, 'SQL_ASCII'::text WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'`;
 
 /**
  * Sets client_encoding to SQL_ASCII in an SQL_ASCII database, which may hold bytes of any encoding. With another client
