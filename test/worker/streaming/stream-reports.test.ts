@@ -20,6 +20,26 @@ describe("reports of a stream", () => {
     assert.deepEqual(recorded, [changes]);
   });
 
+  it("wait one at a time while the records are unreachable, and the latest one is recorded", async () => {
+    const recorded: unknown[] = [];
+    let reach: () => void = () => undefined;
+    const reached = new Promise<void>((resolve) => (reach = resolve));
+    const journal = {
+      follow: (_database: string, { inserts }: { inserts: number }) => reached.then(() => void recorded.push(inserts)),
+      tableChanges: () => Promise.resolve(),
+    };
+    const reports = new StreamReports({ journal } as unknown as Work, "crm");
+    const report = (inserts: number): void =>
+      reports.onProgress({ inserts, tables: new Map() } as unknown as FollowStatus);
+    report(0);
+    // The first one is under way.
+    await Promise.resolve();
+    for (let inserts = 1; inserts <= 100; inserts++) report(inserts);
+    reach();
+    await reports.end();
+    assert.deepEqual(recorded, [0, 100]);
+  });
+
   it("have no lag while it is not measured, as before and after a connection", async () => {
     const journal = { follow: () => Promise.resolve(), tableChanges: () => Promise.resolve() };
     const reports = new StreamReports({ journal } as unknown as Work, "crm");

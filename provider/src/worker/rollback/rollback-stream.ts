@@ -32,6 +32,8 @@ export class RollbackStream {
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
   readonly #reports = new SerialQueue();
+  /** The status that is recorded next. */
+  #nextReport: RollbackStatus | undefined;
   #fail: (error: unknown) => void = () => undefined;
   #follower: Follower;
   #runningState: "following" | "returning" = "following";
@@ -162,8 +164,17 @@ export class RollbackStream {
   /** Writes to the records in the background, one after another. If the lease is lost, other writes end the worker. */
   #report(status: RollbackStatus): void {
     const { name } = this.#record;
+    // As in StreamReports: only the latest status waits.
+    const isWaiting = this.#nextReport !== undefined;
+    this.#nextReport = status;
+    if (isWaiting) return;
+    const report = (): Promise<void> => {
+      const next = this.#nextReport!;
+      this.#nextReport = undefined;
+      return this.#work.journal.rollbackReplication(name, next);
+    };
     this.#reports
-      .run(() => this.#work.journal.rollbackReplication(name, status))
+      .run(report)
       .catch((error: unknown) =>
         log.warn(`${name}: cannot record the state of the rollback replication: ${messageOf(error)}`),
       );

@@ -24,6 +24,8 @@ export class StreamReports {
   readonly #reportedTables = new Map<string, TableChanges>();
   #streams: () => void = () => undefined;
   #writing = Promise.resolve();
+  /** The progress that is recorded next. */
+  #next: FollowStatus | undefined;
   #lagSeconds: number | undefined;
 
   constructor(work: Work, database: string) {
@@ -45,8 +47,10 @@ export class StreamReports {
 
   readonly onProgress = (status: FollowStatus): void => {
     this.#lagSeconds = status.isLagMeasured ? status.latencySeconds : undefined;
-    this.#write(() => this.#work.journal.follow(this.#database, this.#reportOf(status)));
-    this.#write(() => this.#reportTables(status.tables));
+    // While the target is unreachable, only the latest progress waits. Otherwise the worker could not end before each was tried.
+    const isWaiting = this.#next !== undefined;
+    this.#next = status;
+    if (!isWaiting) this.#write(() => this.#reportNext());
   };
 
   /** Resolves when the reports so far are recorded or lost. */
@@ -63,6 +67,13 @@ export class StreamReports {
         ...{ objectType: "Instance", message: message!, remedy },
       },
     ]);
+  }
+
+  async #reportNext(): Promise<void> {
+    const status = this.#next!;
+    this.#next = undefined;
+    await this.#work.journal.follow(this.#database, this.#reportOf(status));
+    await this.#reportTables(status.tables);
   }
 
   async #reportTables(tables: TableCounts): Promise<void> {
