@@ -29,7 +29,9 @@ export const log = pino(
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
   },
-  { write: (line) => void process.stderr.write(isJson ? line : `${textOf(JSON.parse(line) as Line)}\n`) },
+  {
+    write: (line) => void process.stderr.write(isJson ? escapeControls(line) : `${textOf(JSON.parse(line) as Line)}\n`),
+  },
 );
 
 /** Names the migration in all further lines of this process, as a worker does. */
@@ -57,5 +59,6 @@ export class ChangeReporter {
 function textOf({ time, level, migration, database, message }: Line): string {
   const where = database === undefined ? "" : `[${database}] `;
   const prefix = migration === undefined ? "" : `${time} ${level.toUpperCase()} ${migration}: `;
-  return escapeControls(prefix + where + message);
+  // Indented, so that a name with a line break cannot look like another line of the log.
+  return escapeControls(prefix + where + message.replaceAll("\n", "\n  "));
 }
