@@ -56,7 +56,7 @@ detached from its parents, and its foreign keys are dropped, so that it does not
 A finding (PGM-510) lists each of them at once, and again after the cutover. The schemas stay after the cutover until you drop them. The
 same applies to the former copy of a table that was copied again under a new name, and to a table that got a name that the filters exclude.
 
-Dropped columns and attributes pause the stream. Other dropped objects stay on the target under their names.
+Dropped columns and attributes pause the stream. Dropped triggers, rules and policies are dropped on the target. Other dropped objects stay on the target under their names.
 
 ## Who applies the changes
 

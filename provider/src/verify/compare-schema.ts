@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { EngineError } from "../errors.js";
+import { qualify, type RelationName } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
 import { allKinds, isOptional, otherKinds, tableKinds } from "../schema/catalogue/kinds.js";
 import { comparableDefinition } from "../schema/catalogue/printed-definition.js";
@@ -150,11 +151,15 @@ export function differencesOf(
       ? []
       : [{ kind, name, id, attributes: different, ...formsOf(object, present, different) }];
   });
-  const others = [...onTarget.values()]
-    .filter((object) => isNamed(object) && !onSource.has(keyOf(object)))
+  const onlyThere = [...onTarget.values()].filter((object) => isNamed(object) && !onSource.has(keyOf(object)));
+  const views = new Set(onlyThere.filter(({ kind }) => kind.endsWith("view")).map(nameOf));
+  const others = onlyThere
+    .filter(({ kind, of }) => kind !== "view column" || of === null || !views.has(nameOf(of)))
     .map((object) => ({ kind: object.kind, name: object.identity, id: object.id, onlyOnTarget: object }));
   return [...found, ...others];
 }
+
+const nameOf = ({ schema, name }: RelationName): string => qualify(schema, name);
 
 const keyOf = ({ kind, identity }: SchemaObject): string => `${kind} ${identity}`;
 

@@ -48,6 +48,13 @@ const otherwise: Readonly<Record<string, string>> = {
   user_mappings: "true",
 };
 
+/** SQL: a number that changes if a trigger or rule is created, dropped, renamed, enabled or disabled. Omits temporary tables. */
+export const sumOfTriggersAndRules = `
+       (SELECT sum(hashtext(concat_ws(' ', part.oid, name, enabled))::int8)
+          FROM (SELECT oid, tgrelid AS relation, tgname AS name, tgenabled AS enabled FROM pg_trigger WHERE NOT tgisinternal
+                UNION ALL SELECT oid, ev_class, rulename, ev_enabled FROM pg_rewrite WHERE rulename <> '_RETURN' AND oid >= 16384) AS part
+          JOIN pg_class c ON c.oid = relation AND c.relpersistence <> 't')`;
+
 /**
  * A text that changes when the database's schema, owners or privileges change in another way than tables, columns,
  * indexes and constraints. Much cheaper than a dump.
@@ -67,6 +74,7 @@ export async function readCatalogueVersion(source: Client): Promise<string> {
     `WITH users_schema AS (SELECT oid AS id, n::text AS form FROM pg_namespace n WHERE nspname !~ '^pg_')
      SELECT md5(concat_ws(' ', ${sums.join(", ")},
        (SELECT sum(hashtext(form)::int8) FROM users_schema),
+       ${sumOfTriggersAndRules},
        (SELECT sum(hashtext(concat_ws(' ', t.typname, t.typowner, t.typacl))::int8) FROM pg_type t WHERE t.typnamespace IN (SELECT id FROM users_schema)),
        (SELECT sum(hashtext(concat_ws(' ', c.relname, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.reloftype, c.relpersistence))::int8)
           FROM pg_class c WHERE c.relnamespace IN (SELECT id FROM users_schema) OR c.relacl IS NOT NULL AND c.relpersistence <> 't'),

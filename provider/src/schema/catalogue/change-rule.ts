@@ -44,6 +44,14 @@ export const rulesOf = <Change extends string>(
 
 type Generic = "created" | "changed" | "dropped";
 
+/** Rules of triggers, rules and policies, which no other object can need. */
+export const relationPartRules = (kind: string): ChangeRules<Generic | "renamed"> =>
+  rulesOf(kind, {
+    ...restoredRules(kind, { ifRefused: "pause" }),
+    renamed: { action: "after", reason: "The worker drops it, and creates it under its new name." },
+    dropped: { action: "before", reason: "No row depends on it.", ifRefused: "finding" },
+  });
+
 /**
  * Rules of a kind of object that the worker restores from a dump of the source.
  *

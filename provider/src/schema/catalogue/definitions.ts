@@ -18,7 +18,12 @@ export interface Redefined {
   readonly id: string;
   readonly digest: string;
   readonly drop: string;
+  /** Whether it is a trigger, rule or policy. Those that come with the parent's are not included. */
+  readonly isRelationPart: boolean;
 }
+
+/** The keys of triggers, rules and policies by their OIDs: {@link Redefined.key} by {@link Redefined.id}. Plain JSON. */
+export type PartKeys = Readonly<Record<string, string>>;
 
 /** All definitions by users in a source's database, without extensions. The session's search_path has to be empty. */
 export async function readDefinitions(source: Client): Promise<Redefined[]> {
@@ -28,6 +33,7 @@ export async function readDefinitions(source: Client): Promise<Redefined[]> {
     id: object.id,
     digest: object.definition!,
     drop: dropStatement(object),
+    isRelationPart: object.of !== null && !object.ofParent,
   }));
 }
 
@@ -40,13 +46,25 @@ export function dropStatement({ kind, identity, name, of }: SchemaObject): strin
 export const digestsOf = (defined: readonly Redefined[]): Definitions =>
   Object.fromEntries(defined.map(({ key, digest }) => [key, digest]));
 
+export const partKeysOf = (defined: readonly Redefined[]): PartKeys =>
+  Object.fromEntries(defined.filter(({ isRelationPart }) => isRelationPart).map(({ id, key }) => [id, key]));
+
+/** Digests by present keys: triggers, rules and policies are renamed with their tables. */
+export function underPresentKeys(before: Definitions, former: PartKeys, now: readonly Redefined[]): Definitions {
+  const renamed = now.flatMap(({ id, key }) => {
+    const digest = before[former[id] ?? key];
+    return digest === undefined || (former[id] ?? key) === key ? [] : [[key, digest] as const];
+  });
+  return { ...before, ...Object.fromEntries(renamed) };
+}
+
 /** Objects with a changed definition. New objects are not included: they are missing on the target. */
 export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
   now.filter(({ key, digest }) => before[key] !== undefined && before[key] !== digest);
 
-/** Converts a dump's entry so that it replaces the existing object. */
+/** Converts a dump's entry so that it replaces the existing object. CREATE OR REPLACE RULE would keep a rule disabled. */
 export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {
-  const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW|RULE)\b/;
+  const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW)\b/;
   if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
   return { ...entry, sql: entry.sql.replace(create, "CREATE OR REPLACE $1") };
 }

@@ -35,9 +35,12 @@ import { views } from "./kinds/relations/views.js";
 /** Tables and what decides which rows they accept. A change is applied to the target as an ALTER statement. */
 export const tableKinds: readonly Kind[] = [tables, columns, indexes, constraints, domainConstraints, inheritances];
 
+/** Parts of tables and views that have no parts themselves, and that no other object can need. */
+export const relationParts: readonly Kind[] = [triggers, rules, policies];
+
 /** Objects beside tables. A change is applied to the target by restoring the object from a dump. */
 export const otherKinds: readonly Kind[] = [
-  ...[schemas, extensions, types, sequences, routines, views, triggers, rules, policies, statistics],
+  ...[schemas, extensions, types, sequences, routines, views, ...relationParts, statistics],
   ...[
     collations,
     conversions,

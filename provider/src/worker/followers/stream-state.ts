@@ -1,15 +1,14 @@
 import { deferredEntriesOf, type PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
-import type { FollowedByOid } from "../schema-diff/followed-parts.js";
+import type { Counterparts } from "../schema-diff/compared-schemas.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 
 /** What a stream hands on to the cutover and to a successor. Plain JSON: the store keeps it. */
-export interface StreamState extends PostCutoverPlan {
+export interface StreamState extends PostCutoverPlan, Partial<Counterparts> {
   /** The tables whose changes are applied; unknown until the schema is compared for the first time. */
   readonly followed?: FollowedTables;
-  /** Their columns, and the types with their attributes. */
-  readonly followedColumns?: FollowedByOid;
-  readonly followedTypes?: FollowedByOid;
+  /** Triggers, rules and policies: the `catalogueKey` on the target by the one on the source. */
+  readonly followedRelationParts?: Readonly<Record<string, string>>;
 }
 
 /** The result of restoring objects that the target lacked. */

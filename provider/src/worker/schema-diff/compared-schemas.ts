@@ -3,9 +3,21 @@ import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Table } from "../../postgres/tables.js";
 import type { FollowedByOid } from "./followed-parts.js";
 import type { FollowedTables } from "./followed-tables.js";
+import type { FollowedSchemas } from "./renamed-schemas.js";
+import type { FollowedRules } from "./rule-drift.js";
 import type { SchemaBaseline } from "./schema-baseline.js";
 
-export interface Shapes {
+/** Where the objects of the source are on the target, by OIDs. Names change on both sides. Plain JSON. */
+export interface Counterparts {
+  readonly followedColumns: FollowedByOid;
+  /** Types with their attributes. */
+  readonly followedTypes: FollowedByOid;
+  readonly followedRules: FollowedRules;
+  readonly followedSchemas: FollowedSchemas;
+}
+
+/** Also contains the counterparts that are known. */
+export interface Shapes extends Counterparts {
   readonly source: Client;
   readonly target: Client;
   /** The source's tables in scope, and those of the target. */
@@ -13,9 +25,6 @@ export interface Shapes {
   readonly targetTables: readonly Table[];
   /** The tables whose changes are applied to the target. */
   readonly followed: FollowedTables;
-  /** The known counterparts of columns, and of types with their attributes. */
-  readonly followedColumns: FollowedByOid;
-  readonly followedTypes: FollowedByOid;
   /** The source's schema when it was last applied to the target; undefined if it was not recorded. */
   readonly mark: SchemaBaseline | undefined;
   /** Qualified names of the tables that are copied again. */

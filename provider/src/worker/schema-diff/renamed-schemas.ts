@@ -11,20 +11,31 @@ export type RenamedSchemas = ReadonlyMap<string, string>;
 export const readSchemaNames = async (client: Client): Promise<SchemaNames> =>
   Object.fromEntries((await readSchema(client, [schemas], "details")).map(({ oid, name }) => [oid, name]));
 
-/** @param before the source's schema names when they were last applied to the target; empty if not recorded */
+/** By the OID of a schema on the source: the one of its copy. */
+export type FollowedSchemas = Readonly<Record<string, string>>;
+
+/**
+ * @param before the source's schema names when they were last applied to the target; empty if not recorded
+ * @param known the copies that are known; the source may rename a schema again before its first new name is recorded
+ */
 export async function readRenamedSchemas(
   source: Client,
   target: Client,
-  before: SchemaNames = {},
-): Promise<RenamedSchemas> {
-  const now = await readSchemaNames(source);
-  const onTarget = new Set(Object.values(await readSchemaNames(target)));
-  return new Map(
-    Object.entries(now).flatMap(([oid, name]) => {
-      const former = before[oid];
-      return former !== undefined && former !== name && onTarget.has(former) && !onTarget.has(name)
-        ? [[name, former]]
-        : [];
+  { before = {}, known }: { readonly before?: SchemaNames | undefined; readonly known: FollowedSchemas },
+): Promise<{ readonly renamed: RenamedSchemas; readonly followed: FollowedSchemas }> {
+  const now = Object.entries(await readSchemaNames(source));
+  const onTarget = await readSchemaNames(target);
+  const copies = new Map(Object.entries(onTarget).map(([oid, name]) => [name, oid]));
+  const followed = Object.fromEntries(
+    now.flatMap(([oid, name]) => {
+      const paired = known[oid];
+      const copy = paired !== undefined && paired in onTarget ? paired : copies.get(before[oid] ?? name);
+      return copy === undefined ? [] : [[oid, copy]];
     }),
   );
+  const renamed = now.flatMap(([oid, name]) => {
+    const former = onTarget[followed[oid] ?? ""];
+    return former === undefined || former === name || copies.has(name) ? [] : [[name, former] as const];
+  });
+  return { renamed: new Map(renamed), followed };
 }

@@ -68,6 +68,15 @@ export interface RuleSides {
   readonly types: Pick<TypeDrift, "nowCalled" | "domains">;
   /** The source's rules when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Rules | undefined;
+  readonly followed: FollowedRules;
+}
+
+/** By the catalogue and OID of a rule on the source: those of its copy. */
+export type FollowedRules = Readonly<Record<string, string>>;
+
+export interface RuleDrift {
+  readonly changes: readonly SchemaChange[];
+  readonly followed: FollowedRules;
 }
 
 /**
@@ -75,9 +84,10 @@ export interface RuleSides {
  * that was replaced under its name. Added checks are in the result, because a dump contains them only as a part of their
  * tables and domains. Other new rules are restored.
  */
-export async function readRuleDrift(sides: RuleSides): Promise<SchemaChange[]> {
+export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   const rules = await readBoth(sides);
-  const renamed = renamedRules(rules);
+  const followed = pairRules(rules, sides.followed);
+  const renamed = renamedRules(rules, followed);
   const ended = endedRules(rules, renamed);
   const keys = await replaceKeys(sides, rules, ended.replacedKeys);
   const dropped = new Set<Rule>([...ended.dropped, ...keys.dropped]);
@@ -92,7 +102,7 @@ export async function readRuleDrift(sides: RuleSides): Promise<SchemaChange[]> {
   );
   const partitions = await renamePartitionIndexes({ ...sides, formerNames });
   const placeholders = new Set([...keys.placeholders, ...unusedPlaceholders(rules, kept)]);
-  return [
+  const changes = [
     ...partitions,
     ...renamings,
     ...ended.changes,
@@ -103,6 +113,7 @@ export async function readRuleDrift(sides: RuleSides): Promise<SchemaChange[]> {
     ),
     ...[...placeholders].map((sql) => ({ rule: indexRules.temporary, tables: [], sql })),
   ];
+  return { changes, followed };
 }
 
 const changeOf = (of: Rule, rule: ChangeRule, sql: string): SchemaChange => ({
@@ -149,13 +160,33 @@ async function readBoth({
   };
 }
 
+/** Pairs rules by name that have no counterpart yet. The source may rename one again before the first name is recorded. */
+function pairRules({ onSource, onTarget, targetByKey, known }: BothRules, followed: FollowedRules): FollowedRules {
+  const present = new Set(onTarget.map(({ id }) => id));
+  return Object.fromEntries(
+    onSource.flatMap((rule) => {
+      const paired = followed[rule.id];
+      if (paired !== undefined && present.has(paired)) return [[rule.id, paired]];
+      const former = targetByKey.get(keyOf({ ...rule, name: known.get(rule.id)?.name ?? rule.name }));
+      const counterpart = former ?? targetByKey.get(keyOf(rule));
+      // Its table may have another name on the target until it is renamed.
+      const id = counterpart?.id ?? paired;
+      return id === undefined ? [] : [[rule.id, id]];
+    }),
+  );
+}
+
 /** The rules of the target that were renamed on the source, with those of the source. */
-function renamedRules({ onSource, sourceByKey, targetByKey, known }: BothRules): ReadonlyMap<FoundRule, FoundRule> {
+function renamedRules(
+  { onSource, onTarget, sourceByKey, targetByKey }: BothRules,
+  followed: FollowedRules,
+): ReadonlyMap<FoundRule, FoundRule> {
+  const copies = new Map(onTarget.map((rule) => [rule.id, rule]));
   return new Map(
     onSource.flatMap((rule) => {
-      const former = known.get(rule.id);
-      const counterpart = former && targetByKey.get(keyOf({ ...rule, name: former.name }));
-      const isOther = counterpart && former.name !== rule.name && !targetByKey.has(keyOf(rule));
+      const counterpart = copies.get(followed[rule.id] ?? "");
+      const isSameOwner = counterpart && keyOf({ ...counterpart, name: rule.name }) === keyOf(rule);
+      const isOther = isSameOwner && counterpart.name !== rule.name && !targetByKey.has(keyOf(rule));
       return isOther && !sourceByKey.has(keyOf(counterpart)) ? [[counterpart, rule] as const] : [];
     }),
   );

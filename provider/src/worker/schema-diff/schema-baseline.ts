@@ -8,7 +8,13 @@ import { RefusedError } from "../../errors.js";
 import { qualify, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
-import { type Definitions, digestsOf, readDefinitions } from "../../schema/catalogue/definitions.js";
+import {
+  type Definitions,
+  digestsOf,
+  type PartKeys,
+  partKeysOf,
+  readDefinitions,
+} from "../../schema/catalogue/definitions.js";
 import { type ObjectSettings, readObjectSettings, settingDigestsOf } from "../../schema/catalogue/object-settings.js";
 import { type Bounds, readBounds } from "./inheritance-drift.js";
 import { type Defaults, readDefaults, withRecomputedKeys } from "./deferred-columns.js";
@@ -29,6 +35,8 @@ export interface SchemaBaseline {
   readonly forms?: TableStorage;
   /** Functions, views and similar objects when they were last applied to the target. */
   readonly definitions?: Definitions;
+  /** Triggers, rules and policies when they were last applied to the target. */
+  readonly partKeys?: PartKeys;
   /** Settings of objects when they were last applied to the target. */
   readonly settings?: ObjectSettings;
   /** {@link readCatalogueVersion} at the time of the newest dump. */
@@ -68,10 +76,12 @@ export async function readSchemaBaseline(source: Client, names: ChangeCaptureNam
   const { rows } = await source.query<{ highest: string }>(
     `SELECT greatest((SELECT max(greatest(oid, relfilenode)::int8) FROM pg_class)${published}) AS highest`,
   );
+  const defined = await readDefinitions(source);
   return {
     publications: await publicationVersions(source, names),
     highestOid: Number(rows[0]!.highest),
-    definitions: digestsOf(await readDefinitions(source)),
+    definitions: digestsOf(defined),
+    partKeys: partKeysOf(defined),
     settings: settingDigestsOf(await readObjectSettings(source)),
     catalogues: await readCatalogueVersion(source),
     ...(await readTables(source)),
@@ -98,6 +108,25 @@ export async function readObservedSchema(source: Client): Promise<ObservedSchema
     rules: await readRules(source),
     bounds: await readBounds(source),
     defaults: await readDefaults(source),
+  };
+}
+
+/** Adds schemas, types and rules under new names, which the target was just given. Older ones may still have to be applied to it. */
+export function withNewObjects(before: ObservedSchema, now: ObservedSchema): ObservedSchema {
+  const merged = <One>(
+    known: Readonly<Record<string, One>>,
+    present: Readonly<Record<string, One>>,
+    keyOf: (one: One) => unknown,
+  ) => {
+    const taken = new Set(Object.values(known).map((one) => JSON.stringify(keyOf(one))));
+    const isNew = ([, one]: [string, One]): boolean => !taken.has(JSON.stringify(keyOf(one)));
+    return { ...Object.fromEntries(Object.entries(present).filter(isNew)), ...known };
+  };
+  return {
+    ...before,
+    schemas: merged(before.schemas, now.schemas, (name) => name),
+    types: merged(before.types, now.types, ({ schema, name }) => [schema, name]),
+    rules: merged(before.rules, now.rules, ({ kind, schema, of, name }) => [kind === "domain", schema, of, name]),
   };
 }
 

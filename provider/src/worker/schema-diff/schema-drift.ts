@@ -1,4 +1,4 @@
-import type { PairedTables, Shapes } from "./compared-schemas.js";
+import type { Counterparts, PairedTables, Shapes } from "./compared-schemas.js";
 import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { ChangeAction } from "../../schema/catalogue/change-rule.js";
 import { schemaRules } from "../../schema/catalogue/kinds/schemas.js";
@@ -37,9 +37,8 @@ export interface SchemaDrift {
   readonly renamedTypes: ReadonlySet<string>;
   /** Whether the operator has to rename a schema. Until then nothing can be created in it. */
   readonly awaitsSchema: boolean;
-  /** The counterparts on the target, to be recorded before the target is changed. */
-  readonly followedColumns: FollowedByOid;
-  readonly followedTypes: FollowedByOid;
+  /** To be recorded before the target is changed. */
+  readonly counterparts: Counterparts;
 }
 
 const nameOf = ({ schema, name }: Pick<Table, "schema" | "name">): string => qualify(schema, name);
@@ -47,7 +46,9 @@ const nameOf = ({ schema, name }: Pick<Table, "schema" | "name">): string => qua
 export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const { source, target, mark } = shapes;
   const given = mark?.given;
-  const schemas = await readRenamedSchemas(source, target, given?.schemas);
+  const { renamed: schemas, followed: followedSchemas } = await readRenamedSchemas(source, target, {
+    ...{ before: given?.schemas, known: shapes.followedSchemas },
+  });
   const schemaOnTarget = (schema: string): string => schemas.get(schema) ?? schema;
   const tables = pairTables(shapes, schemas);
   const { sourceTables, onTarget, onSource, removed, renamed, pairs } = tables;
@@ -59,7 +60,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   };
   const types = await readTypeDrift({ ...sides, before: given?.types, followed: shapes.followedTypes });
   const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
-  const rules = await readRuleDrift({ ...sides, types, before: given?.rules });
+  const rules = await readRuleDrift({ ...sides, types, before: given?.rules, followed: shapes.followedRules });
   const typed = typedTableDrift(pairs, types.typeOnTarget);
   const places = await readColumnOrdinals(source);
   const placesOnTarget = await readColumnOrdinals(target);
@@ -76,7 +77,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     )),
     ...types.changes,
     // Before the columns: a key is dropped before its columns lose NOT NULL.
-    ...rules,
+    ...rules.changes,
     ...columns.changes,
     ...inheritance.changes,
     ...typed.changes,
@@ -107,8 +108,10 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     tablesWithLostColumns: columns.tablesWithLostColumns,
     renamedTypes: types.renamed,
     awaitsSchema: schemas.size > 0,
-    followedColumns: followed,
-    followedTypes: types.followed,
+    counterparts: {
+      ...{ followedColumns: followed, followedTypes: types.followed },
+      ...{ followedRules: rules.followed, followedSchemas },
+    },
   };
 }
 

@@ -1,11 +1,12 @@
 import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
 import { hasPublications } from "../../cdc/source/publication.js";
+import { sumOfTriggersAndRules } from "../../schema/catalogue/catalogue-version.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
 /**
  * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's name, and of
- * the publications. Before 11 also with TRUNCATE, which is not published there.
+ * the publications. Also if a trigger, rule or policy is created, dropped or renamed. Before 11 also with TRUNCATE, which is not published there.
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
   const version = await serverVersion(source);
@@ -27,6 +28,8 @@ export async function schemaFingerprint(source: Client): Promise<string> {
        (SELECT sum(hashtext(concat_ws(' ', t.oid, t.typname, t.typnamespace, t.typnotnull, t.typdefault))::int8)
           FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace AND ${userSchemas("n")} WHERE t.typtype IN ('d', 'e', 'r')),
        (SELECT sum(hashtext(concat_ws(' ', n.oid, n.nspname))::int8) FROM pg_namespace n WHERE ${userSchemas("n")}),
+       ${sumOfTriggersAndRules},
+       (SELECT sum(hashtext(concat_ws(' ', oid, polname))::int8) FROM pg_policy),
        ${sequences}
        ${(await hasPublications(source)) ? publicationSums : ""}
        (SELECT sum(hashtext(concat_ws(' ', oid, enumtypid, enumlabel, enumsortorder))::int8) FROM pg_enum)) AS fingerprint`,

@@ -90,6 +90,8 @@ export async function readTypeDrift({
   const copies = new Map(ofTarget.map((type) => [Number(type.oid), type]));
   const all = (await listTypes(source)).map((type) => ({ ...type, schema: schemaOnTarget(type.schema) }));
   const taken = new Set(all.map(nameOf));
+  // Of types that were dropped, and may have been created again.
+  const markNamed = new Map(Object.values(before ?? {}).map((mark) => [nameOf(mark), mark]));
   const pairs = all.flatMap((type) => {
     const mark = before?.[type.oid];
     const copy = copies.get(known[type.oid]?.copy ?? 0);
@@ -124,7 +126,7 @@ export async function readTypeDrift({
     ),
     ...renamed.flatMap(({ type, targetType }) => withOid(type, renameStatements(targetType, type))),
     ...pairs.flatMap(({ type, targetType, mark }) =>
-      type.isDomain ? withOid(type, domainDrift(targetType, type, mark)) : [],
+      type.isDomain ? withOid(type, domainDrift(targetType, type, mark ?? markNamed.get(nameOf(targetType)))) : [],
     ),
   ];
   const tables = statements.length > 0 ? await tablesByType(source) : new Map<string, TableOfType[]>();

@@ -1,8 +1,17 @@
+import { isDeepStrictEqual } from "node:util";
 import pg from "pg";
+import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { RefusedError } from "../../errors.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
-import { digestsOf, readDefinitions, type Redefined, redefinedSince } from "../../schema/catalogue/definitions.js";
+import {
+  digestsOf,
+  partKeysOf,
+  readDefinitions,
+  type Redefined,
+  redefinedSince,
+  underPresentKeys,
+} from "../../schema/catalogue/definitions.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
 import { withoutSettingValues } from "../../schema/sql/statements.js";
@@ -21,8 +30,12 @@ import {
   shownSql,
 } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
+import { endedParts, type EndedPart, pairParts } from "./relation-parts.js";
 
-/** Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. */
+/**
+ * Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. Drops triggers,
+ * rules and policies that the source no longer has.
+ */
 export class MissingObjects {
   readonly #record: StreamRecord;
   readonly #followers: Followers;
@@ -51,6 +64,16 @@ export class MissingObjects {
     this.#refusal = refusal;
   }
 
+  /** Before names change on the target: finds the copies of the source's triggers, rules and policies. */
+  async pairParts(objects: NewObjects): Promise<void> {
+    const { followedRelationParts: copies = {}, mark, without } = this.#record.following;
+    const followedRelationParts = await pairParts(objects, {
+      ...{ copies, given: mark?.partKeys ?? {} },
+      without: new Set([...without, ...objects.leftOut().cut]),
+    });
+    if (!isDeepStrictEqual(copies, followedRelationParts)) await this.#record.keep({ followedRelationParts });
+  }
+
   async restore(objects: NewObjects): Promise<void> {
     if (await this.#lacksAny(objects)) await this.#restore(objects, []);
   }
@@ -62,8 +85,11 @@ export class MissingObjects {
    * @throws RefusedError naming what the target still lacks
    */
   async complete(objects: NewObjects): Promise<boolean> {
+    if (this.#record.work.spec.schemaChanges === "carry") await this.dropEnded(objects);
     const { mark } = this.#record.following;
-    const redefined = redefinedSince(mark?.definitions ?? {}, await readDefinitions(objects.source));
+    const now = await readDefinitions(objects.source);
+    const before = underPresentKeys(mark?.definitions ?? {}, mark?.partKeys ?? {}, now);
+    const redefined = redefinedSince(before, now);
     if (this.#record.work.spec.schemaChanges === "pause") await this.#requireAll(objects, redefined);
     const isChanged = mark?.catalogues !== (await readCatalogueVersion(objects.source));
     const hasBrought = isChanged || redefined.length > 0 || (await this.#lacksAny(objects));
@@ -89,12 +115,47 @@ export class MissingObjects {
           await readObjectSettings(objects.target),
         )
       : [];
-    const due = [...(objectsDiffer ? await missingStatements(objects, other) : []), ...settings].map(oneLine);
+    const ended = (await this.#endedParts(objects)).map(({ drop }) => drop);
+    const due = [...ended, ...(objectsDiffer ? await missingStatements(objects, other) : []), ...settings].map(oneLine);
     if (due.length === 0) return;
     throw new RefusedError(`${database} is not cut over: the source's schema has changed, and schemaChanges is pause`, {
       remedy: `on the target, in ${targetName}: ${due.join("; ")}; then cut over again. Or set schemaChanges to carry`,
       code: "PGM-503",
     });
+  }
+
+  #endedParts({ source, target }: NewObjects): Promise<EndedPart[]> {
+    return endedParts({ source, target }, this.#record.following.followedRelationParts ?? {});
+  }
+
+  /** Drops triggers, rules and policies. A renamed one is then missing, and is restored under its new name. */
+  async dropEnded(objects: NewObjects): Promise<void> {
+    for (const { id, key, drop } of await this.#endedParts(objects)) {
+      try {
+        await objects.target.query(drop);
+      } catch (error) {
+        if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
+        await this.#record.reportFailedStatement(drop, error.message);
+        continue;
+      }
+      await this.#record.reportCarriedStatement(drop);
+      await this.#forget(id, key);
+    }
+  }
+
+  /**
+   * Otherwise a part that is created under the same name would look like the dropped one.
+   *
+   * @param now the name under which it is restored, if it was renamed
+   */
+  async #forget(id: string, now?: string): Promise<void> {
+    const { mark, followedRelationParts: copies = {} } = this.#record.following;
+    const without = (all: Readonly<Record<string, string>> = {}, left: string): Readonly<Record<string, string>> =>
+      Object.fromEntries(Object.entries(all).filter(([key]) => key !== left));
+    const partKeys = { ...without(mark?.partKeys, id), ...(now === undefined ? {} : { [id]: now }) };
+    const definitions = without(mark?.definitions, mark?.partKeys?.[id] ?? "");
+    const followedRelationParts = without(copies, id);
+    await this.#record.keep({ followedRelationParts, ...(mark ? { mark: { ...mark, definitions, partKeys } } : {}) });
   }
 
   /** A setting that the target refuses does not prevent the cutover: it only affects speed and descriptions. */
@@ -131,14 +192,16 @@ export class MissingObjects {
   /** The stream rests meanwhile, so that constraints are validated on rows of a moment at which the source had them. */
   async #restore(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
     // Before the dump: later changes are then found the next time.
-    const now = digestsOf(await readDefinitions(objects.source));
+    const now = await readDefinitions(objects.source);
     const catalogues = await readCatalogueVersion(objects.source);
     try {
       const catchUp = () => this.#followers.catchUp(objects.source);
       const restored = await restoreMissing(objects, { catchUp, redefined });
       const { mark } = this.#record.following;
-      const definitions = { ...now, ...mark?.definitions, ...digestsOf(redefined) };
-      if (mark) await this.#record.keep({ mark: { ...mark, definitions, catalogues } });
+      const before = underPresentKeys(mark?.definitions ?? {}, mark?.partKeys ?? {}, now);
+      const definitions = { ...digestsOf(now), ...before, ...digestsOf(redefined) };
+      const partKeys = { ...mark?.partKeys, ...partKeysOf(now) };
+      if (mark) await this.#record.keep({ mark: { ...mark, definitions, partKeys, catalogues } });
       await this.#record.keep(mergeRestored(this.#record.following, restored));
     } finally {
       this.#followers.current.resume();

@@ -153,6 +153,7 @@ export async function restoreMissing(
   const isCaughtUp = (await catchUp?.()) ?? true;
   const isMissing = missingHere(onSource, known, isCaughtUp);
   const replacementOf = replacementsOf(onSource, redefined);
+  const replaced = new Set<number>();
   const restore = async (entries: readonly Entry[]): Promise<void> => {
     await reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
     for (const entry of entries.filter((one) => !isMissing(one))) {
@@ -161,6 +162,7 @@ export async function restoreMissing(
       const { findings, isReplaced } = await replace(target, replacement, entry, context);
       await reportFindings(work, database, findings);
       if (!isReplaced) continue;
+      replaced.add(entry.id);
       await work.journal.event(`${replacement.key} was changed on the source, and is replaced on the target`, {
         database,
       });
@@ -176,6 +178,10 @@ export async function restoreMissing(
   // After its own keys and indexes: the server creates missing ones for the parent's, under other names.
   await restore(plan.before.filter(isAttachment));
   await restore(now.after.filter((entry) => !isKey(entry)));
+  // An object that was dropped to replace it has lost its comment.
+  const isLostComment = (entry: Entry): boolean =>
+    entry.type === "COMMENT" && !isMissing(entry) && entry.dependencies.some((id) => replaced.has(id));
+  await reportFindings(work, database, await restoreEntries(target, allEntries(now).filter(isLostComment), context));
   // Triggers that would fire for applied changes are enabled after the last change.
   const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && known.has(nameOf(entry));
   await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));

@@ -146,6 +146,7 @@ export class SchemaSynchronizer {
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#preparedDrift(objects);
+      await this.#missing.pairParts(objects);
       if (patience === "once" && this.refusal) throw this.refusal;
       const skipsMore = await this.#leftOut.skipIn(this.#followers);
       await this.#skipTablesWithLostColumns(drift);
@@ -215,10 +216,11 @@ export class SchemaSynchronizer {
 
   async #apply(objects: NewObjects, drift: SchemaDrift, isSourceAltered: boolean): Promise<boolean> {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
+    const isCarried = isSourceAltered && this.#record.work.spec.schemaChanges === "carry";
     await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
+    if (isCarried) await this.#missing.dropEnded(objects);
     if (joins) await this.#joins.join(objects, drift.newTables);
-    else if (isSourceAltered && this.#record.work.spec.schemaChanges === "carry")
-      await this.#restoreMissing(objects, drift.deferred);
+    else if (isCarried) await this.#restoreMissing(objects, drift.deferred);
     if (joins) this.#followers.noteAlteration();
     return joins || drift.additions.length > 0;
   }
@@ -318,13 +320,13 @@ export class SchemaSynchronizer {
     const sourceTables = record.withoutLeftOut(inScope);
     await this.#joins.updateJoining(inScope, targetTables);
     const outdated = await this.#joins.outdated(source);
-    const { joining = {}, mark, followed = {}, followedColumns = {}, followedTypes = {} } = record.following;
+    const { joining = {}, mark, followed = {} } = record.following;
+    const { followedColumns = {}, followedTypes = {}, followedRules = {}, followedSchemas = {} } = record.following;
+    const known = { followedColumns, followedTypes, followedRules, followedSchemas };
     const { schemaChanges } = record.work.spec;
     const sides = { source, target, sourceTables, targetTables };
-    const known = { followed, followedColumns, followedTypes };
-    const drift = await readDrift({ ...sides, ...known, mark, outdated, schemaChanges });
-    const counterparts = { followedColumns: drift.followedColumns, followedTypes: drift.followedTypes };
-    if (!isDeepStrictEqual(counterparts, { followedColumns, followedTypes })) await record.keep(counterparts);
+    const drift = await readDrift({ ...sides, ...known, followed, mark, outdated, schemaChanges });
+    if (!isDeepStrictEqual(drift.counterparts, known)) await record.keep(drift.counterparts);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
       return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));

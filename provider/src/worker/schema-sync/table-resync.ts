@@ -14,7 +14,12 @@ import { addTablesToStream } from "./add-tables-to-stream.js";
 import type { NewObjects } from "./new-objects.js";
 import { type TransientSchemaChange, transientSchemaChange } from "./transient-schema-change.js";
 import { isTransientValueError } from "./transient-value-error.js";
-import { readSchemaBaseline, replacedSince, type SchemaBaseline } from "../schema-diff/schema-baseline.js";
+import {
+  readSchemaBaseline,
+  replacedSince,
+  type SchemaBaseline,
+  withNewObjects,
+} from "../schema-diff/schema-baseline.js";
 import { readTakenNames } from "./taken-names.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
@@ -191,14 +196,16 @@ export class TableResync {
     // Older objects were not applied to the target again.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };
+    const partKeys = { ...mark.partKeys, ...before?.partKeys };
     const settings = { ...(await this.#settingsOf(objects, mark)), ...before?.settings };
-    const given = before?.given ?? mark.given;
+    const given =
+      before?.given && mark.given ? withNewObjects(before.given, mark.given) : (before?.given ?? mark.given);
     // The snapshot was copied by name: the columns of its tables are paired by the names of the new baseline.
     const copied = new Set(newTables.filter((table) => !(nameOfTable(table) in later)).map(({ oid }) => String(oid)));
     const columns = Object.entries(record.following.followedColumns ?? {}).filter(([oid]) => !copied.has(oid));
     await record.keep({
       ...{ joining, followed, followedColumns: Object.fromEntries(columns) },
-      mark: { ...mark, definitions, settings, ...(given ? { given } : {}) },
+      mark: { ...mark, definitions, partKeys, settings, ...(given ? { given } : {}) },
     });
     this.#record.formerNames.clear();
   }

@@ -1,4 +1,4 @@
-import { restoredRules } from "../../change-rule.js";
+import { relationPartRules } from "../../change-rule.js";
 import { type Kind, ofRelation } from "../../kind.js";
 
 export const policies: Kind = (version) => ({
@@ -9,4 +9,4 @@ export const policies: Kind = (version) => ({
     pg_get_expr(o.polqual, o.polrelid), '/', pg_get_expr(o.polwithcheck, o.polrelid))`,
 });
 
-export const policyRules = restoredRules("policy", { ifRefused: "pause" });
+export const policyRules = relationPartRules("policy");

@@ -1,4 +1,4 @@
-import { restoredRules } from "../../change-rule.js";
+import { relationPartRules } from "../../change-rule.js";
 import { type Kind, ofRelation } from "../../kind.js";
 
 export const rules: Kind = () => ({
@@ -8,4 +8,4 @@ export const rules: Kind = () => ({
   definition: "concat_ws(' ', pg_get_ruledef(o.oid), o.ev_enabled)",
 });
 
-export const ruleRules = restoredRules("rule", { ifRefused: "pause" });
+export const ruleRules = relationPartRules("rule");

@@ -1,4 +1,4 @@
-import { restoredRules } from "../../change-rule.js";
+import { relationPartRules, restoredRules } from "../../change-rule.js";
 import { type Kind, ofDatabase, ofRelation } from "../../kind.js";
 
 export const triggers: Kind = (version) => ({
@@ -19,5 +19,5 @@ export const eventTriggers: Kind = () => ({
   definition: "concat_ws(' ', o.evtevent, o.evtfoid::regprocedure, o.evtenabled, o.evttags)",
 });
 
-export const triggerRules = restoredRules("trigger", { ifRefused: "pause" });
+export const triggerRules = relationPartRules("trigger");
 export const eventTriggerRules = restoredRules("event trigger");
