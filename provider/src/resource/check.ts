@@ -10,7 +10,7 @@ import { resolveDatabases } from "./databases/resolve-databases.js";
 import { observeBriefly, observeWithinMs } from "./observe.js";
 import { toStandardError } from "./reach-goal.js";
 import { inputsWithin, withoutUndefined, type Properties } from "./state.js";
-import { dependsOnState, impossibleTransitions } from "./transitions.js";
+import { dependsOnState, impossibleTransitions, withoutRecordedChanges } from "./transitions.js";
 
 export interface CheckAnswer {
   readonly inputs: Properties;
@@ -73,5 +73,6 @@ async function forbiddenByState(olds: Properties, after: Inputs): Promise<InputF
   // Another identity means another migration, which replaces this one.
   if (!before || differingIdentity(before, after).length > 0 || !dependsOnState({ before, after })) return [];
   const seen = await observeBriefly(before, "check");
-  return seen?.kind === "recorded" ? impossibleTransitions({ before, after }, seen.status) : [];
+  if (seen?.kind !== "recorded") return [];
+  return impossibleTransitions(withoutRecordedChanges({ before, after }, seen.spec), seen.status);
 }

@@ -6,4 +6,4 @@ export { diff, type DiffAnswer } from "./diff.js";
 export { MigrationIncompleteError } from "./reach-goal.js";
 export { read } from "./read.js";
 export type { Outputs } from "./state.js";
-export { update } from "./update.js";
+export { createAgain, update } from "./update.js";

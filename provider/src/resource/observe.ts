@@ -1,6 +1,6 @@
 import { Semaphore } from "../async/semaphore.js";
 import { withTimeout } from "../async/with-timeout.js";
-import type { Inputs } from "../inputs/inputs.js";
+import type { Inputs, MigrationSpec } from "../inputs/inputs.js";
 import { type DatabaseDetails, hasDatabaseEnded, hasEnded, type MigrationStatus } from "../status.js";
 import { describeKeptSlot, readStatus } from "../store/read-status.js";
 import { readMigration } from "../store/records.js";
@@ -16,6 +16,7 @@ export type Observation =
   | {
       readonly kind: "recorded";
       readonly status: MigrationStatus;
+      readonly spec: MigrationSpec;
       readonly owner: RecordOwner | undefined;
       /** The slots on the source, if it answers. */
       readonly onSource: readonly SourceObjects[];
@@ -44,7 +45,7 @@ async function read(store: Store | undefined, inputs: Inputs): Promise<Observati
   const status = record && (await readStatus(store, inputs.migrationName));
   if (!status) return { kind: "missing" };
   const onSource = await readSourceObjects(store, inputs, status.state);
-  return { kind: "recorded", status, owner: record.owner, onSource };
+  return { kind: "recorded", status, spec: record.spec, owner: record.owner, onSource };
 }
 
 /** How long a preview waits for a server. */
@@ -69,7 +70,7 @@ export function observedStatus(seen: Observation, outputs: Properties): Migratio
     return withError(
       status,
       `the migration belongs to ${describeOwner(owner)} since ${owner?.since}; this resource no longer manages it. ` +
-        `To do: ${formerOwnerRemedy(owner)}`,
+        `To do: ${formerOwnerRemedy(outputs, owner)}`,
     );
   return onSource.reduce(withSourceObjects, status);
 }

@@ -12,22 +12,24 @@ export const provider: Required<
 > = {
   check: (olds, news) => withRow(news, ({ note }) => lifecycle.check(olds, news, note)),
   diff: (id, olds, news) => withRow(news, ({ note }) => lifecycle.diff(id, olds, news, note)),
-  create: (inputs) => withRow(inputs, (row) => confirmed(createWithRetries(inputs, attemptsIn(row)), row)),
+  create: (inputs) => withRow(inputs, (row) => confirmed(createWithRetries(inputs, attemptsIn(row, false)), row)),
   read: (id, props) => withoutStack(lifecycle.read(id, props ?? {})),
   update: (_id, olds, news) =>
     withRow(news, (row) => {
-      const updated = updateWithRetries(olds, news, attemptsIn(row));
-      return wasNeverRecorded(olds) ? confirmed(updated, row) : updated;
+      const isInState = !wasNeverRecorded(olds);
+      const updated = updateWithRetries(olds, news, attemptsIn(row, isInState));
+      return isInState ? updated : confirmed(updated, row);
     }),
   delete: (_id, props) => withRow(props, ({ note }) => lifecycle.remove(props, note)),
 };
 
-const attemptsIn = (row: ResourceRow): Attempts => ({
+/** @param isInState whether Pulumi's state contains the ownership token of the record */
+const attemptsIn = (row: ResourceRow, isInState: boolean): Attempts => ({
   create: (inputs) => lifecycle.create(inputs, row.report, row.note),
-  update: (olds, news) =>
-    wasNeverRecorded(olds)
-      ? lifecycle.create(news, row.report, row.note)
-      : lifecycle.update(olds, news, row.report, row.note),
+  update: (olds, news) => {
+    if (wasNeverRecorded(olds)) return lifecycle.create(news, row.report, row.note);
+    return (isInState ? lifecycle.update : lifecycle.createAgain)(olds, news, row.report, row.note);
+  },
   note: row.note,
 });
 

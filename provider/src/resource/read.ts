@@ -4,6 +4,7 @@ import { messageOf } from "../errors.js";
 import { observe, observedStatus } from "./observe.js";
 import { reportEnd } from "../report/report-end.js";
 import { hasEnded } from "../status.js";
+import { hasSameUrn } from "./ownership/ownership.js";
 import { inputsWithin, reportedOutputs, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
 
 /** Another session may lock the records. */
@@ -18,10 +19,12 @@ export async function read(
   withinMs = readWithinMs,
 ): Promise<{ id: string; props: Properties }> {
   const inputs = inputsWithin(props);
-  if (!inputs || wasNeverRecorded(props)) return { id, props };
+  if (!inputs) return { id, props };
   try {
     const seen = await withTimeout(observe(inputs, "read"), withinMs);
     if (!seen) log.warn(`the migration's status could not be read within ${withinMs / 1000} s`);
+    // The record may have been written although its creation failed. Another resource's record is not shown.
+    if (wasNeverRecorded(props) && !(seen?.kind === "recorded" && hasSameUrn(props, seen.owner))) return { id, props };
     const observed = seen && observedStatus(seen, props);
     // Later operations no longer see the end: their known status has ended.
     const isEnd = observed && !hasEnded(statusWithin(props)?.state ?? observed.state);

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { withTimeout } from "../async/with-timeout.js";
 import type { Inputs } from "../inputs/inputs.js";
 import { copyAgain } from "../cdc/source/slot-identity.js";
+import { changeCaptureNames } from "../cdc/model/names.js";
 import { inspectSlot } from "../cdc/source/slot-state.js";
 import { withSession } from "../postgres/connection/with-session.js";
 import type { MigrationState } from "../status.js";
@@ -31,12 +32,18 @@ export async function readSourceObjects(
   if (inputs.migrationMode !== "Online" || state === "Succeeded" || state === "Canceled") return [];
   const databases = await readDatabases(store, inputs.migrationName);
   const found = databases.map(async (database) => {
-    const { slot } = database;
-    if (slot === undefined) return undefined;
+    const { name, phase, slot } = database;
+    if (slot === undefined) return phase === "following" ? erasedObjects({ name, phase }, inputs) : undefined;
     return withTimeout(objectsOf(inputs, { ...database, slot }), lookWithinMs).catch(() => undefined);
   });
   return (await Promise.all(found)).flatMap((objects) => objects ?? []);
 }
+
+/** A destroy that was interrupted has removed what a replicated database needs on the source. */
+const erasedObjects = ({ name, phase }: Pick<DatabaseRecord, "name" | "phase">, inputs: Inputs): SourceObjects => {
+  const { slot } = changeCaptureNames(inputs, name);
+  return { database: name, phase, slot, loss: describeLoss([`the slot ${slot}`]), retainedBytes: undefined };
+};
 
 async function objectsOf(
   { source, migrationName }: Inputs,

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { InputFailure } from "../errors.js";
 import type { Inputs } from "../inputs/inputs.js";
 import type { DatabaseDetails, MigrationStatus } from "../status.js";
@@ -19,6 +20,17 @@ export const dependsOnState = ({ before, after }: Change): boolean =>
   (before.rollback !== after.rollback && after.rollback !== "drop") ||
   removedDatabases({ before, after }).length > 0 ||
   differingCopyInputs(before, after).length > 0;
+
+/**
+ * The change without what the record has already. Pulumi may have been killed while an update carried the change out, or the
+ * command or the dashboard has made it.
+ */
+export function withoutRecordedChanges({ before, after }: Change, recorded: TransitionInputs): Change {
+  const isRecorded = ([key, value]: [string, unknown]): boolean =>
+    isDeepStrictEqual(recorded[key as keyof TransitionInputs], value);
+  const known = Object.fromEntries(Object.entries(after).filter(isRecorded));
+  return { before: { ...before, ...known }, after };
+}
 
 const removedDatabases = ({ before, after }: Change): string[] =>
   before.dbsToMigrate.filter((name) => !after.dbsToMigrate.includes(name));

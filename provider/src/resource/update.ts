@@ -37,16 +37,37 @@ import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type P
  * @param report takes progress, one line that replaces the previous one
  * @param note takes lost objects and what the update does about them
  */
-export async function update(
+export const update = (
   olds: Properties,
   given: Properties,
   report: Report,
   note: Report = toStandardError,
+): Promise<{ outs: Properties }> => change(olds, given, { report, note, isInState: true });
+
+/** Like {@link update}, for another attempt of a creation: Pulumi's state does not contain the ownership token yet. */
+export const createAgain = (
+  olds: Properties,
+  given: Properties,
+  report: Report,
+  note: Report,
+): Promise<{ outs: Properties }> => change(olds, given, { report, note, isInState: false });
+
+interface Operation {
+  readonly report: Report;
+  readonly note: Report;
+  /** Whether Pulumi's state contains the ownership token. */
+  readonly isInState: boolean;
+}
+
+async function change(
+  olds: Properties,
+  given: Properties,
+  { report, note, isInState }: Operation,
 ): Promise<{ outs: Properties }> {
   const raw = await resolveDatabases(olds, given, note);
   const program = parseInputs(inputsAmong(raw));
   refuseOtherMigration(olds, program);
-  const owner = ownerFor({ ...inputsAmong(raw), ownershipToken: tokenWithin(olds) });
+  const owner = { ...ownerFor({ ...inputsAmong(raw), ownershipToken: tokenWithin(olds) }), isInState };
   let inputs = program;
   const ended = await withStore(program, `${program.migrationName} update`, async (store) => {
     const record = await readMigration(store, program.migrationName);
@@ -113,13 +134,13 @@ interface Update {
 
 /** Prepares a recorded migration for the new inputs. @throws RefusedError when it belongs to another resource */
 async function updateRecorded(store: Store, record: MigrationRecord, update: Update): Promise<void> {
-  const { olds, inputs, owner } = update;
+  const { olds, inputs } = update;
   if (!owns(olds, record.owner))
     throw new RefusedError(
       `the migration ${record.name} belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
-      { remedy: formerOwnerRemedy(record.owner) },
+      { remedy: formerOwnerRemedy(olds, record.owner) },
     );
-  await claim(store, record, owner);
+  await claim(store, record, update);
   // After success, a program may drop its lists without reviving databases that were canceled before.
   const revived = record.state === "Succeeded" ? [] : revivedDatabases(inputsWithin(olds), inputs);
   if (revived.length > 0 || (await needsAnotherWorker(store, olds, inputs))) await stopWorker(store, record.name);
@@ -128,10 +149,11 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
 }
 
 /** The command has no URN and no token: it does not change the owner. */
-async function claim(store: Store, { name, owner: present }: MigrationRecord, owner: RecordOwner): Promise<void> {
-  const isCommand = owner.urn === undefined && !owner.isInState;
-  if (isCommand || (present?.token === owner.token && present.urn === owner.urn && present.isInState)) return;
-  await transferOwnership(store, name, { ...owner, isInState: true });
+async function claim(store: Store, { name, owner: present }: MigrationRecord, { olds, owner }: Update): Promise<void> {
+  const isCommand = owner.urn === undefined && tokenWithin(olds) === undefined;
+  const isConfirmed = present?.isInState === true || !owner.isInState;
+  if (isCommand || (present?.token === owner.token && present.urn === owner.urn && isConfirmed)) return;
+  await transferOwnership(store, name, owner);
 }
 
 /** Starts a migration whose record is missing on the target. Its objects on the source are found by name. */
@@ -141,7 +163,7 @@ async function startAgain(store: Store, inputs: Inputs, owner: RecordOwner, note
   // A worker of the erased record ends within a second.
   await holdLease(store, migrationName);
   await eraseFromServers(inputs);
-  await insertMigration(store, specOf(inputs), { ...owner, isInState: true });
+  await insertMigration(store, specOf(inputs), owner);
 }
 
 /** Restarts databases whose slot or publication is missing. */

@@ -51,8 +51,17 @@ export function describeOwner(owner: RecordOwner | undefined): string {
   return `the resource ${name.join("::")} of stack ${prefix.replace("urn:pulumi:", "")} (project ${project})`;
 }
 
-/** The step for a resource whose migration has another owner, which may have been added by mistake. */
-export const formerOwnerRemedy = (owner: RecordOwner | undefined): string =>
+/**
+ * The step for a resource whose migration has another owner, which may have been added by mistake. The same resource owns it
+ * with another token if it was created again since this state.
+ */
+export const formerOwnerRemedy = (outputs: Properties, owner: RecordOwner | undefined): string =>
+  hasSameUrn(outputs, owner)
+    ? "this state is older than the migration: restore the newest state, or run pulumi state delete for this resource, " +
+      "then pulumi up, which adopts the migration"
+    : removalRemedy(owner);
+
+const removalRemedy = (owner: RecordOwner | undefined): string =>
   `remove this resource from the program, which leaves the migration as it is. Keep ${describeOwner(owner)}: its removal would end the migration`;
 
 /** `urn:pulumi:prod::shop` */
