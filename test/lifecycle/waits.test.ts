@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import type { Endpoint } from "../../provider/dist/postgres/connection/endpoint.js";
+import { listMigrations } from "../../provider/dist/store/list-migrations.js";
+import { withExistingStore } from "../../provider/dist/store/store.js";
 import type { MigrationStatus, MigrationSubState } from "../../provider/dist/status.js";
 import { assertSameContent } from "../support/content";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -106,5 +109,17 @@ describe("a migration waits", () => {
     } finally {
       await source.stop();
     }
+  });
+
+  it("for an external worker of another attempt, and has not lost the former one", async () => {
+    const resource = new Resource();
+    await resource.create(lab.inputs([database]));
+    await lab.target.query("UPDATE pgmigration.migration SET state = 'Failed'");
+    const waiting = resource.update({ runner: "external", timeouts: { update: "1s" } });
+    assert.match(await Resource.failure(waiting), /no worker runs: start one/);
+    const address = { target: resource.inputs.target as Endpoint, maintenanceDatabase: "postgres" };
+    const [migration] = await withExistingStore(address, "list", (store) => listMigrations(store!));
+    assert.deepEqual([migration?.state, migration?.hadWorker], ["InProgress", false]);
+    await resource.destroy();
   });
 });

@@ -174,14 +174,15 @@ const targetNames = (spec: MigrationSpec): string[] =>
 /**
  * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
  * individually keep their phase. All others restart from scratch, or use the rows of the failed attempt. Findings that
- * the attempt may report again are withdrawn.
+ * the attempt may report again are withdrawn. Its worker starts later, so the session of the former one is forgotten: otherwise
+ * a pool would report it as lost.
  */
 export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
   await store.query(
     `WITH migration AS (
        UPDATE pgmigration.migration
           SET spec = $2, spec_revision = spec_revision + 1, state = 'InProgress', sub_state = 'PerformingPreRequisiteSteps', error = NULL, ended_at = NULL,
-              generation = generation + 1
+              generation = generation + 1, worker = worker - 'backendPid'
         WHERE name = $1
      ), gone AS (
        DELETE FROM pgmigration.database
