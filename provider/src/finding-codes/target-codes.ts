@@ -67,4 +67,10 @@ export const targetCodes = {
     remedy: "delete the replicas, and create them after the migration",
     privilege: "Contributor of the flexible server",
   },
+  "PGM-312": {
+    meaning: "applications use a database that overwriteDbsInTarget would replace",
+    severity: "Failed",
+    remedy: "end the sessions, or drop the database on the target",
+    privilege: "owner of the database",
+  },
 } as const satisfies Catalogue;

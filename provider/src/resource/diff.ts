@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { inputsSchema, type Inputs } from "../inputs/inputs.js";
+import { targetDatabase } from "../inputs/target-database.js";
+import { enumerate } from "../units/enumerate.js";
 import { failedDatabases, hasEnded, type MigrationStatus } from "../status.js";
 import { keepDatabases } from "./databases/resolve-databases.js";
 import { noteNewDatabases } from "./databases/note-new-databases.js";
@@ -37,7 +39,10 @@ export async function diff(
   const after = inputsWithin(news);
   const replaces = before && after ? differingIdentity(before, after) : [];
   // The name is unique on the target: the old migration's record must be removed before the new one is created.
-  if (replaces.length > 0) return { changes: true, replaces, deleteBeforeReplace: true };
+  if (replaces.length > 0) {
+    if (after?.overwriteDbsInTarget) note(overwritten(after));
+    return { changes: true, replaces, deleteBeforeReplace: true };
+  }
   const isOver = !after || isSettled(statusWithin(olds), after);
   const noted = isOver ? undefined : noteNewDatabases(olds, after, note);
   const changed = Object.keys(inputsSchema.shape).some(
@@ -48,6 +53,14 @@ export async function diff(
   await noted;
   return { changes };
 }
+
+const overwritten = (inputs: Inputs): string =>
+  `the replacement of ${inputs.migrationName} copies everything again. Because overwriteDbsInTarget is true, it drops these databases on ` +
+  `${inputs.target.host}:${inputs.target.port}, unless applications use them: ` +
+  enumerate(
+    inputs.dbsToMigrate.map((database) => targetDatabase(inputs, database)),
+    50,
+  );
 
 async function needsUpdate(olds: Properties, inputs: Inputs): Promise<boolean> {
   const known = statusWithin(olds);

@@ -310,15 +310,17 @@ export async function forgetRollback(store: Store, migration: string, database: 
 }
 
 /**
- * Target databases of other unfinished migrations into this server, with the name of such a migration. A migration that
- * never had a worker does not count, because it may never start.
+ * Target databases of other unfinished migrations into this server, with the name of such a migration. A failed one can resume
+ * databases that it replicated. A migration that never had a worker does not count, because it may never start.
  */
 export async function occupiedDatabases(store: Store, migration: string): Promise<Map<string, string>> {
   const rows = await store.query<{ database: string; migration: string }>(
     `SELECT d.target_name AS database, m.name AS migration
        FROM pgmigration.database d JOIN pgmigration.migration m ON m.name = d.migration
       WHERE m.name <> $1 AND m.spec ->> 'migrationOption' <> 'Validate'
-        AND m.state IN ('InProgress', 'WaitingForUserAction', 'CleaningUp') AND m.worker IS NOT NULL
+        AND m.worker IS NOT NULL
+        AND (m.state IN ('InProgress', 'WaitingForUserAction', 'CleaningUp')
+          OR m.state = 'Failed' AND d.phase IN ('following', 'completing', 'rollingBack', 'returned'))
         AND d.target_name IN (SELECT target_name FROM pgmigration.database WHERE migration = $1)`,
     [migration],
   );

@@ -30,6 +30,27 @@ export async function writingSessions(session: Client, recentSeconds = 0): Promi
 }
 
 /**
+ * Lists the sessions of applications in these databases. To a role that is no superuser, superusers are the service itself.
+ *
+ * @param session in any database
+ * @example await applicationSessions(maintenance, ["crm"])
+ */
+export async function applicationSessions(
+  session: Client,
+  databases: readonly string[],
+): Promise<(WritingSession & { readonly database: string })[]> {
+  const { rows } = await session.query<WritingSession & { readonly database: string }>(
+    `SELECT a.pid, a.usename AS user, coalesce(a.application_name, '') AS application, a.datname AS database
+       FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+      WHERE a.datname = ANY ($2) AND a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') NOT LIKE $1
+        AND (NOT r.rolsuper OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+      ORDER BY a.pid`,
+    [migrationSessions, databases],
+  );
+  return rows;
+}
+
+/**
  * Sessions for a message, by role and application.
  *
  * @example describeSessions(sessions) === ["shop (billing, 2 sessions)", "bob (psql)"]

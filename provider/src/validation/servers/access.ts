@@ -6,11 +6,12 @@ import { readSelection } from "../../schema/plan/selection.js";
 import { sourceDatabase, targetDatabase } from "../../inputs/target-database.js";
 import type { Finding } from "../../findings.js";
 import type { Rule, SourceRule } from "../context.js";
+import { usedDatabases } from "../../schema/database/used-databases.js";
 import { enumerate } from "../../units/enumerate.js";
 
 const type = "AuthenticationAndConnectivityValidation";
 
-/** 603101, 603117: the target databases can be created, and existing ones are overwritten only on request. */
+/** 603101, 603117, PGM-312: the target databases can be created, and existing ones are overwritten only on request. */
 export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupied }) => {
   const { rows } = await target.query<{ name: string; owner: string; may_drop: boolean }>(
     `SELECT datname AS name, pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, 'USAGE') AS may_drop
@@ -31,8 +32,10 @@ export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupi
     });
   }
   if (spec.dataOnly) return [...findings, ...missingDatabases(spec, new Set(rows.map(({ name }) => name)))];
-  for (const { name, owner, may_drop } of rows) {
-    if (ownDatabases.has(name) || occupied.has(name)) continue;
+  const existing = rows.filter(({ name }) => !ownDatabases.has(name) && !occupied.has(name));
+  const replaced = spec.overwriteDbsInTarget ? existing.map(({ name }) => name) : [];
+  const used = new Map((await usedDatabases(target, replaced)).map((one) => [one.database, one]));
+  for (const { name, owner, may_drop } of existing) {
     const common = {
       database: sourceDatabase(spec, name),
       type,
@@ -54,6 +57,8 @@ export const targetDatabases: Rule = async ({ spec, target, ownDatabases, occupi
         message: `${spec.target.user} may not drop the database ${name}, which belongs to ${owner}`,
         remedy: `ALTER DATABASE ${quoteIdentifier(name)} OWNER TO ${quoteIdentifier(spec.target.user)} on the target`,
       });
+    const use = used.get(name);
+    if (use) findings.push({ ...common, code: "PGM-312", message: use.message, remedy: use.remedy });
   }
   return [...findings, ...(await mayCreateDatabases(target, spec.target.user))];
 };

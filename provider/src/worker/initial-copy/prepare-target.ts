@@ -15,6 +15,7 @@ import {
   isNameTaken,
   readDatabaseProperties,
 } from "../../schema/database/database.js";
+import { refuseUsedDatabases } from "../../schema/database/used-databases.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import type { DatabaseProperties } from "../../schema/database/database-properties.js";
 import { fenceSetting } from "../../cutover/fence.js";
@@ -86,6 +87,7 @@ async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Cli
     throw new RefusedError(`the database ${targetName} on the target contains the records of other migrations`, {
       remedy: `delete those migrations first; list them with pg-migration list --filter All --maintenance-database ${targetName}`,
     });
+  if (!record.createdByUs) await refuseUsedDatabases(maintenance, [targetName]);
   const why =
     record.createdByUs && !record.sharedCopy
       ? ": the snapshot of the earlier attempt has ended, so its rows cannot be completed, and all are copied again"

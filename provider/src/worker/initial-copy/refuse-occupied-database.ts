@@ -1,5 +1,7 @@
+import { listProgress } from "../../cdc/target/list-progress.js";
 import { RefusedError } from "../../errors.js";
 import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import { occupiedDatabases } from "../../store/records.js";
 import { withExistingStore, type Store } from "../../store/store.js";
 import { retry } from "../context/retry.js";
@@ -26,6 +28,7 @@ export async function refuseOccupiedDatabase(work: Work, targetName: string): Pr
     await retry({ seconds: sessionsEndWithinSeconds, signal, isRetryable }, () =>
       refuseOtherWorker(store, work, targetName),
     );
+    await refuseOtherProgress(store, work, targetName);
   });
 }
 
@@ -39,8 +42,30 @@ async function refuseOtherWorker(store: Store, { owner }: Work, targetName: stri
   if (other) throw refusal(`another migration (session ${other.pid} of ${other.user})`, targetName);
 }
 
-const refusal = (user: string, targetName: string): RefusedError =>
-  new RefusedError(`${user} uses ${targetName} on this target`, {
-    code: "PGM-303",
-    remedy: "wait until that migration has ended, or destroy it",
-  });
+/** A migration whose records are in another maintenance database may have no worker at the moment. */
+async function refuseOtherProgress(store: Store, { target, spec }: Work, targetName: string): Promise<void> {
+  const open = "SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datallowconn";
+  if ((await store.query(open, [targetName])).length === 0) return;
+  const names = await withSession(
+    target,
+    { database: targetName, purpose: `${spec.migrationName} look for progress` },
+    listProgress,
+  );
+  const [other] = await store.query<{ name: string }>(
+    `SELECT name FROM unnest($1::text[]) AS name
+      WHERE name <> $2 AND name NOT IN (SELECT name FROM pgmigration.migration)`,
+    [names, spec.migrationName],
+  );
+  if (other)
+    throw refusal(
+      `the migration ${other.name}, whose records are not in ${spec.maintenanceDatabase},`,
+      targetName,
+      "destroy that migration, or drop the database on the target",
+    );
+}
+
+const refusal = (
+  user: string,
+  targetName: string,
+  remedy = "wait until that migration has ended, or destroy it",
+): RefusedError => new RefusedError(`${user} uses ${targetName} on this target`, { code: "PGM-303", remedy });
