@@ -83,10 +83,10 @@ describe("a refused migration", () => {
     const inputs = lab.inputs([database], {
       source: { ...lab.source.login, sslMode: "VerifyCA", sslRootCert: "/no/such/file.pem" },
     });
-    assert.match(
-      (await new Resource().failures(inputs)).join(),
-      /^source\.sslRootCert: .*neither PEM text nor a readable file/,
-    );
+    const unreadable = /^source\.sslRootCert: .*neither PEM text nor a readable file/;
+    assert.match((await new Resource().failures(inputs)).join(), unreadable);
+    const endless = { ...lab.source.login, sslMode: "VerifyCA", sslRootCert: "/dev/zero" };
+    assert.match((await new Resource().failures({ ...inputs, source: endless })).join(), unreadable);
     await assert.rejects(
       lifecycle.create(inputs, () => undefined),
       /source\.sslRootCert/,

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import type pg from "pg";
 import type { FindingCode } from "../../finding-codes/finding-code.js";
@@ -213,8 +213,15 @@ export function certificates(sslRootCert: string): string {
   }
 }
 
+/** Bundles of all public authorities have about 250 kB. */
+const maxCertificateBytes = 5_000_000;
+
 function contentOf(sslRootCert: string): string {
   try {
+    const file = statSync(sslRootCert);
+    // A device or a pipe may have no end.
+    if (!file.isFile()) throw new Error("it is no regular file");
+    if (file.size > maxCertificateBytes) throw new Error(`it has more than ${maxCertificateBytes} bytes`);
     return readFileSync(sslRootCert, "utf8");
   } catch (cause) {
     throw new RefusedError(`sslRootCert is neither PEM text nor a readable file: ${messageOf(cause)}`, {
