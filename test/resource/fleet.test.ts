@@ -177,6 +177,16 @@ describe("PgFleetMigration", () => {
       assert(!report.includes("hunter2"));
     });
 
+    it("refuses a key named __proto__, whose inputs would have no key of their own", async () => {
+      const hidden = '{"name":"crm","dbsToMigrate":["crm"],"__proto__":{"overwriteDbsInTarget":true}}';
+      const list = { "fleet.json": `[${hidden}]`, "fleet.csv": "name,__proto__.overwriteDbsInTarget\ncrm,true" };
+      for (const [name, content] of Object.entries(list)) {
+        const { declared, summary } = await declareFleet({ migrations: await file(name, content), defaults });
+        assert.equal(declared.size, 0);
+        assert.match(summary.problems.join(), /^fleet\.\w+:\d: __proto__: unknown input/);
+      }
+    });
+
     it("reads the output of az and of aws", async () => {
       const azure = await file(
         "az.json",

@@ -47,6 +47,8 @@ function memberOf(entry: ListLine, listed: "source" | "target"): FleetMember | s
   if (rds.success) return rdsMember(rds.data, listed);
   const azure = azureSchema.safeParse(entry.values);
   if (azure.success) return azureMember(azure.data, listed);
+  // As a property of an object it would set inputs without a key of their own.
+  if (Object.keys(entry.values).some((key) => key.split(".")[0] === "__proto__")) return "__proto__: unknown input";
   return ownMember(nested(entry.values));
 }
 
