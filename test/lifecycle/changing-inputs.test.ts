@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import * as lifecycle from "../../provider/dist/resource/lifecycle.js";
+import { unknownValue } from "../../provider/dist/inputs/unknown-value.js";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 
@@ -117,6 +118,15 @@ describe("inputs that change", () => {
     const tables = await lab.target.query("SELECT FROM pg_tables WHERE schemaname = 'public'", { database });
     assert.deepEqual([waiting.status.state, tables.length], ["Succeeded", 1]);
     await waiting.destroy();
+  });
+
+  it("a server that a preview does not know yet may be another one, which would replace the migration", async () => {
+    resource.notes.length = 0;
+    const source = { ...lab.source.login, password: unknownValue };
+    assert.equal((await resource.diff({ source })).replaces, undefined);
+    assert.deepEqual(resource.notes, []);
+    assert.equal((await resource.diff({ source: { ...source, host: unknownValue } })).replaces, undefined);
+    assert.match(resource.notes.join(), /^this preview does not know source yet.*replaces the migration/);
   });
 
   it("cutover and cancel of a succeeded migration are refused, and so is withdrawing a cutover", async () => {

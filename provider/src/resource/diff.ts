@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { inputsSchema, type Inputs } from "../inputs/inputs.js";
+import { containsUnknown } from "../inputs/unknown-value.js";
 import { targetDatabase } from "../inputs/target-database.js";
 import { enumerate } from "../units/enumerate.js";
 import { failedDatabases, hasEnded, type MigrationStatus } from "../status.js";
@@ -43,6 +44,7 @@ export async function diff(
     if (after?.overwriteDbsInTarget) note(overwritten(after));
     return { changes: true, replaces, deleteBeforeReplace: true };
   }
+  if (before && !after) noteUnknownIdentity(news, note);
   const isOver = !after || isSettled(statusWithin(olds), after);
   const noted = isOver ? undefined : noteNewDatabases(olds, after, note);
   const changed = Object.keys(inputsSchema.shape).some(
@@ -52,6 +54,29 @@ export async function diff(
     changed || failureWithin(olds) !== undefined || (after !== undefined && (await needsUpdate(olds, after)));
   await noted;
   return { changes };
+}
+
+/** Another resource of the program changes in the same operation: the operation may replace what this preview shows as an update. */
+function noteUnknownIdentity(news: Properties, note: Report): void {
+  const serverOf = (key: string): unknown => {
+    const server = news[key];
+    if (typeof server !== "object" || server === null) return server;
+    const { host, port } = server as Properties;
+    return [host, port];
+  };
+  const keys = Object.keys(news).filter((key) => /DbServer(ResourceId|FullyQualifiedDomainName)$/.test(key));
+  const values = [
+    ...["source", "target"].map((key) => [key, serverOf(key)] as const),
+    ...["migrationName", "migrationMode", "databaseNames", "maintenanceDatabase", ...keys].map(
+      (key) => [key, news[key]] as const,
+    ),
+  ];
+  const unknown = values.filter(([, value]) => containsUnknown(value)).map(([key]) => key);
+  if (unknown.length === 0) return;
+  note(
+    `this preview does not know ${unknown.join(", ")} yet. If the server or the name changes, the operation replaces the migration: ` +
+      "it removes the old one, and copies everything again",
+  );
 }
 
 const overwritten = (inputs: Inputs): string =>
