@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
+import { until } from "../support/until";
 
 const urnOf = (stack: string, name: string): string =>
   `urn:pulumi:${stack}::shop::pulumi-nodejs:dynamic/pg-migration:PgMigration::${name}`;
@@ -126,6 +127,25 @@ describe("a migration's record and its owner", () => {
     owner.outputs = { ...rest, failure: "the target does not answer" };
     await owner.destroy();
     assert.equal((await slots()).length, 0);
+    await owner.destroy();
+  });
+
+  it("is not removed if another resource adopts the migration while the removal waits for its worker", async () => {
+    const owner = await created("prod", "crm", online());
+    process.kill(owner.status.worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await owner.refresh()).worker.state === "lost");
+    const busy = await lab.target.connect();
+    await busy.query("SELECT pg_advisory_lock(1835624306, hashtext($1))", [owner.inputs.migrationName]);
+    const removal = Resource.failure(owner.destroy());
+    const request = "SELECT FROM pgmigration.request WHERE kind = 'stop'";
+    await until("the removal waits", async () => (await lab.target.query(request)).length > 0);
+    await lab.target.query(`UPDATE pgmigration.migration SET owner = owner || '{"token": "other"}'`);
+    await busy.end();
+    assert.match(await removal, /is not removed: the resource crm of stack prod .* has taken it over/);
+    assert.equal((await slots()).length, 1);
+    await lab.target.query("UPDATE pgmigration.migration SET owner = owner || $1", {
+      values: [JSON.stringify({ token: owner.outputs.ownershipToken })],
+    });
     await owner.destroy();
   });
 

@@ -75,7 +75,7 @@ const eraseEnded = (inputs: Inputs, owner: RecordOwner, note: Report): Promise<v
         store.client,
         inputs.dbsToMigrate.map((database) => targetDatabase(inputs, database)),
       );
-    await eraseRecorded(store, inputs);
+    await eraseRecorded(store, inputs, record);
     note(`erased the record of ${inputs.migrationName}, which had ended as ${record.state}, to start it again`);
   });
 

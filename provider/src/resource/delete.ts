@@ -2,10 +2,10 @@ import { withTimeout } from "../async/with-timeout.js";
 import { understandInputs } from "../inputs/check-inputs.js";
 import type { Inputs } from "../inputs/inputs.js";
 import { targetDatabase } from "../inputs/target-database.js";
-import { TimeoutError } from "../errors.js";
+import { RefusedError, TimeoutError } from "../errors.js";
 import type { MigrationStatus } from "../status.js";
 import { holdLease } from "../store/lease.js";
-import { bumpGeneration, readMigrationState } from "../store/records.js";
+import { bumpGeneration, readMigrationState, type MigrationRecord } from "../store/records.js";
 import { withExistingStore, type Store } from "../store/store.js";
 import { stopWorker } from "../supervisor/stop-worker.js";
 import type { Report } from "../supervisor/supervise-worker.js";
@@ -40,18 +40,33 @@ const erase = (inputs: Inputs, props: Properties, note: Report): Promise<void> =
     const isOwn = isUnrecorded ? hasSameUrn(props, record.owner) : owns(props, record.owner);
     if (isOwn) {
       await reportBeforeErasure(store, inputs, note);
-      return eraseRecorded(store, inputs);
+      return eraseRecorded(store, inputs, record);
     }
     const owner = `${describeOwner(record.owner)} since ${record.owner?.since}`;
     note(`${inputs.migrationName} is not removed: it belongs to ${owner}`);
   });
 
-/** Removes a migration whose record belongs to the caller. */
-export async function eraseRecorded(store: Store, inputs: Inputs): Promise<void> {
+/**
+ * Removes a migration whose record belongs to the caller.
+ *
+ * @param record as the caller has read it
+ * @throws RefusedError when another operation has adopted the migration or started it again since then
+ */
+export async function eraseRecorded(
+  store: Store,
+  inputs: Inputs,
+  record: Pick<MigrationRecord, "startedAt" | "owner">,
+): Promise<void> {
   await stopWorker(store, inputs.migrationName);
   await bumpGeneration(store, inputs.migrationName);
   // Held until the store is closed, so that no worker starts during the removal.
   await holdLease(store, inputs.migrationName);
+  const now = await readMigrationState(store, inputs.migrationName);
+  if (now && (now.startedAt !== record.startedAt || now.owner?.token !== record.owner?.token))
+    throw new RefusedError(
+      `${inputs.migrationName} is not removed: ${describeOwner(now.owner)} has taken it over or started it again meanwhile`,
+      { remedy: "run pulumi refresh to see which resource owns the migration" },
+    );
   await eraseMigration(store, inputs);
 }
 
