@@ -362,7 +362,7 @@ const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError
   findingFor(entry, {
     code: "PGM-507",
     message: `${key} was changed on the source during replication, and the target has the former definition: ${error.message}`,
-    remedy: `on the target, if it matters: ${drop}, with the objects that need it; then ${entry.sql}`,
+    remedy: `on the target, if it matters: ${drop}, with the objects that need it; then ${shownSql(entry)}`,
     state: "Warning",
   });
 
