@@ -25,7 +25,8 @@ describe("the store", () => {
   it("waits once for an unreachable target, not once for each statement, and gets the lease again afterwards", async () => {
     const store = await Store.open(address(), "test");
     await insertMigration(store, spec("gone"));
-    const lease = await Lease.acquire(address(), "gone", 3);
+    const lease = await Lease.acquire(address(), "gone");
+    lease.reconnectForSeconds = 3;
     await store.close();
     await lab.target.halt();
     try {

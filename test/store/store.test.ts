@@ -289,14 +289,14 @@ describe("the store", () => {
     const holder = async (): Promise<number> => (await leaseHolder(store, "frozen"))!.backendPid;
     await untilSilent(await holder());
     await assert.rejects(Lease.acquire(address(), "frozen"), TakenOverError);
-    const successor = await Lease.acquire(address(), "frozen", 300, 1);
+    const successor = await Lease.acquire(address(), "frozen", 1);
     await assert.rejects(new Journal(frozen).state("Failed", "Completed"), TakenOverError);
-    await assert.rejects(Lease.acquire(address(), "frozen", 300, 60), TakenOverError);
+    await assert.rejects(Lease.acquire(address(), "frozen", 60), TakenOverError);
     await new Journal(successor).state("InProgress", "MigratingData");
     await Promise.all([frozen.release(), successor.release()]);
     await holdLease(store, "frozen");
     await untilSilent(await holder());
-    await assert.rejects(Lease.acquire(address(), "frozen", 300, 1), TakenOverError, "a removal is silent");
+    await assert.rejects(Lease.acquire(address(), "frozen", 1), TakenOverError, "a removal is silent");
     await store.close();
   });
 

@@ -93,7 +93,6 @@ interface LeaseTerm {
   readonly generation: number;
   /** Start of the migration in the records. Distinguishes it from other migrations of the same name, on any target. */
   readonly startedAt: string;
-  readonly reconnectForSeconds: number;
 }
 
 /**
@@ -105,6 +104,8 @@ export class Lease implements WriteFence {
   readonly worker = newWorkerName();
   /** Notified when a request for the migration is recorded, unless the connection was lost at that moment. */
   readonly asked = new Notifier();
+  /** How long a lost target is awaited. The worker sets it to `reconnectFor` of the spec, which it reads under the lease. */
+  reconnectForSeconds = 300;
   #store: Store;
   /** Time of the connection's loss; undefined after the next successful statement. */
   #lostSince: number | undefined;
@@ -137,7 +138,6 @@ export class Lease implements WriteFence {
   static async acquire(
     address: StoreAddress,
     migration: string,
-    reconnectForSeconds = 300,
     silentForSeconds = silentAfterSeconds,
   ): Promise<Lease> {
     const store = await Store.find(address, `${migration} lease`);
@@ -158,7 +158,7 @@ export class Lease implements WriteFence {
         [migration, { host: hostname(), pid: process.pid, since: new Date().toISOString(), version: engineVersion }],
       );
       if (!row) throw notRecorded(migration);
-      const term = { generation: Number(row.generation), startedAt: row.startedAt, reconnectForSeconds };
+      const term = { generation: Number(row.generation), startedAt: row.startedAt };
       const lease = new Lease(store, address, migration, term);
       await store.listen(migration, () => lease.asked.notify());
       return lease;
@@ -199,9 +199,9 @@ export class Lease implements WriteFence {
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
         this.#lostSince ??= Date.now();
-        if (tries > 0 && Date.now() > this.#lostSince + this.term.reconnectForSeconds * 1000)
+        if (tries > 0 && Date.now() > this.#lostSince + this.reconnectForSeconds * 1000)
           throw new TimeoutError(
-            `the target could not be reached again within ${this.term.reconnectForSeconds} s (${messageOf(error)})`,
+            `the target could not be reached again within ${this.reconnectForSeconds} s (${messageOf(error)})`,
             { remedy: "check the target; the next pulumi up resumes from the records", cause: error },
           );
         await sleep(delayMs);

@@ -44,6 +44,7 @@ export async function runMigration(job: WorkerJob, stop: AbortSignal, limits: Co
   tagSessions(ownerTag(owner));
   try {
     const requests = await RequestWatch.start(lease);
+    lease.reconnectForSeconds = requests.spec.reconnectFor;
     const throughput = new ThroughputSampler(lease);
     const observers = await JournalObservers.gather(job, lease, requests);
     const session = { database: job.maintenanceDatabase, purpose: `${job.migrationName} parameters` };
