@@ -2,7 +2,7 @@ import { InvalidInputError, messageOf, RefusedError } from "../errors.js";
 import { certificateFailures } from "../inputs/certificates.js";
 import { parseInputs } from "../inputs/check-inputs.js";
 import { specOf, type Inputs } from "../inputs/inputs.js";
-import { targetDatabase } from "../inputs/target-database.js";
+import { replacedDatabases } from "../inputs/target-database.js";
 import { refuseUsedDatabases } from "../schema/database/used-databases.js";
 import { hasEnded } from "../status.js";
 import { markOwnerInState, type RecordOwner } from "../store/record-owner.js";
@@ -70,11 +70,7 @@ const eraseEnded = (inputs: Inputs, owner: RecordOwner, note: Report): Promise<v
     // Its owner may resume a failed migration, whose slots still retain the changes.
     if (record.state === "Failed" && !mayTakeOver(record.owner, owner)) return;
     await refuseFormerSource(store, record, inputs);
-    if (inputs.overwriteDbsInTarget)
-      await refuseUsedDatabases(
-        store.client,
-        inputs.dbsToMigrate.map((database) => targetDatabase(inputs, database)),
-      );
+    await refuseUsedDatabases(store.client, replacedDatabases(inputs));
     await eraseRecorded(store, inputs, record);
     note(`erased the record of ${inputs.migrationName}, which had ended as ${record.state}, to start it again`);
   });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { inputsSchema, type Inputs } from "../inputs/inputs.js";
 import { containsUnknown } from "../inputs/unknown-value.js";
-import { targetDatabase } from "../inputs/target-database.js";
+import { replacedDatabases } from "../inputs/target-database.js";
 import { enumerate } from "../units/enumerate.js";
 import { failedDatabases, hasEnded, type MigrationStatus } from "../status.js";
 import { keepDatabases } from "./databases/resolve-databases.js";
@@ -41,7 +41,8 @@ export async function diff(
   const replaces = before && after ? differingIdentity(before, after) : [];
   // The name is unique on the target: the old migration's record must be removed before the new one is created.
   if (replaces.length > 0) {
-    if (after?.overwriteDbsInTarget) note(overwritten(after));
+    const replaced = after ? replacedDatabases(after) : [];
+    if (after && replaced.length > 0) note(overwritten(after, replaced));
     return { changes: true, replaces, deleteBeforeReplace: true };
   }
   if (before && !after) noteUnknownIdentity(news, note);
@@ -79,13 +80,9 @@ function noteUnknownIdentity(news: Properties, note: Report): void {
   );
 }
 
-const overwritten = (inputs: Inputs): string =>
-  `the replacement of ${inputs.migrationName} copies everything again. Because overwriteDbsInTarget is true, it drops these databases on ` +
-  `${inputs.target.host}:${inputs.target.port}, unless applications use them: ` +
-  enumerate(
-    inputs.dbsToMigrate.map((database) => targetDatabase(inputs, database)),
-    50,
-  );
+const overwritten = ({ migrationName, target }: Inputs, replaced: readonly string[]): string =>
+  `the replacement of ${migrationName} copies everything again. Because overwriteDbsInTarget is true, it drops these databases on ` +
+  `${target.host}:${target.port}, unless applications use them: ${enumerate(replaced, 50)}`;
 
 async function needsUpdate(olds: Properties, inputs: Inputs): Promise<boolean> {
   const known = statusWithin(olds);
