@@ -57,17 +57,28 @@ export async function eraseRecorded(
   inputs: Inputs,
   record: Pick<MigrationRecord, "startedAt" | "owner">,
 ): Promise<void> {
+  // First, because the worker of another owner must not be stopped.
+  await refuseChanged(store, inputs, record);
   await stopWorker(store, inputs.migrationName);
   await bumpGeneration(store, inputs.migrationName);
   // Held until the store is closed, so that no worker starts during the removal.
   await holdLease(store, inputs.migrationName);
-  const now = await readMigrationState(store, inputs.migrationName);
-  if (now && (now.startedAt !== record.startedAt || now.owner?.token !== record.owner?.token))
-    throw new RefusedError(
-      `${inputs.migrationName} is not removed: ${describeOwner(now.owner)} has taken it over or started it again meanwhile`,
-      { remedy: "run pulumi refresh to see which resource owns the migration" },
-    );
+  await refuseChanged(store, inputs, record);
   await eraseMigration(store, inputs);
+}
+
+/** @throws RefusedError if another resource has adopted the migration or started it again */
+async function refuseChanged(
+  store: Store,
+  { migrationName }: Inputs,
+  record: Pick<MigrationRecord, "startedAt" | "owner">,
+): Promise<void> {
+  const now = await readMigrationState(store, migrationName);
+  if (!now || (now.startedAt === record.startedAt && now.owner?.token === record.owner?.token)) return;
+  throw new RefusedError(
+    `${migrationName} is not removed: ${describeOwner(now.owner)} has taken it over or started it again meanwhile`,
+    { remedy: "run pulumi refresh to see which resource owns the migration" },
+  );
 }
 
 /** Without the record, the objects of an online migration on the servers are found by their names. */
