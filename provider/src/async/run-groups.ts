@@ -24,7 +24,8 @@ export async function runGroups<Step, Tool>(options: GroupsToRun<Step, Tool>): P
   const runners = Array.from({ length: Math.min(atOnce, groups.length) }, async () => {
     try {
       await withTool(async (tool) => {
-        for (let group = waiting.shift(); group; group = waiting.shift()) await runGroup(tool, group, signal);
+        for (let group = waiting.shift(); group && !signal.aborted; group = waiting.shift())
+          await runGroup(tool, group, signal);
       });
     } catch (error) {
       failed.abort(error);

@@ -138,10 +138,11 @@ export async function validate(options: ValidationOptions): Promise<Finding[]> {
     const others = [applyRules(context), rehearsal(context)];
     const othersEnded = new AbortController();
     const steps = [...others, sourceWriters(context, othersEnded.signal)];
+    // Waits for all, also if one fails: a second validation must not run beside the rehearsal of the first.
+    const ended = Promise.allSettled(steps);
     await Promise.allSettled(others);
     othersEnded.abort();
-    // Waits for all, also if one fails: a second validation must not run beside the rehearsal of the first.
-    await Promise.allSettled(steps);
+    await ended;
     findings.push(...(await Promise.all(steps)).flat());
     return [...connected(findings), ...findings];
   } finally {

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { RefusedError, messageOf } from "../../errors.js";
+import { RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { runGroups } from "../../async/run-groups.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { connect } from "../../postgres/connection/connect.js";
@@ -96,7 +96,11 @@ async function rehearseIn(
   }
 }
 
-/** Restores the groups of a large schema in several sessions. @returns the restored entries */
+/**
+ * Restores the groups of a large schema in several sessions, or in as many as the target has room for.
+ *
+ * @returns the restored entries
+ */
 async function restoreApart(
   { endpoint, database }: { readonly endpoint: Endpoint; readonly database: string },
   groups: readonly (readonly Entry[])[],
@@ -107,13 +111,20 @@ async function restoreApart(
     groups,
     atOnce: sessionsOfRestore,
     signal: new AbortController().signal,
-    withTool: (use) => withSession(endpoint, { database, purpose }, use),
+    withTool: async (use) => {
+      const session = await connect(endpoint, { database, purpose }).catch(unlessNoSession);
+      if (session) await use(session).finally(() => session.end());
+    },
     runGroup: async (target, group) => {
       for (const batch of batches(group))
         if (await restoreTogether(target, batch, context)) for (const entry of batch) restored.add(entry);
     },
   });
   return restored;
+}
+
+function unlessNoSession(error: unknown): undefined {
+  if (!(error instanceof RefusedError || error instanceof UnreachableError)) throw error;
 }
 
 /** Waits for both, also if one fails, so that neither runs beside the clean-up. */
