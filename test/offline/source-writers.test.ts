@@ -74,6 +74,28 @@ describe("the validation of an offline migration", () => {
     }
   });
 
+  it("is repeated by the same worker if the session that watches is lost", async () => {
+    await lab.source.query(
+      "DO $$ BEGIN FOR n IN 1..300 LOOP EXECUTE format('CREATE TABLE t_%s (id int)', n); END LOOP; END $$",
+      { database },
+    );
+    const resource = new Resource();
+    const creating = resource.create(lab.inputs([database], { migrationOption: "Validate" }));
+    const lost = async (): Promise<boolean> => {
+      const rows = await lab.source.query(
+        "SELECT FROM pg_stat_activity WHERE application_name LIKE '%watch writers%' AND pg_terminate_backend(pid)",
+      );
+      return rows.length > 0;
+    };
+    await until("the session is lost", lost);
+    assert.equal((await creating).state, "Succeeded");
+    const [migration] = await lab.target.query("SELECT generation::int FROM pgmigration.migration WHERE name = $1", {
+      values: [resource.inputs.migrationName],
+    });
+    assert.deepEqual(migration, { generation: 1 });
+    await resource.destroy();
+  });
+
   it("is shown by the command validate", async () => {
     const command = await CommandLine.in(lab);
     const session = await lab.source.connect(database);
