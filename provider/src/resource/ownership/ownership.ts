@@ -57,7 +57,7 @@ export function describeOwner(owner: RecordOwner | undefined): string {
  */
 export const formerOwnerRemedy = (outputs: Properties, owner: RecordOwner | undefined): string =>
   hasSameUrn(outputs, owner)
-    ? "this state is older than the migration: restore the newest state, or run pulumi state delete for this resource, " +
+    ? "this state is older than the migration: restore the newest state, or delete this resource from the state, " +
       "then pulumi up, which adopts the migration"
     : removalRemedy(owner);
 
