@@ -1,5 +1,3 @@
-import type { MigrationSpec } from "./inputs.js";
-
 /** The target's name of a database on the source. */
 export function targetDatabase(
   { databaseNames }: { readonly databaseNames: Readonly<Record<string, string>> },
@@ -8,14 +6,6 @@ export function targetDatabase(
   // A database may be named "constructor".
   return Object.hasOwn(databaseNames, database) ? databaseNames[database]! : database;
 }
-
-/** The target's names of the databases that the migration drops before its copy, if they exist. */
-export const replacedDatabases = (
-  spec: Pick<MigrationSpec, "overwriteDbsInTarget" | "dataOnly" | "migrationOption" | "dbsToMigrate" | "databaseNames">,
-): readonly string[] =>
-  spec.overwriteDbsInTarget && !spec.dataOnly && spec.migrationOption !== "Validate"
-    ? spec.dbsToMigrate.map((database) => targetDatabase(spec, database))
-    : [];
 
 /** The source's name of a database on the target, by which findings and status name it. */
 export const sourceDatabase = (

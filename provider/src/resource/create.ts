@@ -2,8 +2,7 @@ import { InvalidInputError, messageOf, RefusedError } from "../errors.js";
 import { certificateFailures } from "../inputs/certificates.js";
 import { parseInputs } from "../inputs/check-inputs.js";
 import { specOf, type Inputs } from "../inputs/inputs.js";
-import { replacedDatabases } from "../inputs/target-database.js";
-import { refuseUsedDatabases } from "../schema/database/used-databases.js";
+import { refuseUsedDatabases, replacedDatabases } from "../schema/database/used-databases.js";
 import { hasEnded } from "../status.js";
 import { markOwnerInState, type RecordOwner } from "../store/record-owner.js";
 import {

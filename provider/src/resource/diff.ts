@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { inputsSchema, type Inputs } from "../inputs/inputs.js";
 import { containsUnknown } from "../inputs/unknown-value.js";
-import { replacedDatabases } from "../inputs/target-database.js";
+import { replacedDatabases } from "../schema/database/used-databases.js";
 import { enumerate } from "../units/enumerate.js";
 import { failedDatabases, hasEnded, type MigrationStatus } from "../status.js";
 import { keepDatabases } from "./databases/resolve-databases.js";

@@ -1,7 +1,17 @@
 import type { Client } from "pg";
 import { RefusedError } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
+import { targetDatabase } from "../../inputs/target-database.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { applicationSessions, describeSessions } from "../../postgres/writes/writing-sessions.js";
+
+/** The target's names of the databases that the migration drops before its copy, if they exist. */
+export const replacedDatabases = (
+  spec: Pick<MigrationSpec, "overwriteDbsInTarget" | "dataOnly" | "migrationOption" | "dbsToMigrate" | "databaseNames">,
+): readonly string[] =>
+  spec.overwriteDbsInTarget && !spec.dataOnly && spec.migrationOption !== "Validate"
+    ? spec.dbsToMigrate.map((database) => targetDatabase(spec, database))
+    : [];
 
 /** What the user has to do before a database that applications use is replaced. */
 export interface UsedDatabase {
