@@ -22,8 +22,14 @@ export const routines: Kind = (version) => {
 /** Versions from 14 on print IN before arguments of procedures. The word is never a name, because names like it are quoted. */
 const withoutIn = (argumentList: string): string => `regexp_replace(${argumentList}, '(^|, )IN ', '\\1', 'g')`;
 
-const printed =
-  "CASE WHEN o.prosecdef THEN regexp_replace(pg_get_functiondef(o.oid), ' SECURITY DEFINER', '') ELSE pg_get_functiondef(o.oid) END";
+/**
+ * The options follow the language, in one line if there are any. SECURITY DEFINER may be the only one. Defaults of arguments before
+ * them, and the body behind them, may contain the same words.
+ */
+const definer =
+  "(\\n LANGUAGE [^\\n]+)(?:\\n SECURITY DEFINER(?=\\n)|(\\n(?! SECURITY DEFINER\\n)[A-Z ]*) SECURITY DEFINER)";
+
+const printed = `CASE WHEN o.prosecdef THEN regexp_replace(pg_get_functiondef(o.oid), '${definer}', '\\1\\2') ELSE pg_get_functiondef(o.oid) END`;
 
 const procedureDefinition = `(
     SELECT left(printed, start) || ${withoutIn("arguments")} || substr(printed, start + length(arguments) + 1)
