@@ -105,19 +105,22 @@ for (const major of [16, 18] as const) {
       assert.equal(await ask("has_schema_privilege('heir', 'public', 'CREATE')"), false);
     });
 
-    it("makes a function SECURITY DEFINER only under its owner, unless the owner's code is trusted", async () => {
-      const definer = (name: string, owner: string, facts: Partial<Entry>): Entry[] => [
-        entry(
-          "FUNCTION",
-          `${name}()`,
-          `CREATE FUNCTION public.${name}() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';`,
-        ),
-        entry("FUNCTION OWNER", `${name}()`, `ALTER FUNCTION public.${name}() OWNER TO ${owner};`, { owner }),
-        entry("FUNCTION DEFINER", `${name}()`, `ALTER FUNCTION public.${name}() SECURITY DEFINER;`, {
-          owner,
-          ...facts,
-        }),
+    const definer = (name: string, owner: string, facts: Partial<Entry> = { needsOwner: true }): Entry[] => {
+      const { schema = "public" } = facts;
+      const routine = `FUNCTION ${schema}.${name}()`;
+      const create = `CREATE ${routine} RETURNS text LANGUAGE sql AS 'SELECT current_user::text';`;
+      return [
+        entry("FUNCTION", `${name}()`, create, { schema }),
+        entry("FUNCTION OWNER", `${name}()`, `ALTER ${routine} OWNER TO ${owner};`, { schema, owner }),
+        entry("FUNCTION DEFINER", `${name}()`, `ALTER ${routine} SECURITY DEFINER;`, { owner, ...facts }),
       ];
+    };
+
+    /** The role with whose privileges a function runs that another role calls. */
+    const userOf = async (name: string): Promise<unknown> =>
+      (await server.query(`SET ROLE partner; SELECT ${name}() AS user`, { database: "restored" })).at(-1)!.user;
+
+    it("makes a function SECURITY DEFINER only under its owner, unless the owner's code is trusted", async () => {
       const findings = await restore([
         ...definer("owned", "heir", { needsOwner: true }),
         ...definer("missing", "missing_role", { needsOwner: true }),
@@ -134,13 +137,52 @@ for (const major of [16, 18] as const) {
         definers[0]!.remedy,
         "give the function to a role with the privileges of missing_role: ALTER FUNCTION public.missing() OWNER TO ...; then ALTER FUNCTION public.missing() SECURITY DEFINER",
       );
-      const asStranger = async (name: string): Promise<unknown> =>
-        (await server.query(`SET ROLE partner; SELECT public.${name}() AS user`, { database: "restored" })).at(-1)!
-          .user;
-      assert.equal(await asStranger("owned"), "heir");
-      assert.equal(await asStranger("missing"), "partner");
-      assert.equal(await asStranger("foreign"), "partner");
-      assert.equal(await asStranger("trusted"), "azureadmin");
+      assert.equal(await userOf("public.owned"), "heir");
+      assert.equal(await userOf("public.missing"), "partner");
+      assert.equal(await userOf("public.foreign"), "partner");
+      assert.equal(await userOf("public.trusted"), "azureadmin");
+    });
+
+    it("leaves a function SECURITY INVOKER if the target refuses its owner, also if the function existed before", async () => {
+      await server.query(
+        `CREATE SCHEMA closed; GRANT USAGE, CREATE ON SCHEMA closed TO azureadmin; GRANT USAGE ON SCHEMA closed TO heir, partner`,
+        { database: "restored" },
+      );
+      const closed = { schema: "closed", needsOwner: true };
+      const findings = await restore(definer("refused", "heir", closed));
+      assert.deepEqual(
+        findings.map(({ code, objectType }) => `${code} ${objectType}`),
+        ["PGM-433 FUNCTION OWNER", "PGM-431 FUNCTION DEFINER"],
+      );
+      assert.equal(await userOf("closed.refused"), "partner");
+      const earlier = [...definer("refused", "heir", closed), ...definer("missing", "missing_role")];
+      await restore(
+        earlier.filter(({ type }) => type === "FUNCTION"),
+        { resumed: true },
+      );
+      for (const name of ["closed.refused", "public.missing"])
+        await target.query(`ALTER FUNCTION ${name}() SECURITY DEFINER`);
+      await restore(earlier, { resumed: true });
+      for (const name of ["closed.refused", "public.missing"]) assert.equal(await userOf(name), "partner");
+    });
+
+    it("makes a function of an owner without privileges on its schema SECURITY DEFINER, if it inherits the owner's privileges", async () => {
+      const hidden = { schema: "hidden", needsOwner: true };
+      await target.query("CREATE SCHEMA hidden; GRANT USAGE ON SCHEMA hidden TO partner");
+      const [refusal, ...others] = await restore(definer("other", "heir", hidden));
+      assert.deepEqual([refusal!.code, others], ["PGM-433", []]);
+      assert.equal(
+        refusal!.remedy,
+        "as a role with the privilege, run: ALTER FUNCTION hidden.other() SECURITY DEFINER",
+      );
+      assert.equal(await userOf("hidden.other"), "partner");
+      await server.query("GRANT heir TO azureadmin WITH INHERIT TRUE");
+      try {
+        assert.deepEqual(await restore(definer("owned", "heir", hidden)), []);
+        assert.equal(await userOf("hidden.owned"), "heir");
+      } finally {
+        await server.query("GRANT heir TO azureadmin WITH INHERIT FALSE");
+      }
     });
 
     it("reports as 603708 that azure_pg_admin does not own the schema public", async () => {

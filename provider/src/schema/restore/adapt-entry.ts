@@ -1,6 +1,6 @@
 import type { Client, DatabaseError } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import { type Draft, findingFor } from "./adapted-entry.js";
+import { type Draft, asInvoker, findingFor } from "./adapted-entry.js";
 import { materializedQuery, pinSearchPath } from "./function-search-path.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Token, follows, identifierName } from "../sql/tokenize.js";
@@ -30,7 +30,8 @@ export async function revise(
         withoutLeakproof(draft, refusal) ??
         withoutSupport(draft, refusal) ??
         withRoomForOwner(draft, refusal, context) ??
-        withOwnerRole(draft, context)
+        withOwnerRole(draft, context) ??
+        withoutOwner(draft, refusal, context)
       );
     case "3F000":
     case "42883":
@@ -200,6 +201,12 @@ export function withOwnerRole(draft: Draft, { roles }: RestoreContext): Draft | 
   const mayNeedOwner = type === "ACL" || type.endsWith(" DEFINER");
   if (!mayNeedOwner || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
   return { ...draft, settings: { ...draft.settings, role: owner } };
+}
+
+/** Leaves a function SECURITY INVOKER if it could not be given to its owner. */
+function withoutOwner({ entry }: Draft, { statement }: Refusal, context: RestoreContext): Draft | undefined {
+  if (!entry.type.endsWith(" DEFINER") || newOwner(statement) === undefined) return undefined;
+  return asInvoker(entry, context);
 }
 
 /** Kinds for which the server uses an empty search_path from 17 on, independent of the session's setting. */

@@ -102,19 +102,35 @@ function withOwner(draft: Draft, { roles, administrator, resumed }: RestoreConte
   });
 }
 
+function withDefiner(draft: Draft, context: RestoreContext): Draft {
+  const { entry } = draft;
+  const { needsOwner, owner = "" } = entry;
+  if (!needsOwner || owner === context.administrator) return draft;
+  if (!context.roles.get(owner)?.mayBecome) return asInvoker(entry, context);
+  // Without effect if the function has this owner. Otherwise the target refuses it again, and SECURITY DEFINER with it.
+  const ownerChange = parseStatement(`${alteredRoutine(entry)}OWNER TO ${quoteIdentifier(owner)}`);
+  return { ...draft, statements: [ownerChange, ...draft.statements] };
+}
+
 /** Without its owner, a function of an owner who is not trusted runs with the privileges of its caller. */
-function withDefiner(draft: Draft, { roles, administrator }: RestoreContext): Draft {
-  const { needsOwner, owner = "" } = draft.entry;
-  const role = roles.get(owner);
-  if (!needsOwner || owner === administrator || role?.mayBecome) return draft;
-  const [alter] = draft.statements;
-  const routine = alter!.text.slice(0, alter!.tokens.at(-2)!.start);
-  return withoutStatements(draft, {
-    code: role ? "PGM-431" : "PGM-430",
+export function asInvoker(entry: Entry, { roles, administrator }: RestoreContext): Draft {
+  const { owner = "" } = entry;
+  const routine = alteredRoutine(entry);
+  const finding = findingFor(entry, {
+    code: roles.has(owner) ? "PGM-431" : "PGM-430",
     message: `it is SECURITY INVOKER on the target, because ${administrator} owns it: code of ${owner} must not run with the privileges of ${administrator}`,
-    remedy: `give the function to a role with the privileges of ${owner}: ${routine}OWNER TO ...; then ${alter!.text}`,
+    remedy: `give the function to a role with the privileges of ${owner}: ${routine}OWNER TO ...; then ${routine}SECURITY DEFINER`,
     state: "Warning",
   });
+  // An earlier version may have created it as SECURITY DEFINER.
+  const statements = [parseStatement(`${routine}SECURITY INVOKER`)];
+  return { entry, statements, settings: {}, findings: [finding] };
+}
+
+/** `ALTER FUNCTION x.y() ` of an entry that makes the function SECURITY DEFINER. */
+function alteredRoutine({ sql }: Entry): string {
+  const [alter] = splitStatements(sql);
+  return alter!.text.slice(0, alter!.tokens.at(-2)!.start);
 }
 
 function ownerCode({ type, name }: Entry, owner: string, exists: boolean): FindingCode {

@@ -11,7 +11,7 @@ import { createDirectly, splitRecursiveDefinition } from "./recursive-functions.
 import { type RestoreContext, type SkippedEntry, readTableAccessMethods } from "./restore-context.js";
 import { type Refusal, withOwnerRole, revise } from "./adapt-entry.js";
 import { follows, identifierName, tokenize } from "../sql/tokenize.js";
-import { type Statement, relationAt, schemaOf, withoutSecrets } from "../sql/statements.js";
+import { type Statement, relationAt, schemaOf, splitStatements, withoutSecrets } from "../sql/statements.js";
 import { parallelGroupsOf } from "./parallel-groups.js";
 
 /** Kinds whose loss does not affect data or other objects. Objects that need one of them name it as the cause. */
@@ -520,7 +520,9 @@ function giveUp(draft: Draft, { statement, error }: Refusal, context: RestoreCon
   if (isDispensable(entry) && (isForbidden || isLeftBehind)) {
     if (!isProperty(entry)) context.skipped.set(entry.id, skippedEntry(entry, `${describe(entry)}: ${error.message}`));
     const message = `it was left out: ${error.message}`;
-    return [findingFor(entry, { code: "PGM-433", message, remedy: laterRemedy(entry, statement), state: "Failed" })];
+    // Such an entry was adapted by other statements.
+    const left = entry.type.endsWith(" DEFINER") ? splitStatements(entry.sql)[0]! : statement;
+    return [findingFor(entry, { code: "PGM-433", message, remedy: laterRemedy(entry, left), state: "Failed" })];
   }
   const root = rootCause(entry, context) ?? possibleCause(entry, error, context);
   const because = root === undefined ? "" : `; probably the cause: ${root}, which was left out`;
