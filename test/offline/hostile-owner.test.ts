@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { tablesWithRows } from "../../provider/src/postgres/tables-with-rows";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { tablesUnsafeToPlan } from "../../provider/src/postgres/planner-functions";
+import { readTrustedOwners } from "../../provider/src/postgres/trusted-owners";
 import type { Client } from "pg";
 import { carrySequences } from "../../provider/src/copy/sequences";
 import { listSizedTables } from "../../provider/src/postgres/tables";
@@ -252,6 +253,19 @@ describe("a table owner who replaces a table by a view", () => {
       `SET SESSION AUTHORIZATION mallory; ${harmful}; CREATE TABLE b (id int); INSERT INTO b VALUES (1);
        CREATE MATERIALIZED VIEW m AS SELECT id FROM b; CREATE SEQUENCE s; SELECT nextval('s')`,
     );
+  });
+
+  it("is not trusted after she has given away all that an older dump contains", async () => {
+    await server.query("CREATE ROLE reader LOGIN PASSWORD 'reader'");
+    await server.query("REASSIGN OWNED BY mallory TO postgres", { database });
+    const trustedBy = async (login: { user: string; password: string }): Promise<boolean[]> => {
+      const session = await connect({ ...endpointOf(server), ...login }, { database, purpose: "test" });
+      const trusted = await readTrustedOwners(session).finally(() => session.end());
+      return ["postgres", "reader", "mallory", "unknown"].map((role) => trusted.has(role));
+    };
+    const { user, password } = server.login;
+    assert.deepEqual(await trustedBy({ user, password }), [true, false, false, false]);
+    assert.deepEqual(await trustedBy({ user: "reader", password: "reader" }), [true, true, false, false]);
   });
 
   it("gets no code executed when the validation tries a query on the table", async () => {

@@ -10,12 +10,6 @@ export const otherOwners = `
    WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND s.deptype = 'o' AND NOT r.rolsuper AND r.rolname <> current_user`;
 
-/** The roles of {@link otherOwners}. */
-export async function readOtherOwners(session: Client): Promise<ReadonlySet<string>> {
-  const { rows } = await session.query<{ name: string }>(otherOwners);
-  return new Set(rows.map(({ name }) => name));
-}
-
 /** SQL condition: everything in the database belongs to superusers or to the session's role. */
 const isAllTrusted = `NOT EXISTS (${otherOwners})`;
 

@@ -7,7 +7,7 @@ import { yieldToWaiters } from "../../copy/yield-to-waiters.js";
 import { isSmall, type TableToCopy } from "../../copy/tables-to-copy.js";
 import { TimeoutError } from "../../errors.js";
 import { qualify, type RelationName } from "../../postgres/identifiers.js";
-import { readOtherOwners } from "../../postgres/planner-functions.js";
+import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { connect } from "../../postgres/connection/connect.js";
@@ -273,14 +273,14 @@ async function planCopy(job: CopyJob, input: CopyInput): Promise<CopyContext> {
   const sourceSearchPath = await readSearchPath(source);
   const restore = await readRestoreContext(target, { sourceSearchPath, signal });
   const deferTriggersAndForeignKeys = point.slot !== undefined && !(await mayBecomeReplica(target));
-  const otherOwners = await readOtherOwners(source);
+  const trusted = await readTrustedOwners(source);
   const large = new Set(tables.filter(({ table }) => !isSmall(table)).map(({ table }) => keyOf(table)));
   const plan = spec.dataOnly
     ? emptyPlan
     : planRestore(selectEntries(entries, selection), {
         deferTriggersAndForeignKeys,
         isSmall: (table) => !large.has(keyOf(table)),
-        isTrusted: (owner) => !otherOwners.has(owner),
+        isTrusted: (owner) => trusted.has(owner),
       });
   return { ...job, ...point, source, target, selection, plan, restore, signal };
 }

@@ -4,7 +4,7 @@ import { RefusedError, messageOf } from "../../errors.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
-import { readOtherOwners } from "../../postgres/planner-functions.js";
+import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { type Dump, dumpSchema } from "../../schema/dump/dump.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import { replaceEntry, type Redefined } from "../../schema/catalogue/definitions.js";
@@ -146,8 +146,8 @@ export async function restoreMissing(
   await refuseTakenObjects(objects);
   // Both are planned, because a plan splits entries and names the parts: the index of a key, a deferred check.
   const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
-  const otherOwners = await readOtherOwners(objects.source);
-  const isTrusted = (owner: string): boolean => !otherOwners.has(owner);
+  const trusted = await readTrustedOwners(objects.source);
+  const isTrusted = (owner: string): boolean => trusted.has(owner);
   const plan = planRestore(onSource, { deferTriggersAndForeignKeys, isTrusted });
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
   const isCaughtUp = (await catchUp?.()) ?? true;
