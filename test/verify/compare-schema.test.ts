@@ -251,6 +251,32 @@ describe("the comparison of schemas", () => {
     assert.doesNotMatch(JSON.stringify(found), /secret value/);
   });
 
+  it("ignores that a function is not SECURITY DEFINER if the migration cannot give it to its owner", async () => {
+    await newer.query("CREATE ROLE away");
+    const create = ["f", "g"].map((name) => `CREATE FUNCTION ${name}() RETURNS int LANGUAGE sql AS 'SELECT 1'`);
+    const both = create.join("; ");
+    const database = await freshDatabase(
+      newer,
+      `${both}; ALTER FUNCTION f() SECURITY DEFINER; ALTER FUNCTION f() OWNER TO away; ALTER FUNCTION g() OWNER TO away`,
+    );
+    const other = await freshDatabase(newer, `${both}; ALTER FUNCTION g() SECURITY DEFINER`);
+    const compare = async (away?: { mayBecome: boolean }): Promise<unknown[]> => {
+      const roles = new Map([["postgres", { mayBecome: true }]]);
+      if (away) roles.set("away", away);
+      const found = await withSessions([newer, database], [newer, other], (one, two) =>
+        compareCompletely(one, two, { roles }),
+      );
+      return found.map(({ name, attributes }) => [name, ...attributes!]);
+    };
+    const unexpected = [["public.g()", "security definer"]];
+    assert.deepEqual(await compare(), unexpected);
+    assert.deepEqual(await compare({ mayBecome: false }), unexpected);
+    assert.deepEqual(await compare({ mayBecome: true }), [
+      ["public.f()", "owner", "security definer"],
+      ["public.g()", "owner", "security definer"],
+    ]);
+  });
+
   it("ignores user mappings and privileges of roles that the target lacks", async () => {
     const server = "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far";
     await newer.query("CREATE ROLE elsewhere");

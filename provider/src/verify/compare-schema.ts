@@ -90,9 +90,9 @@ const hasKnownUser = (roles: Roles, { kind, name }: SchemaObject): boolean =>
 const isComparable = ({ kind, attributes }: SchemaObject): boolean =>
   !kind.startsWith("privileges on ") || String(attributes.privileges ?? "") !== "";
 
-/** Without what the target cannot have: owners and privileges of roles that it lacks. */
+/** Without what the target cannot have: owners and privileges of roles that it lacks, and their SECURITY DEFINER. */
 function withKnownRoles(roles: Roles, object: SchemaObject): SchemaObject {
-  const { owner, owners, privileges, settings, ...attributes } = object.attributes;
+  const { owner, owners, privileges, settings, "security definer": isDefiner, ...attributes } = object.attributes;
   const isOwnersKnown = isKnownOwner(roles, object);
   // The owner of a column is that of its table.
   const isKnown = (entry: string): boolean => {
@@ -107,6 +107,8 @@ function withKnownRoles(roles: Roles, object: SchemaObject): SchemaObject {
     attributes: {
       ...attributes,
       ...(owner !== undefined && isOwnersKnown ? { owner } : {}),
+      // Without its owner, a function may have to be SECURITY INVOKER.
+      ...(isDefiner === undefined || (isDefiner && !isOwnersKnown) ? {} : { "security definer": isDefiner }),
       ...(allKnown ? { owners } : {}),
       ...known("privileges", privileges),
       ...known("settings", settings),
