@@ -9,6 +9,7 @@ import {
   readDatabaseProperties,
 } from "../../provider/src/schema/database/database";
 import type { DatabaseProperties } from "../../provider/src/schema/database/database-properties";
+import { usedDatabases } from "../../provider/src/schema/database/used-databases";
 import { startAzureLikeServer } from "../support/servers/azure-like";
 import { EmbeddedServer, type Login } from "../support/servers/embedded-server";
 
@@ -186,3 +187,29 @@ describe("a database on a managed server", () => {
     await assert.rejects(server.connect(name), /does not exist/);
   });
 });
+
+for (const [major, remedy] of [
+  [10, "end these sessions"],
+  [17, 'end these sessions, or drop it on the target: DROP DATABASE "shop" WITH (FORCE)'],
+] as const)
+  it(`a database that applications use on PostgreSQL ${major} can be replaced after the statements that are named`, async () => {
+    const server = await EmbeddedServer.start({ major });
+    await server.query("CREATE DATABASE shop");
+    const application = await server.connect("shop");
+    application.on("error", () => undefined);
+    const session = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+    try {
+      assert.deepEqual(
+        (await usedDatabases(session, ["shop"])).map((one) => one.remedy),
+        [remedy],
+      );
+      const drop = /DROP DATABASE .*/.exec(remedy)?.[0];
+      if (drop) await server.query(drop);
+      else await application.end();
+      assert.deepEqual(await usedDatabases(session, ["shop"]), []);
+    } finally {
+      await application.end().catch(() => undefined);
+      await session.end();
+      await server.stop();
+    }
+  });

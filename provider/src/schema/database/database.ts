@@ -207,6 +207,9 @@ const skipped = (name: string, what: string, error: pg.DatabaseError, sql: strin
   state: "Warning",
 });
 
+/** Whether the server has DROP DATABASE ... WITH (FORCE). */
+export const canForceDrop = async (target: pg.Client): Promise<boolean> => (await serverVersion(target)) >= 130000;
+
 /**
  * Terminates all sessions of a database and drops it, if it exists.
  *
@@ -215,7 +218,7 @@ const skipped = (name: string, what: string, error: pg.DatabaseError, sql: strin
  */
 export async function dropTargetDatabase(target: pg.Client, name: string): Promise<void> {
   const database = quoteIdentifier(name);
-  const canForce = (await serverVersion(target)) >= 130000;
+  const canForce = await canForceDrop(target);
   try {
     if (!canForce)
       await target.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [name]);

@@ -3,6 +3,7 @@ import { RefusedError } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { canForceDrop } from "./database.js";
 import { applicationSessions, describeSessions } from "../../postgres/writes/writing-sessions.js";
 
 /** The target's names of the databases that the migration drops before its copy, if they exist. */
@@ -28,12 +29,13 @@ export interface UsedDatabase {
  */
 export async function usedDatabases(target: Client, databases: readonly string[]): Promise<UsedDatabase[]> {
   const sessions = await applicationSessions(target, databases);
+  const canForce = await canForceDrop(target);
   return databases.flatMap((database) => {
     const own = sessions.filter((session) => session.database === database);
     if (own.length === 0) return [];
     const message = `applications use ${database} on the target, so it is not replaced: ${describeSessions(own).join(", ")}`;
-    const drop = `DROP DATABASE ${quoteIdentifier(database)} WITH (FORCE)`;
-    return [{ database, message, remedy: `end these sessions, or drop it on the target: ${drop}` }];
+    const drop = `, or drop it on the target: DROP DATABASE ${quoteIdentifier(database)} WITH (FORCE)`;
+    return [{ database, message, remedy: `end these sessions${canForce ? drop : ""}` }];
   });
 }
 
