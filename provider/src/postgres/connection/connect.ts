@@ -63,8 +63,9 @@ const sessionSettings: Readonly<Record<string, string>> = {
   row_security: "off",
   search_path: "",
   standard_conforming_strings: "on",
-  // Replaces only `off`: a crash of one server must not undo a step on which a step on the other server depends.
-  synchronous_commit: "on",
+  // Replaces only `off`: a crash of one server must not undo a step on which a step on the other server depends. With `on`, commits
+  // could wait without limit for a standby that is down.
+  synchronous_commit: "local",
   statement_timeout: "0",
   // The server then detects a dead connection within a minute instead of two hours.
   tcp_keepalives_count: "3",
