@@ -40,7 +40,7 @@ export const migrationSchema = z.object(migrationShape);
 export const migrationListSchema = z.array(
   z.object({
     ...migrationShape,
-    hadWorker: z.boolean().describe("whether a worker was ever recorded"),
+    hadWorker: z.boolean().describe("whether a worker was recorded since the last start"),
     overview: overviewSchema.optional(),
   }),
 );
