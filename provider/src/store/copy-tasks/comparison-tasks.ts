@@ -26,7 +26,7 @@ export class ComparisonTasks {
     readonly copy: string,
   ) {}
 
-  /** Replaces the groups of an earlier attempt. */
+  /** Replaces all groups of the database, also those of an earlier attempt. */
   async replace(tasks: readonly NewComparisonTask[]): Promise<void> {
     await this.right.query(
       `DELETE FROM pgmigration.comparison_task WHERE migration = $1 AND database = $3 AND ${holdsLease}`,

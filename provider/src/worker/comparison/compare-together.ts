@@ -23,6 +23,8 @@ export async function compareTogether(
     await tasks.takeBack();
   }
   const { results, workers } = await tasks.results();
+  // The results contain key values of different rows.
+  await tasks.replace([]);
   const byName = new Map(results.map((one) => [qualify(one.schema, one.table), one]));
   // Never reported as compared without a result: the leader reads what a worker omitted.
   const omitted = comparison.tables.filter(({ table }) => !byName.has(keyOf(table)));
