@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { engineVersion } from "../engine-version.js";
 import { applicationNamePrefix } from "../postgres/connection/connect.js";
 import { readSharedCopies } from "./shared-copies.js";
 import type { Store } from "./store.js";
@@ -6,8 +7,11 @@ import type { Store } from "./store.js";
 /** The key in the recorded worker. Its value is the generation of the worker that is about to end. */
 export const leavingKey = "leaving";
 
-/** Purpose of the session through which each pool process reads the records of a target. */
-export const poolPurpose = "pool";
+/**
+ * Purpose of the session through which each pool process reads the records of a target. A pool of another version does not hold the
+ * snapshots.
+ */
+export const poolPurpose = `pool ${engineVersion}`;
 
 /**
  * Records that the migration's worker, this process, is about to end, so that pool processes hold the snapshots of its copies.
@@ -23,7 +27,7 @@ export async function announceEnd(store: Store, migration: string): Promise<bool
   return rows.length === 1;
 }
 
-/** Whether pool processes besides that of this worker read the records. */
+/** Whether pool processes of this version, besides that of this worker, read the records. */
 export async function hasOtherPools(store: Store): Promise<boolean> {
   const [row] = await store.query<{ count: number }>(
     `SELECT count(*)::int AS count FROM pg_stat_activity
