@@ -83,4 +83,32 @@ describe("tables of a followed source that are renamed more than once", () => {
     assert.equal((await lab.queryTarget(database, "SELECT FROM unchanged")).length, 3);
     await resource.destroy();
   });
+
+  it("a table that gets its name back from a name that the filters exclude: it is copied again", async () => {
+    const database = await lab.database(`CREATE SCHEMA private;
+      CREATE TABLE moved (id int PRIMARY KEY, v text); INSERT INTO moved VALUES (1, 'a'), (2, 'a')`);
+    const resource = await lab.follow([database], { exclude: { schemas: ["private"] } });
+    // The worker cannot move the copy away before the table returns.
+    const reader = await lab.target.connect(database, lab.administrator);
+    await reader.query("BEGIN; LOCK TABLE moved IN ACCESS SHARE MODE");
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting = `SELECT FROM pg_stat_activity
+        WHERE datname = $1 AND wait_event_type = 'Lock' AND query ~ 'SET SCHEMA "pgmigration_dropped_'`;
+      return (await lab.target.query(waiting, { values: [database] })).length > 0;
+    };
+    await lab.querySource(
+      database,
+      "ALTER TABLE moved SET SCHEMA private; UPDATE private.moved SET v = 'b' WHERE id = 1; INSERT INTO private.moved VALUES (3, 'b')",
+    );
+    await until("the worker waits for the reader", isWaiting);
+    await lab.querySource(database, "ALTER TABLE private.moved SET SCHEMA public; INSERT INTO moved VALUES (4, 'c')");
+    await until("the worker has stopped waiting", async () => !(await isWaiting()));
+    await reader.query("ROLLBACK");
+    await reader.end();
+    const status = await resource.update({ triggerCutover: true });
+    assert.equal(status.state, "Succeeded", JSON.stringify(status));
+    await assertSameContent(...lab.places(database));
+    assert.deepEqual(await tableNames(lab, "target", database), ["public.moved"]);
+    await resource.destroy();
+  });
 });

@@ -318,7 +318,7 @@ export class SchemaSynchronizer {
     const [inScope, targetTables] = await this.#readTables(objects);
     const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     const sourceTables = record.withoutLeftOut(inScope);
-    await this.#joins.updateJoining(inScope, targetTables);
+    await this.#joins.updateJoining(source, inScope, targetTables);
     const outdated = await this.#joins.outdated(source);
     const { joining = {}, mark, followed = {} } = record.following;
     const { followedColumns = {}, followedTypes = {}, followedRules = {}, followedSchemas = {} } = record.following;

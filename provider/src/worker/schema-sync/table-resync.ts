@@ -54,27 +54,30 @@ export class TableResync {
    * Follows tables that were renamed, dropped or replaced on the source before they were copied. A dropped table is no
    * longer waited for. The stream still contains the changes of the former name.
    *
+   * A table with a name that the filters exclude may get its former name back. It is waited for until its copy is moved away on the
+   * target. Later, the target lacks the table, which is then copied as a new one.
+   *
    * A copy that was begun on the target is recorded, so that no stale copy remains there without a message.
    */
-  async updateJoining(sourceTables: readonly Table[], targetTables: readonly Table[]): Promise<void> {
-    const { joining = {}, followed = {} } = this.#record.following;
+  async updateJoining(source: Client, sourceTables: readonly Table[], targetTables: readonly Table[]): Promise<void> {
+    const { joining = {}, followed: before = {} } = this.#record.following;
     const names = new Map(sourceTables.map((table) => [table.oid, nameOfTable(table)]));
     const oids = new Map(sourceTables.map((table) => [nameOfTable(table), table.oid]));
     const moved = Object.entries(joining).filter(([name, oid]) => names.get(oid) !== name);
     if (moved.length === 0) return;
     const now = new Map(Object.entries(joining).filter(([name, oid]) => names.get(oid) === name));
+    const followed = { ...begunCopies(moved, targetTables, before), ...before };
+    const copies = new Set(targetTables.map(({ oid }) => oid));
+    const existing = new Set((await listTables(source)).map(({ oid }) => oid));
     for (const [name, oid] of moved) {
       const [present, replacement] = [names.get(oid), oids.get(name)];
       if (present !== undefined) now.set(present, oid);
-      if (replacement === undefined) this.#record.formerNames.add(name);
-      else now.set(name, replacement);
+      if (replacement !== undefined) now.set(name, replacement);
+      else if (present === undefined && existing.has(oid) && copies.has(followed[oid]!)) now.set(name, oid);
+      else this.#record.formerNames.add(name);
     }
-    const joiningNow = Object.fromEntries(now);
-    await this.#record.keep({
-      joining: joiningNow,
-      followed: { ...begunCopies(moved, targetTables, followed), ...followed },
-    });
-    const missing = moved.map(([name]) => name).filter((name) => !oids.has(name));
+    await this.#record.keep({ joining: Object.fromEntries(now), followed });
+    const missing = moved.map(([name]) => name).filter((name) => !now.has(name));
     if (missing.length === 0) return;
     await this.#record.report(`not copied, because it was dropped or renamed on the source: ${missing.join(", ")}`);
   }
@@ -102,7 +105,10 @@ export class TableResync {
     }
   }
 
-  /** Whether the table got a name that the filters exclude. Its changes are left out until the next join unpublishes it. */
+  /**
+   * Whether the table got a name that the filters exclude. Its changes are left out until the next join unpublishes it. If it gets
+   * its former name back before, it is copied again.
+   */
   async #omitExcluded(source: Client, { table, relation }: ShapeDiffers): Promise<boolean> {
     const inScope = await tablesInScope(source, this.#record.work.spec);
     if (inScope.some(({ oid }) => oid === relation.oid)) return false;
@@ -110,7 +116,7 @@ export class TableResync {
       `${table} was renamed, and the filters exclude it now: its changes are left out`,
       "warning",
     );
-    this.#record.formerNames.add(table);
+    await this.skip(table, relation.oid);
     return true;
   }
 
