@@ -66,6 +66,20 @@ describe("columns that only the target has keep their values", () => {
   const drain = async (s: Scene, follower: Follower): Promise<void> =>
     Promise.race([s.sourceLsn().then((lsn) => follower.drainTo(lsn)), follower.finished]);
 
+  /** A follower whose sessions are open and know the tables. */
+  async function openFollower(s: Scene, options: Partial<FollowOptions>): Promise<Follower> {
+    const follower = s.follow({ reconnectForSeconds: 60, ...options });
+    const first = names.map((name) => `UPDATE ${name} SET v = 'first' WHERE id = 40`).join(";");
+    // With several sessions, the first changes open them, and the second ones are divided.
+    for (let time = 0; time < 2; time++) {
+      await s.onSource(first);
+      await drain(s, follower);
+      follower.resume();
+      await until("the sessions are open", () => follower.status().applySessions === (options.applySessions?.() ?? 1));
+    }
+    return follower;
+  }
+
   for (const [how, options] of [
     ["one session applies changed keys", {}],
     ["four sessions apply changed keys", inSessions(4)],
@@ -81,18 +95,7 @@ describe("columns that only the target has keep their values", () => {
 
     it(`when ${how}, and the target gets the columns during the stream`, async () => {
       const s = await servers.open([tables, ...rows].join(";"));
-      const follower = s.follow({ reconnectForSeconds: 60, ...options });
-      const first = names.map((name) => `UPDATE ${name} SET v = 'first' WHERE id = 40`).join(";");
-      // With several sessions, the first changes open them, and the second ones are divided.
-      for (let time = 0; time < 2; time++) {
-        await s.onSource(first);
-        await drain(s, follower);
-        follower.resume();
-        await until(
-          "the sessions are open",
-          () => follower.status().applySessions === (options.applySessions?.() ?? 1),
-        );
-      }
+      const follower = await openFollower(s, options);
       for (const ddl of ofTarget) await s.onTarget(ddl);
       await follower.hold();
       for (const change of changes) await s.onSource(change);
@@ -100,4 +103,25 @@ describe("columns that only the target has keep their values", () => {
       await mustKeepValues(s);
     });
   }
+
+  it("when four sessions are stopped while they apply changed keys, and the target then gets the columns", async () => {
+    const s = await servers.open([tables, ...rows].join(";"));
+    const follower = await openFollower(s, inSessions(4));
+    await follower.hold();
+    const application = await servers.target.connect(s.database, servers.administrator);
+    await application.query("BEGIN; SELECT FROM keyed WHERE id = 7 FOR UPDATE");
+    await s.onSource("UPDATE keyed SET id = id + 1000 WHERE id <= 20");
+    follower.resume();
+    const waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    await until("a session waits for the row", async () => (await s.onTarget(waiting)).length > 0);
+    await follower.stop();
+    await application.end();
+    await s.onTarget("ALTER TABLE keyed ADD note int GENERATED ALWAYS AS IDENTITY");
+    const notes = (): Promise<unknown> => s.onTarget("SELECT note FROM keyed ORDER BY note");
+    const before = await notes();
+    await drain(s, s.follow({ reconnectForSeconds: 60, generation: 2, ...inSessions(4) }));
+    const read = "SELECT id, was, v FROM keyed ORDER BY id";
+    assert.deepEqual(await s.onTarget(read), await s.onSource(read));
+    assert.deepEqual(await notes(), before);
+  });
 });

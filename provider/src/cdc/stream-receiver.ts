@@ -8,7 +8,7 @@ import { withoutTables } from "./decode/skip-tables.js";
 import { testDecodingOptions } from "./decode/test-decoding.js";
 import type { FollowOptions } from "./follow-options.js";
 import { silenceLimitMs } from "./follow-sessions.js";
-import { type Change, type StreamMessage, type Transaction, commitsThrough } from "./model/change.js";
+import { type StreamMessage, type Transaction, commitsThrough } from "./model/change.js";
 import { rolesOf } from "./model/stream-roles.js";
 import { BacklogReader } from "./reader/backlog-reader.js";
 import type { ChangeStream, ChangeStreamHandlers } from "./reader/change-stream.js";
@@ -217,7 +217,7 @@ export class StreamReceiver {
       this.#history?.add(message);
       return;
     }
-    this.#buffer.receive(message, messageBytes, this.#remaining(message));
+    this.#buffer.receive(message, messageBytes, this.#isApplied(message));
     if (message.kind === "commit") this.#receivedLsn = message.endLsn;
     // With test_decoding, only the end of a transaction shows whether it committed before a closed barrier. Read up to it.
     const needsEnd = this.#options.barrier.bound !== undefined && this.#buffer.headHasUnknownLsn;
@@ -225,12 +225,12 @@ export class StreamReceiver {
     this.#options.onReceived();
   }
 
-  #remaining(message: StreamMessage): readonly Change[] | undefined {
+  #isApplied(message: StreamMessage): boolean {
     const { remaining } = this.#options.begin;
     const { kind } = message;
     if (kind === "begin") this.#transaction = message.transaction;
-    if (!remaining || (kind !== "insert" && kind !== "update" && kind !== "delete")) return undefined;
-    return remaining.of(message, this.#transaction!);
+    if (!remaining || (kind !== "insert" && kind !== "update" && kind !== "delete")) return false;
+    return !remaining.includes(message, this.#transaction!);
   }
 
   #onKeepalive(end: Lsn): void {

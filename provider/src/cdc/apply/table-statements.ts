@@ -98,7 +98,6 @@ class Stage {
 
   sequential(change: OrderedChange): void {
     const states = { row: newRowOf(change), old: foundBy(change) };
-    this.#replacesRows ||= change.change.kind === "delete" && change.change.isMoved === true;
     this.#one(operationFor(change), states, change);
   }
 

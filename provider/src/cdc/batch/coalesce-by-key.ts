@@ -30,7 +30,6 @@ export class CoalesceByKey implements Coalescer {
       case "update":
         return this.#update(change.row, change.old);
       case "delete":
-        this.#replacesRows ||= change.isMoved === true;
         return this.#delete(change.old);
     }
   }

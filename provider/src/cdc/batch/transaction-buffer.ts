@@ -112,8 +112,8 @@ export class TransactionBuffer {
     return this.#open !== undefined;
   }
 
-  /** @param remaining the parts of a change that are not applied yet; by default the change itself */
-  receive(message: StreamMessage, messageBytes: number, remaining?: readonly Change[]): void {
+  /** @param isApplied whether a change is already applied */
+  receive(message: StreamMessage, messageBytes: number, isApplied = false): void {
     switch (message.kind) {
       case "begin":
         this.#open = opened(message.transaction, true);
@@ -125,7 +125,7 @@ export class TransactionBuffer {
       case "update":
       case "delete":
       case "truncate":
-        this.#add(message, messageBytes + changeOverheadBytes, remaining);
+        this.#add(message, messageBytes + changeOverheadBytes, isApplied);
         return;
       case "relation":
       case "ignored":
@@ -177,12 +177,11 @@ export class TransactionBuffer {
     for (const segment of batch) this.#bytes -= segment.bytes;
   }
 
-  #add(change: Change, bytes: number, remaining: readonly Change[] | undefined): void {
+  #add(change: Change, bytes: number, isApplied: boolean): void {
     const open = this.#inTransaction();
-    if (remaining) open.received ??= [...open.changes];
+    if (isApplied) open.received ??= [...open.changes];
     open.received?.push(change);
-    if (remaining) open.changes.push(...remaining);
-    else open.changes.push(change);
+    if (!isApplied) open.changes.push(change);
     open.bytes += bytes;
     this.#bytes += bytes;
     this.#receivedChanges++;

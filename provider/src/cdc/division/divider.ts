@@ -2,7 +2,6 @@ import { qualify } from "../../postgres/identifiers.js";
 import {
   type Change,
   type Relation,
-  type RowChange,
   type Transaction,
   type Tuple,
   mergeUpdate,
@@ -14,27 +13,13 @@ import type { ValueForm } from "../model/value-form.js";
 import type { Division, KeyType, TableDivision } from "./division.js";
 import { KeyHash } from "./key-hash.js";
 
-/** The part of a change that one session applies. */
-export interface ChangePart {
-  readonly session: number;
-  readonly change: RowChange;
-}
-
 /** A table's division, with the fields of its key. */
 type Bound =
   | {
       readonly by: "key";
       readonly fields: readonly { readonly field: number; readonly type: KeyType }[];
-      readonly isMovable: boolean;
     }
   | Exclude<TableDivision, { readonly by: "key" }>;
-
-const hasValue = (row: Tuple, field: number): boolean => tupleHolding(row, field) !== undefined;
-
-const isComplete = (row: Tuple): boolean => {
-  for (let field = 0; field < row.fields; field++) if (!hasValue(row, field)) return false;
-  return true;
-};
 
 /** Divides changes among sessions. The result depends only on the division, the change, and its transaction's number. */
 export class Divider {
@@ -52,11 +37,12 @@ export class Divider {
   }
 
   /**
-   * Returns the session that applies a change, or the parts of a changed key that different sessions apply.
+   * Returns the session that applies a change. A key that changes from one session to another has none. If two sessions deleted
+   * and inserted the row, the target could get a column between their commits, and the delete would lose its value.
    *
    * @returns undefined if the change cannot be divided
    */
-  divide(change: Change, transaction: Transaction): number | readonly ChangePart[] | undefined {
+  divide(change: Change, transaction: Transaction): number | undefined {
     if (change.kind === "truncate") return undefined;
     const table = this.#of(change.relation);
     if (!table) return undefined;
@@ -64,16 +50,10 @@ export class Divider {
     if (table.by === "transaction") return change.kind === "insert" ? this.#ofTransaction(transaction) : undefined;
     if (change.kind === "insert") return this.#ofKey(table, change.row);
     if (change.kind === "delete") return this.#ofKey(table, change.old);
-    const { relation, old } = change;
-    if (!old) return this.#ofKey(table, change.row);
-    const row = mergeUpdate(change.row, old);
-    const [from, to] = [this.#ofKey(table, old), this.#ofKey(table, row)];
-    if (from === to || from === undefined || to === undefined) return from === to ? from : undefined;
-    if (!table.isMovable || !isComplete(row)) return undefined;
-    return [
-      { session: from, change: { kind: "delete", relation, old, isMoved: true } },
-      { session: to, change: { kind: "insert", relation, row } },
-    ];
+    const { row, old } = change;
+    if (!old) return this.#ofKey(table, row);
+    const from = this.#ofKey(table, old);
+    return from === this.#ofKey(table, mergeUpdate(row, old)) ? from : undefined;
   }
 
   #of(relation: Relation): Bound | undefined {
@@ -115,5 +95,5 @@ function bind(relation: Relation, table: TableDivision | undefined): Bound | und
     type,
     field: relation.columns.findIndex((column) => column.name === name),
   }));
-  return fields.every(({ field }) => field >= 0) ? { by: "key", fields, isMovable: table.isMovable } : undefined;
+  return fields.every(({ field }) => field >= 0) ? { by: "key", fields } : undefined;
 }

@@ -1,12 +1,7 @@
 /** How the changes of one table are divided among apply sessions. Changes that it sends to different sessions commute. */
 export type TableDivision =
   /** All changes of a key in one session. */
-  | {
-      readonly by: "key";
-      readonly columns: readonly KeyColumn[];
-      /** Whether a delete and an insert of the complete row may replace a change of the key. */
-      readonly isMovable: boolean;
-    }
+  | { readonly by: "key"; readonly columns: readonly KeyColumn[] }
   /** The inserts of a transaction in one session. */
   | { readonly by: "transaction" }
   /** All changes of the table in one session. */

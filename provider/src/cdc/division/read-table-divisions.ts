@@ -83,7 +83,7 @@ function possibleDivision(table: TableMapping, { isPlainTable, constraints }: Ta
   const [only, ...others] = constraints ?? [];
   const isOnlyConstraint = only?.isPlain === true && others.length === 0 && hasSameColumns(only, key);
   if (!isOnlyConstraint || key.length < table.key.length) return { by: "table" };
-  return { by: "key", columns: key, isMovable: table.unmatched.length === 0 };
+  return { by: "key", columns: key };
 }
 
 function keyColumn({ columns }: TableMapping, field: number): KeyColumn | undefined {

@@ -20,15 +20,11 @@ export class RemainingChanges {
     this.latestLsn = appliedThroughLsns.reduce((latest, lsn) => (lsn > latest ? lsn : latest), 0n);
   }
 
-  /** Returns the parts of a change that are not applied; undefined if that is the complete change. */
-  of(change: Change, transaction: Transaction): readonly Change[] | undefined {
+  /** Whether to apply a change. */
+  includes(change: Change, transaction: Transaction): boolean {
     const { commitLsn } = transaction;
-    if (commitLsn === undefined || !commitsThrough(commitLsn, this.latestLsn)) return undefined;
-    const isApplied = (session: number): boolean => commitsThrough(commitLsn, this.#appliedThroughLsns[session]!);
-    const divided = this.#divider.divide(change, transaction);
-    if (divided === undefined) return undefined;
-    if (typeof divided === "number") return isApplied(divided) ? [] : undefined;
-    const remaining = divided.filter(({ session }) => !isApplied(session));
-    return remaining.length === divided.length ? undefined : remaining.map((part) => part.change);
+    if (commitLsn === undefined || !commitsThrough(commitLsn, this.latestLsn)) return true;
+    const session = this.#divider.divide(change, transaction);
+    return session === undefined || !commitsThrough(commitLsn, this.#appliedThroughLsns[session]!);
   }
 }

@@ -33,8 +33,7 @@ export class Shares {
         for (const [session, length] of this.#before.entries()) this.changes[session]!.length = length;
         return false;
       }
-      if (typeof divided === "number") this.changes[divided]!.push(change);
-      else for (const part of divided) this.changes[part.session]!.push(part.change);
+      this.changes[divided]!.push(change);
     }
     return true;
   }

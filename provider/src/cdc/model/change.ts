@@ -100,8 +100,6 @@ export interface Delete {
   readonly kind: "delete";
   readonly relation: Relation;
   readonly old: Tuple;
-  /** Another apply session inserts the row again, with its new key. */
-  readonly isMoved?: true;
 }
 
 export interface Truncate {
