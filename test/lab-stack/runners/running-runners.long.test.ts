@@ -149,7 +149,8 @@ describe("the workers that a runner declares", () => {
 
   it("serve a list of targets as a pool in a StatefulSet, which replaces a killed pool process", async () => {
     const databases = [await lab.database(slowTables(4)), await lab.database(slowTables(4))];
-    await setRowSeconds(lab, 0.02);
+    // Neither copy ends before the replacement has taken over the other one.
+    await setRowSeconds(lab, 0.1);
     const { host, user, password } = lab.administrator;
     const pool = {
       targets: [{ host, port: lab.target.port, user }],

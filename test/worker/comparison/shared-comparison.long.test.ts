@@ -33,11 +33,11 @@ describe("a comparison shared by the workers of a copy", () => {
   before(async () => {
     lab = await Lab.start({
       source: { parameters: { [rowSeconds]: 0 } },
-      target: { parameters: { [rowSeconds]: 0.01 } },
+      target: { parameters: { [rowSeconds]: 0.02 } },
     });
   });
   beforeEach(async () => {
-    await setRowSeconds(lab, 0.01);
+    await setRowSeconds(lab, 0.02);
     database = await lab.database(slowTables(tables));
   });
   afterEach(async () => {
@@ -54,19 +54,22 @@ describe("a comparison shared by the workers of a copy", () => {
       { values: [database] },
     );
 
-  /** Two tables whose rows are copied, while others are not. */
+  /** Two tables whose rows are copied, while others are not. The comparison is shared if both workers have copied rows. */
   async function copiedTables(): Promise<string[]> {
     let copied: string[] = [];
-    await until("two tables are copied", async () => {
+    await until("two tables are copied, and both workers have copied rows", async () => {
       const rows = await lab.target
-        .query<{ table: string; copied: boolean }>(
-          `SELECT table_name AS "table", bool_and(state = 'completed') AS copied FROM pgmigration.copy_task
+        .query<{ table: string; copied: boolean; workers: string[] | null }>(
+          `SELECT table_name AS "table", bool_and(state = 'completed') AS copied,
+                  array_agg(claimed_by) FILTER (WHERE state = 'completed') AS workers
+             FROM pgmigration.copy_task
             WHERE database = $1 AND kind = 'table' GROUP BY table_name`,
           { values: [database] },
         )
         .catch(() => []);
       copied = rows.filter((row) => row.copied).map(({ table }) => table);
-      return copied.length >= 2 && copied.length < tables;
+      const workers = new Set(rows.flatMap((row) => row.workers ?? []));
+      return workers.size === 2 && copied.length >= 2 && copied.length < tables;
     });
     return copied.slice(0, 2);
   }
