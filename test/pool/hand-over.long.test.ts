@@ -68,6 +68,7 @@ describe("a pool process that is stopped while it copies", () => {
       const resource = new Resource();
       const created = resource.create(inputs(database, changes));
       await partlyCopied(database);
+      await setRowSeconds(lab, 0.1);
       const second = await start();
       await second.logs(/main is served/);
       first.child.kill("SIGTERM");
@@ -94,13 +95,14 @@ describe("a pool process that is stopped while it copies", () => {
     const resource = new Resource();
     const created = resource.create(inputs(database, { migrationName: "first" }));
     await partlyCopied(database);
+    await setRowSeconds(lab, 0.1);
     const full = await start("--max-migrations", "1");
     const otherResource = new Resource();
     const otherCreated = otherResource.create(inputs(other, { migrationName: "second" }));
-    await partlyCopied(other);
+    await full.logs(/main\/second: starts worker/);
     first.child.kill("SIGTERM");
     assert.deepEqual(await first.exited, [0, null]);
-    assert.match(full.output, /main\/first: holds the snapshots of a worker that ends/);
+    assert.match(full.output, /main\/first holds the snapshots of a worker that ends/);
     const third = await start();
     await third.logs(/resuming the copy .* under the same snapshot/);
     await setRowSeconds(lab, 0);

@@ -8,7 +8,8 @@ export const noRoomExitCode = 75;
 /** Message of a worker that the budgets admitted. */
 export const admittedMessage = "admitted";
 
-const stopTimeoutMs = 25_000;
+/** A worker that has not ended by then is killed. */
+export const stopTimeoutMs = 25_000;
 
 /** One worker process of the pool. It stops when the pool's process ends. */
 export class PoolWorker {

@@ -14,7 +14,7 @@ import type { Budgets } from "../budgets/budget.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { keepSnapshotsOf } from "../initial-copy/help-copying.js";
 import { type PoolWork, poolWork } from "./free-migrations.js";
-import { noRoomExitCode, PoolWorker } from "./pool-worker.js";
+import { noRoomExitCode, PoolWorker, stopTimeoutMs } from "./pool-worker.js";
 
 const pollMs = 2000;
 /** The lease must be free for this long. A successor, an update or an erasure needs this time. */
@@ -184,8 +184,9 @@ export class WorkerPool {
   /** Stops all workers, which release their leases. Migrations then resume in other pools. */
   async #drain(): Promise<void> {
     log.info(`the pool stops ${this.#workers.size} workers`);
-    await Promise.all([...this.#workers.values()].map(({ worker }) => worker.stop()));
-    await Promise.all(this.#kept.values());
+    const stopped = [...this.#workers.values()].map(({ worker }) => worker.stop());
+    // A server that does not answer must not delay the end.
+    await Promise.all([...stopped, withTimeout(Promise.all(this.#kept.values()), stopTimeoutMs)]);
     await Promise.all([this.#reader.close(), this.#statuses.close()]);
   }
 
@@ -206,10 +207,12 @@ export class WorkerPool {
   #keepSnapshots(target: Target, migration: MigrationSummary): void {
     const key = keyOf(target.name, migration.name);
     if (this.#kept.has(key)) return;
-    log.info(`${key}: holds the snapshots of a worker that ends`);
     const kept = this.options
       .jobOf(target, migration)
-      .then((job) => keepSnapshotsOf(job, migration.leavingGeneration!, this.options.stop))
+      .then((job) => {
+        this.#report(key, "holds the snapshots of a worker that ends");
+        return keepSnapshotsOf(job, migration.leavingGeneration!, this.options.stop);
+      })
       .catch((error: unknown) => this.#report(key, `cannot hold the snapshots: ${messageOf(error)}`))
       .finally(() => this.#kept.delete(key));
     this.#kept.set(key, kept);
