@@ -318,5 +318,10 @@ describe("pg-migration, az's commands", () => {
     const refused = await command.run(["list"], { PGPASSWORD: undefined, PGPASSFILE: open });
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /is ignored because other users may read it\n {2}To do: chmod 600/);
+    assert.match(refused.stderr, /add a line to ~\/\.pgpass \(or the file in PG_MIGRATION_PASSFILE\)/);
+    assert.deepEqual(await command.json(["list"], { PGPASSWORD: undefined, PG_MIGRATION_PASSFILE: open }), []);
+    const missing = await command.run(["list"], { PGPASSWORD: undefined, PG_MIGRATION_PASSFILE: "/no/such/file" });
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /PG_MIGRATION_PASSFILE: ENOENT.*\/no\/such\/file/);
   });
 });

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { InvalidInputError, messageOf } from "../../errors.js";
 import { writeMessage } from "../output/terminal.js";
 
 export interface PasswordOwner {
@@ -15,10 +16,12 @@ export interface PasswordOwner {
  * (manual, "The Password File"). As with libpq, a file that other users may read is ignored. Only PG_MIGRATION_PASSFILE names a
  * mounted secret, whose permissions an orchestration engine chooses. The package `pgpass` is not used: it ignores
  * the file while PGPASSWORD is set, which here is the password of the other server.
+ *
+ * @throws InvalidInputError if the file of PG_MIGRATION_PASSFILE cannot be read
  */
 export function passwordFromFile(owner: PasswordOwner): string | undefined {
   const { PG_MIGRATION_PASSFILE: mounted, PGPASSFILE: file = join(homedir(), ".pgpass") } = process.env;
-  const text = mounted ? readFileSync(mounted, "utf8") : readPrivate(file);
+  const text = mounted ? readMounted(mounted) : readPrivate(file);
   const wanted = [owner.host, String(owner.port), owner.database, owner.user];
   for (const line of text.split(/\r?\n/)) {
     if (line === "" || line.startsWith("#")) continue;
@@ -26,6 +29,14 @@ export function passwordFromFile(owner: PasswordOwner): string | undefined {
     if (fields.length >= 5 && wanted.every((value, i) => fields[i] === "*" || fields[i] === value)) return fields[4];
   }
   return undefined;
+}
+
+function readMounted(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw new InvalidInputError([{ property: "PG_MIGRATION_PASSFILE", reason: messageOf(error) }]);
+  }
 }
 
 function readPrivate(file: string): string {

@@ -280,7 +280,7 @@ async function withPassword(
   throw new InvalidInputError([
     {
       property: "password",
-      reason: `missing for ${where}; set ${variable}, add a line to ~/.pgpass, or pass --${variable === "PGPASSWORD" ? "" : "source-"}auth`,
+      reason: `missing for ${where}; set ${variable}, add a line to ~/.pgpass (or the file in PG_MIGRATION_PASSFILE), or pass --${variable === "PGPASSWORD" ? "" : "source-"}auth`,
     },
   ]);
 }
