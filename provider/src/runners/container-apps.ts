@@ -71,7 +71,7 @@ const argsSchema = z
     keyVaultPasswords: z
       .strictObject({ source: secretUrl.optional(), target: secretUrl.optional(), passfile: secretUrl.optional() })
       .default({}),
-    replicaTimeoutSeconds: z.int().min(60).default(604_800),
+    replicaTimeoutSeconds: z.int().min(60).optional(),
     resourceManager: z.url({ protocol: /^https?$/ }).default("https://management.azure.com"),
   })
   .transform((args) => ({ ...args, memoryGb: args.memoryGb ?? 2 * args.cpu }))
@@ -80,10 +80,14 @@ const argsSchema = z
     error: "expected twice as many GiB as vCPUs, and vCPUs in steps of 0.25: the sizes of the consumption plan",
   })
   .superRefine(checkWork)
-  .refine(({ identity, keyVaultPasswords }) => identity !== undefined || Object.keys(keyVaultPasswords).length === 0, {
-    path: ["identity"],
-    error: "keyVaultPasswords needs a managed identity that may read the vault's secrets",
-  });
+  .refine(
+    ({ identity, keyVaultPasswords }) =>
+      identity !== undefined || Object.values(keyVaultPasswords).every((url) => url === undefined),
+    {
+      path: ["identity"],
+      error: "keyVaultPasswords needs a managed identity that may read the vault's secrets",
+    },
+  );
 
 type Sizes = z.output<typeof argsSchema>;
 
@@ -184,7 +188,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
 
   #declareJob(name: string, args: ContainerAppsRunnerArgs, sizes: Sizes, access: Access): app.Job {
     const { resourceGroupName, location, tags = {} } = args;
-    const { replicas, replicaTimeoutSeconds, attempt, resourceManager } = sizes;
+    const { replicas, replicaTimeoutSeconds = 604_800, attempt = 1, resourceManager } = sizes;
     const job = new app.Job(
       `job-${name}`,
       {
@@ -202,7 +206,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
           secrets: access.secrets,
           registries: access.registries,
         },
-        template: { containers: [container(args, sizes, access)], volumes: [secretVolume(access)] },
+        template: { containers: [container(args, sizes, access)], volumes: secretVolumes(access) },
         tags: { ...tags },
       },
       { parent: this, dependsOn: access.grants },
@@ -227,7 +231,7 @@ export class ContainerAppsRunner extends pulumi.ComponentResource {
         configuration: { activeRevisionsMode: "Single", secrets: access.secrets, registries: access.registries },
         template: {
           containers: [{ ...container(args, sizes, access), probes }],
-          volumes: [secretVolume(access)],
+          volumes: secretVolumes(access),
           // Scaling to zero would stop the migration.
           scale: { minReplicas: replicas, maxReplicas: replicas },
           terminationGracePeriodSeconds: 60,
@@ -256,22 +260,24 @@ const identityOf = ({ identities }: Access): Pick<app.JobArgs, "identity"> =>
 /** Names of secrets have no dots. */
 const secretName = (file: string): string => secretFiles[file as keyof typeof secretFiles].replace(/\.json$/, "");
 
-/** The files of the worker. The registry's password is not one of them. */
-const secretVolume = ({ secrets }: Access): azure.input.app.VolumeArgs => ({
-  name: "secrets",
-  storageType: "Secret",
-  secrets: Object.entries(secretFiles)
+/** The files of the worker. A volume without a list would have all secrets, also the registry's password. */
+const secretVolumes = ({ secrets }: Access) => {
+  const files = Object.entries(secretFiles)
     .filter(([file]) => secrets.some(({ name }) => name === secretName(file)))
-    .map(([file, path]) => ({ secretRef: secretName(file), path })),
-});
+    .map(([file, path]) => ({ secretRef: secretName(file), path }));
+  return files.length === 0 ? [] : [{ name: "secrets", storageType: "Secret", secrets: files }];
+};
 
-const container = ({ image }: ContainerAppsRunnerArgs, { cpu, memoryGb }: Sizes, { start }: Access) => ({
+const container = ({ image }: ContainerAppsRunnerArgs, { cpu, memoryGb }: Sizes, access: Access) => ({
   name: "worker",
   image,
-  args: start.args,
+  args: access.start.args,
   resources: { cpu, memory: `${memoryGb}Gi` },
-  env: [...Object.entries(start.environment).map(([name, value]) => ({ name, value })), ...revisionOf(start)],
-  volumeMounts: [{ volumeName: "secrets", mountPath: secretsFolder }],
+  env: [
+    ...Object.entries(access.start.environment).map(([name, value]) => ({ name, value })),
+    ...revisionOf(access.start),
+  ],
+  volumeMounts: secretVolumes(access).map(({ name }) => ({ volumeName: name, mountPath: secretsFolder })),
 });
 
 /** A changed secret starts no other revision of an app. The digest of the targets does. */

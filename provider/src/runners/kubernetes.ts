@@ -140,7 +140,7 @@ export class KubernetesRunner extends pulumi.ComponentResource {
     checked: Checked,
     start: WorkerStart,
   ): kubernetes.input.core.v1.PodTemplateSpec {
-    const { name, podLabels, attempt } = checked;
+    const { name, podLabels, attempt = 1 } = checked;
     const { nodeSelector, tolerations } = args;
     return {
       metadata: {
@@ -214,7 +214,8 @@ export class KubernetesRunner extends pulumi.ComponentResource {
 
   /**
    * A copy loses its snapshot with its last worker, so a drain waits for it. A stream only pauses, and another pool process runs
-   * the migrations of an evicted one: these are evicted one after the other. For pods of a Job, Kubernetes supports only `minAvailable`.
+   * the migrations of an evicted one. Pool processes are evicted one after the other. For pods of a Job, Kubernetes supports only
+   * `minAvailable`.
    */
   #declareDisruptionBudget(checked: Checked, isJob: boolean): void {
     const { name } = checked;

@@ -15,8 +15,7 @@ export interface RunnerArgs {
   /** The image built from the repository's Dockerfile: `example.azurecr.io/pg-migration:0.1.0`. */
   readonly image: string;
   /**
-   * Number of workers. One leads the migration. The others help to copy, and one of them replaces a lost leader. With `pool`, the
-   * number of pool processes. Default 1.
+   * Number of workers. One leads the migration. The others help to copy, and one of them replaces a lost leader. Default 1.
    */
   readonly replicas?: number | undefined;
   /** vCPUs of each worker. Default 2. */
@@ -33,7 +32,10 @@ export interface ScheduledRunnerArgs extends RunnerArgs {
    * With `job`: the mode of the migration. Offline: the workers end with the migration. Online: they run until it is deleted.
    */
   readonly migrationMode?: "Offline" | "Online" | undefined;
-  /** Runs all migrations with `runner: "external"` on a list of targets, until the runner is deleted. */
+  /**
+   * Runs all migrations with `runner: "external"` on a list of targets, until the runner is deleted. `replicas` is then the number
+   * of pool processes.
+   */
   readonly pool?: WorkerPoolArgs | undefined;
   /**
    * Increase it to start the workers of an offline migration again, after they ended with a failure that only you could
@@ -63,7 +65,7 @@ export const scheduledRunnerShape = {
   job: z.unknown().optional(),
   migrationMode: z.enum(["Offline", "Online"]).optional(),
   pool: poolSchema.optional(),
-  attempt: z.int().min(1).default(1),
+  attempt: z.int().min(1).optional(),
 };
 
 export type CheckedScheduledArgs = z.output<z.ZodObject<typeof scheduledRunnerShape>>;
@@ -74,18 +76,19 @@ interface Mistake {
 }
 
 /** Reports what does not belong to the given kind of work: one migration, or a pool. Pass it to `superRefine`. */
-export function checkWork(args: CheckedScheduledArgs & PasswordReferences, context: z.RefinementCtx): void {
+export function checkWork(args: GivenWork, context: z.RefinementCtx): void {
   for (const { property, reason } of workMistakes(args))
     context.addIssue({ code: "custom", path: property.split("."), message: reason });
 }
 
-/** The references to passwords, by the name of the property that has them. */
-interface PasswordReferences {
+/** With the properties that only some runners have. */
+interface GivenWork extends CheckedScheduledArgs {
   readonly passwordSecrets?: References<unknown>;
   readonly keyVaultPasswords?: References<unknown>;
+  readonly replicaTimeoutSeconds?: number | undefined;
 }
 
-function workMistakes(args: CheckedScheduledArgs & PasswordReferences): Mistake[] {
+function workMistakes(args: GivenWork): Mistake[] {
   const { job, pool, migrationMode } = args;
   if (job === undefined && !pool)
     return [{ property: "job", reason: "is missing: give job for one migration, or pool for those of many targets" }];
@@ -101,6 +104,8 @@ function workMistakes(args: CheckedScheduledArgs & PasswordReferences): Mistake[
   );
   if (pool && migrationMode !== undefined)
     mistakes.push({ property: "migrationMode", reason: "a pool runs migrations of both modes: remove it" });
+  for (const property of ["attempt", "replicaTimeoutSeconds"] as const)
+    if (pool && args[property] !== undefined) mistakes.push({ property, reason: "a pool never ends: remove it" });
   if (!pool && migrationMode === undefined)
     mistakes.push({
       property: "migrationMode",

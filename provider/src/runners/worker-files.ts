@@ -29,7 +29,7 @@ export interface WorkerStart {
   readonly files: Readonly<Partial<Record<keyof typeof secretFiles, pulumi.Output<string>>>>;
 }
 
-const usualEnvironment = { PG_MIGRATION_HTTP: `0.0.0.0:${httpPort}`, PG_MIGRATION_LOG_FORMAT: "json" };
+const defaultEnvironment = { PG_MIGRATION_HTTP: `0.0.0.0:${httpPort}`, PG_MIGRATION_LOG_FORMAT: "json" };
 
 /** @param given may have values that are not known yet; `checked` has all others */
 export function workerStart(
@@ -42,7 +42,7 @@ export function workerStart(
   return {
     // Offline workers end with the migration, so that their Job completes.
     args: [migrationMode === "Offline" ? "--wait" : "--stay"],
-    environment: { PG_MIGRATION_JOB_FILE: pathOf("job"), ...usualEnvironment },
+    environment: { PG_MIGRATION_JOB_FILE: pathOf("job"), ...defaultEnvironment },
     files: { job: pulumi.secret(job.apply((known) => jobText(known, references))) },
   };
 }
@@ -56,10 +56,10 @@ function poolStart(
   const hasPasswords = (passfile ?? references.passfile) !== undefined;
   return {
     args: poolArguments(pool, isQuery ? targets : pathOf("targets")),
-    environment: { ...(hasPasswords && { PG_MIGRATION_PASSFILE: pathOf("passfile") }), ...usualEnvironment },
+    environment: { ...(hasPasswords && { PG_MIGRATION_PASSFILE: pathOf("passfile") }), ...defaultEnvironment },
     files: {
       ...(!isQuery && { targets: pulumi.output(targets).apply((known) => JSON.stringify(known)) }),
-      ...(passfile !== undefined && { passfile: pulumi.secret(passfile) }),
+      ...(passfile !== undefined && references.passfile === undefined && { passfile: pulumi.secret(passfile) }),
     },
   };
 }

@@ -1,10 +1,10 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import { authenticationSchema } from "../inputs/authentication.js";
-import type { Authentication } from "../postgres/authentication/authentication.js";
+import { type TokenAuthentication, usesToken } from "../postgres/authentication/authentication.js";
 import type { SslMode } from "../postgres/connection/endpoint.js";
 import { formatBytes, parseByteSize } from "../units/byte-size.js";
-import { budgetSchema } from "../worker/budgets/budget.js";
+import { budgetSchema, minBytesPerSecond } from "../worker/budgets/budget.js";
 
 /** A target of a pool. It has the keys of a list of targets (docs/fleet.md), and no password. */
 export interface PoolTarget {
@@ -15,7 +15,7 @@ export interface PoolTarget {
   /** Default: `user` of the pool. */
   readonly user?: pulumi.Input<string> | undefined;
   /** Default: `auth` of the pool. */
-  readonly auth?: Authentication | undefined;
+  readonly auth?: TokenAuthentication | undefined;
   readonly sslMode?: SslMode | undefined;
   readonly sslRootCert?: string | undefined;
   /** The database that contains the records. Default postgres. */
@@ -35,8 +35,8 @@ export interface PoolBudget {
 /** `pg-migration worker --pool`: runs the migrations of many targets that have `runner: "external"`. */
 export interface WorkerPoolArgs {
   /**
-   * The targets, or `azure:` with an optional query of Azure Resource Graph. A changed list replaces the pool processes one after
-   * another.
+   * The targets, or `azure:` with an optional query of Azure Resource Graph. A changed list replaces the pool processes: in
+   * Kubernetes one after another. Container Apps starts all new ones before it stops the old ones.
    *
    * @example
    * const pool = { targets: [{ host: "db1", user: "azureadmin" }, { host: "db2", user: "azureadmin" }] };
@@ -45,7 +45,7 @@ export interface WorkerPoolArgs {
   /** The role of targets that name none. */
   readonly user?: string | undefined;
   /** The authentication of targets that name none. */
-  readonly auth?: Authentication | undefined;
+  readonly auth?: TokenAuthentication | undefined;
   /**
    * The passwords of sources and targets in the format of `~/.pgpass`: `host:port:database:user:password`, one in a line. `*`
    * matches every value. Not needed for tokens.
@@ -57,8 +57,7 @@ export interface WorkerPoolArgs {
   readonly targetBudget?: PoolBudget | undefined;
 }
 
-const { copies, connections, bytesPerSecond } = budgetSchema.shape;
-const leastRate = bytesPerSecond.unwrap().minValue ?? 1;
+const { copies, connections } = budgetSchema.shape;
 
 const budget = z
   .strictObject({
@@ -66,21 +65,32 @@ const budget = z
     connections,
     rate: z
       .string()
-      .refine((text) => (parseByteSize(text) ?? 0) >= leastRate, `expected at least ${formatBytes(leastRate)}: 50MB`)
+      .refine(
+        (text) => (parseByteSize(text) ?? 0) >= minBytesPerSecond,
+        `expected at least ${formatBytes(minBytesPerSecond)}: 50MB`,
+      )
       .optional(),
   })
   .default({});
 
-/** Outputs are not known yet. */
 const areTargets = (given: unknown): boolean => {
   if (typeof given === "string") return given.startsWith("azure:");
-  return Array.isArray(given) ? given.length > 0 : typeof given === "object" && given !== null;
+  // The content of an output is not known yet.
+  return Array.isArray(given) ? given.length > 0 : pulumi.Output.isInstance(given) || given instanceof Promise;
 };
 
+const noCommand = "a pool cannot run commands, because its image has no shell: give another kind, or passfile";
+const haveCommand = (targets: unknown): boolean =>
+  Array.isArray(targets) &&
+  targets.some((one: { readonly auth?: { readonly kind?: unknown } } | null) => one?.auth?.kind === "command");
+
 export const poolSchema = z.strictObject({
-  targets: z.unknown().refine(areTargets, "expected a list with at least one target, or azure: with an optional query"),
+  targets: z
+    .unknown()
+    .refine(areTargets, "expected a list with at least one target, or azure: with an optional query")
+    .refine((given) => !haveCommand(given), noCommand),
   user: z.string().min(1).optional(),
-  auth: authenticationSchema.optional(),
+  auth: authenticationSchema.refine(usesToken, noCommand).optional(),
   passfile: z.unknown().optional(),
   maxMigrations: z.int().min(1).optional(),
   sourceBudget: budget,

@@ -33,6 +33,7 @@ describe("ContainerAppsRunner", () => {
     "offline: a job": { registry, identity, keyVaultPasswords },
     "online: an app": { migrationMode: "Online", replicas: 1, registry },
     "a pool: an app": { ...ofPool, registry },
+    "a pool without files": { ...ofPool, pool: { targets: "azure:" }, registry },
     "another registry": { registry: { username: "reader", password: "pull-secret" } },
   };
   for (const [what, changes] of Object.entries(variants)) {
@@ -110,6 +111,35 @@ describe("ContainerAppsRunner", () => {
     assert.doesNotMatch(JSON.stringify(template), /pool-secret/);
   });
 
+  it("sends only the referenced passwords if the pool also has some", async () => {
+    const passfile = "https://example.vault.azure.net/secrets/fleet";
+    const { inputs } = the(await declare({ ...ofPool, identity, keyVaultPasswords: { passfile } }), "app:ContainerApp");
+    assert.deepEqual(
+      list(inputs, "configuration.secrets").map((one) => text(one, "name")),
+      ["targets", "pgpass"],
+    );
+    assert.equal(text(inputs, "configuration.secrets.1.keyVaultUrl"), passfile);
+    assert.doesNotMatch(JSON.stringify(inputs), /pool-secret/);
+  });
+
+  it("mounts no volume without files, because that would have the registry's password", async () => {
+    const { inputs } = the(
+      await declare({
+        ...ofPool,
+        pool: { targets: "azure:", auth: { kind: "entra" } },
+        registry: { username: "reader", password: "pull-secret" },
+      }),
+      "app:ContainerApp",
+    );
+    assert.deepEqual(at(inputs, "template.volumes"), []);
+    assert.deepEqual(at(inputs, "template.containers.0.volumeMounts"), []);
+  });
+
+  it("needs no identity for keyVaultPasswords without a URL", async () => {
+    const declared = await declare({ keyVaultPasswords: { source: undefined } });
+    assert.match(JSON.stringify(the(declared, "app:Job").inputs), /source-secret/);
+  });
+
   it("starts another revision of a pool when its targets change", async () => {
     const other = { ...ofPool, pool: { ...ofPool.pool!, targets: [{ host: "db2" }] } };
     const [first, second] = [await declare(ofPool), await declare(other)].map((one) => the(one, "app:ContainerApp"));
@@ -173,6 +203,10 @@ describe("ContainerAppsRunner", () => {
       [{ keyVaultPasswords }, /^identity: keyVaultPasswords needs a managed identity/m],
       [{ replicaTimeoutSeconds: 1 }, /^replicaTimeoutSeconds: /m],
       [{ resourceManager: "management" }, /^resourceManager: /m],
+      [
+        { ...ofPool, attempt: 2, replicaTimeoutSeconds: 60 },
+        /^attempt: a pool never ends: remove it\nreplicaTimeoutSeconds: a pool never ends/m,
+      ],
       [{ pool: ofPool.pool }, /^pool: job is also given/m],
       [{ ...ofPool, identity, keyVaultPasswords }, /^keyVaultPasswords\.source: a pool has many servers/m],
     ];

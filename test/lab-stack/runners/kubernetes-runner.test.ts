@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
 import {
   KubernetesRunner,
   type KubernetesRunnerArgs,
@@ -148,6 +149,28 @@ describe("KubernetesRunner", () => {
     assert.deepEqual(the(declared, ":Secret").inputs.stringData, {});
   });
 
+  it("mounts only the referenced passwords if the pool also has some", async () => {
+    const declared = await declarePool({ passwordSecrets: { passfile: { name: "fleet", key: "pgpass" } } });
+    const paths = list(podOf(declared, ":StatefulSet"), "volumes.0.projected.sources").flatMap((source) =>
+      list(source, "secret.items").map((item) => [text(source, "secret.name"), text(item, "path")]),
+    );
+    assert.deepEqual(paths, [
+      ["fleet-job-0a1b2c3d", "targets.json"],
+      ["fleet", "pgpass"],
+    ]);
+    assert.doesNotMatch(JSON.stringify(declared), /pool-secret/);
+  });
+
+  for (const [what, targets] of [
+    ["an output", pulumi.output([{ host: "db1" }])],
+    ["a promise", Promise.resolve([{ host: "db1" }])],
+  ] as const)
+    it(`accepts ${what} as targets`, async () => {
+      const declared = await declarePool({ pool: { ...pool, targets } });
+      const files = the(declared, ":Secret").inputs.stringData as Record<string, string>;
+      assert.equal(files["targets.json"], '[{"host":"db1"}]');
+    });
+
   it("meets the restricted Pod Security Standard, with a read-only root file system", async () => {
     const pod = podOf(await declare());
     assert.deepEqual(at(pod, "containers.0.securityContext"), {
@@ -197,6 +220,7 @@ describe("KubernetesRunner", () => {
 
   it("names every invalid property", async () => {
     const ofPool: Partial<KubernetesRunnerArgs> = { job: undefined, migrationMode: undefined, pool };
+    const command = { kind: "command", command: "print-password" } as never;
     const wrong: [Partial<KubernetesRunnerArgs>, RegExp][] = [
       [{ image: "two words" }, /^image: expected registry\/repository:tag$/m],
       [{ replicas: 0, cpu: -1 }, /^replicas: .*\n?cpu: /m],
@@ -217,6 +241,13 @@ describe("KubernetesRunner", () => {
       ],
       [{ passwordSecrets: { passfile: { name: "a", key: "b" } } }, /^passwordSecrets\.passfile: only a pool has/m],
       [{ ...ofPool, pool: { targets: [] } }, /^pool\.targets: expected a list with at least one target/m],
+      [{ ...ofPool, pool: { targets: { host: "db1" } as never } }, /^pool\.targets: expected a list/m],
+      [{ ...ofPool, pool: { ...pool, auth: command } }, /^pool\.auth: a pool cannot run commands/m],
+      [
+        { ...ofPool, pool: { targets: [{ host: "db1", auth: command }] } },
+        /^pool\.targets: a pool cannot run commands/m,
+      ],
+      [{ ...ofPool, attempt: 2 }, /^attempt: a pool never ends: remove it$/m],
       [{ ...ofPool, pool: { ...pool, maxMigrations: 0 } }, /^pool\.maxMigrations: /m],
       [
         { ...ofPool, pool: { ...pool, sourceBudget: { rate: "0MB" } } },

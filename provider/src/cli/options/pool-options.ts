@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { formatBytes, parseByteSize } from "../../units/byte-size.js";
-import { budgetSchema, type Budgets } from "../../worker/budgets/budget.js";
+import { type Budgets, minBytesPerSecond, minConnections } from "../../worker/budgets/budget.js";
 import { wholeNumber } from "./whole-number.js";
 
 export interface PoolFlags {
@@ -23,14 +23,10 @@ export function addPoolOptions(command: Command): Command {
   for (const side of ["source", "target"] as const)
     command
       .option(`--${side}-copies <number>`, `databases copied at the same time per ${side}`, atLeast(1))
-      .option(`--${side}-connections <number>`, `connections per ${side}`, atLeast(fewestConnections))
+      .option(`--${side}-connections <number>`, `connections per ${side}`, atLeast(minConnections))
       .option(`--${side}-rate <size>`, `bytes copied per second per ${side}, such as 50MB`, byteRate);
   return command;
 }
-
-const { shape } = budgetSchema;
-const fewestConnections = shape.connections.unwrap().minValue ?? 1;
-const minRate = shape.bytesPerSecond.unwrap().minValue ?? 1;
 
 function atLeast(limit: number): (text: string) => number {
   return (text) => {
@@ -42,8 +38,8 @@ function atLeast(limit: number): (text: string) => number {
 
 function byteRate(text: string): number {
   const bytes = parseByteSize(text);
-  if (bytes !== undefined && bytes >= minRate) return bytes;
-  throw new InvalidArgumentError(`expected a size of at least ${formatBytes(minRate)}, such as 50MB`);
+  if (bytes !== undefined && bytes >= minBytesPerSecond) return bytes;
+  throw new InvalidArgumentError(`expected a size of at least ${formatBytes(minBytesPerSecond)}, such as 50MB`);
 }
 
 export const budgetsOf = (flags: PoolFlags): Budgets => ({

@@ -3,14 +3,17 @@ import { connectionsOfOneJob } from "./connections.js";
 
 const count = z.number().int();
 
+export const minConnections = Math.max(connectionsOfOneJob.source, connectionsOfOneJob.target);
+export const minBytesPerSecond = 65_536;
+
 /** Limits of all migrations that use one server as their source, or as their target. */
 export const budgetSchema = z.object({
   /** Databases that are copied at the same time. */
   copies: count.min(1).optional(),
   /** Connections to the server. */
-  connections: count.min(Math.max(connectionsOfOneJob.source, connectionsOfOneJob.target)).optional(),
+  connections: count.min(minConnections).optional(),
   /** Bytes that all copies read per second. */
-  bytesPerSecond: count.min(65_536).optional(),
+  bytesPerSecond: count.min(minBytesPerSecond).optional(),
 });
 
 export type Budget = z.infer<typeof budgetSchema>;
