@@ -200,6 +200,7 @@ describe("a connection", () => {
       assert.equal(await isEncrypted(encrypted, { sslMode: "VerifyFull", sslRootCert: file }), true);
       const missing = join(folder, "missing.pem");
       await refused(encrypted, { sslMode: "VerifyFull", sslRootCert: missing }, /sslRootCert.*missing\.pem/s);
+      await refused(encrypted, { sslMode: "VerifyFull", sslRootCert: folder }, /it is not a regular file/);
       await writeFile(file, tls.privateKey);
       for (const sslRootCert of [file, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"])
         await refused(encrypted, { sslMode: "VerifyFull", sslRootCert }, /sslRootCert contains no valid certificate/);

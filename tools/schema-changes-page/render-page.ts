@@ -54,7 +54,8 @@ schema is the former name of the table. Two tables of the same name, dropped one
 detached from its parents, and its foreign keys are dropped, so that it does not affect other tables.
 
 A finding (PGM-510) lists each of them at once, and again after the cutover. The schemas stay after the cutover until you drop them. The
-same applies to the former copy of a table that was copied again under a new name, and to a table that got a name that the filters exclude.
+same applies to the former copy of a table that was copied again under a new name. It also applies to a table that got a name that
+the filters exclude.
 
 Dropped columns and attributes pause the stream. Dropped triggers, rules and policies are dropped on the target. Other dropped objects stay on the target under their names.
 

@@ -221,7 +221,7 @@ function contentOf(sslRootCert: string): string {
   try {
     const file = statSync(sslRootCert);
     // A device or a pipe may have no end.
-    if (!file.isFile()) throw new Error("it is no regular file");
+    if (!file.isFile()) throw new Error("it is not a regular file");
     if (file.size > maxCertificateBytes) throw new Error(`it has more than ${maxCertificateBytes} bytes`);
     return readFileSync(sslRootCert, "utf8");
   } catch (cause) {

@@ -7,7 +7,7 @@ import { compareTables, type TableComparison, type TablesComparison } from "../.
 const pollMs = 500;
 /** A worker that ends first waits for about one group of the others. */
 const groups = 16;
-const [leastSplitBytes, mostSplitBytes] = [1 << 24, 1 << 30];
+const [minSplitBytes, maxSplitBytes] = [1 << 24, 1 << 30];
 
 /** Compares tables together with the other workers of the copy. Groups of lost workers are compared again. */
 export async function compareTogether(
@@ -57,7 +57,7 @@ async function compareClaimed(tasks: ComparisonTasks, plan: () => Promise<Tables
       ...comparison,
       tables: comparison.tables.filter(({ table }) => names.has(keyOf(table))),
       // A group of one large table also occupies all sessions.
-      splitBytes: Math.min(mostSplitBytes, Math.max(leastSplitBytes, bytesTotal / groups / comparison.jobs)),
+      splitBytes: Math.min(maxSplitBytes, Math.max(minSplitBytes, bytesTotal / groups / comparison.jobs)),
       onProgress: ({ bytesCompared }) => comparison.onProgress?.({ bytesCompared: before + bytesCompared, bytesTotal }),
     });
     await tasks.complete(task.id, results);
