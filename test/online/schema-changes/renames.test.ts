@@ -111,4 +111,49 @@ describe("tables of a followed source that are renamed more than once", () => {
     assert.deepEqual(await tableNames(lab, "target", database), ["public.moved"]);
     await resource.destroy();
   });
+
+  it("schemas that get the names of other schemas at once: keep their rows, and are renamed only once", async () => {
+    const schemas = (...names: readonly string[]): string =>
+      names.map((name) => `CREATE SCHEMA ${name}; CREATE TABLE ${name}.t (id int PRIMARY KEY, v text)`).join("; ");
+    const fill = (id: number, ...names: readonly string[]): string =>
+      names.map((name) => `INSERT INTO ${name}.t VALUES (${id}, '${name} ${id}')`).join("; ");
+    const database = await lab.database(`
+      ${schemas("app", "first", "second", "west", "east")}; CREATE TYPE app.mood AS ENUM ('sad'); CREATE SCHEMA empty;
+      ALTER TABLE app.t ADD m app.mood DEFAULT 'sad', ADD UNIQUE (v); ${fill(1, "app", "first", "second", "west", "east")}`);
+    const resource = await lab.follow([database]);
+    const applied = (table: string, id: number) => async (): Promise<boolean> =>
+      (await lab.queryTarget(database, `SELECT FROM pg_tables WHERE schemaname || '.' || tablename = '${table}'`))
+        .length === 1 && (await lab.queryTarget(database, `SELECT FROM ${table} WHERE id = ${id}`)).length === 1;
+    for (const sql of [
+      fill(2, "app", "first", "second", "west", "east"),
+      `ALTER SCHEMA app RENAME TO former; CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('glad');
+       CREATE TABLE app.t (id int PRIMARY KEY, m app.mood, w int); INSERT INTO app.t VALUES (1, 'glad', 1);
+       ALTER SCHEMA empty RENAME TO void; CREATE SCHEMA empty;
+       ALTER SCHEMA second RENAME TO third; ALTER SCHEMA first RENAME TO second;
+       ALTER SCHEMA west RENAME TO aside; ALTER SCHEMA east RENAME TO west; ALTER SCHEMA aside RENAME TO east`,
+      fill(3, "former", "second", "third", "west", "east"),
+      "INSERT INTO app.t VALUES (2, 'glad', 2)",
+    ])
+      await lab.source.query(sql, { database });
+    for (const name of ["former", "second", "third", "west", "east"])
+      await until(`the rows of ${name} are applied`, applied(`${name}.t`, 3));
+    await until("the rows of the new schema are applied", applied("app.t", 2));
+    await lab.source.query("ALTER SCHEMA east RENAME TO other; INSERT INTO other.t VALUES (4, 'other')", { database });
+    await until("the schema is renamed again", applied("other.t", 4));
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    const carried = await lab.target.query<{ message: string }>(
+      `SELECT message FROM pgmigration.event WHERE database = $1 AND message ~ 'paused|could not be carried|ALTER SCHEMA| DROP '`,
+      { values: [database] },
+    );
+    const renames = { app: "former", empty: "void", second: "third", first: "second", east: "other" };
+    assert.deepEqual(
+      carried.map(({ message }) => message).sort(),
+      Object.entries(renames)
+        .map(([from, to]) => `carried over from the source: ALTER SCHEMA "${from}" RENAME TO "${to}"`)
+        .sort(),
+    );
+    assert.deepEqual(await tableNames(lab, "target", database), await tableNames(lab, "source", database));
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
 });

@@ -7,7 +7,7 @@ import type { Table } from "../../postgres/tables.js";
 import { readColumnDrift } from "./column-drift.js";
 import { type InheritanceDrift, readInheritanceDrift } from "./inheritance-drift.js";
 import { readDeferredColumns } from "./deferred-columns.js";
-import { readRenamedSchemas } from "./renamed-schemas.js";
+import { noSchema, readRenamedSchemas } from "./renamed-schemas.js";
 import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
@@ -35,8 +35,8 @@ export interface SchemaDrift {
   readonly tablesWithLostColumns: ReadonlySet<string>;
   /** Types that the target has under another name, qualified and quoted. The additions rename them. */
   readonly renamedTypes: ReadonlySet<string>;
-  /** Whether the operator has to rename a schema. Until then nothing can be created in it. */
-  readonly awaitsSchema: boolean;
+  /** The source's schemas that wait until a schema of the target is renamed. Until then nothing can be created in them. */
+  readonly awaitedSchemas: ReadonlySet<string>;
   /** To be recorded before the target is changed. */
   readonly counterparts: Counterparts;
 }
@@ -84,7 +84,9 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     ...computed,
     ...(await readSequenceDrift(source, target, schemaOnTarget)),
     // Last: the statements before it use the schema's former name.
-    ...[...schemas].map(([now, former]) => renamedSchema(former, now, shapes.sourceTables)),
+    ...[...schemas].flatMap(([now, former]) =>
+      former === noSchema ? [] : [renamedSchema(former, now, shapes.sourceTables)],
+    ),
   ];
   const precedesCopy = ({ recomputes }: SchemaChange): boolean =>
     recomputes !== undefined && shapes.outdated.has(recomputes);
@@ -107,7 +109,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     beforeCopies: statements(by("after").filter(precedesCopy)),
     tablesWithLostColumns: columns.tablesWithLostColumns,
     renamedTypes: types.renamed,
-    awaitsSchema: schemas.size > 0,
+    awaitedSchemas: new Set(schemas.keys()),
     counterparts: {
       ...{ followedColumns: followed, followedTypes: types.followed },
       ...{ followedRules: rules.followed, followedSchemas },
@@ -122,7 +124,11 @@ function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): Paire
   const onTarget = new Map(targetTables.map((table) => [nameOf(table), table]));
   const onSource = new Map(sourceTables.map((table) => [nameOf(table), table]));
   const originals = new Map(Object.entries(followed).map(([original, copy]) => [copy, Number(original)]));
-  const removed = targetTables.filter((table) => originals.has(table.oid) && !onSource.has(nameOf(table)));
+  const awaiting = new Set(sourceTables.filter(({ schema }) => schema === noSchema).map(({ oid }) => oid));
+  const removed = targetTables.filter((table) => {
+    const original = originals.get(table.oid);
+    return original !== undefined && !awaiting.has(original) && !onSource.has(nameOf(table));
+  });
   const unknown = new Map(
     sourceTables.filter((table) => !onTarget.has(nameOf(table))).map((table) => [table.oid, table]),
   );

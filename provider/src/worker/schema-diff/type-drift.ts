@@ -13,6 +13,7 @@ import {
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
 import { type FollowedByOid, inOrder, namesOnTarget, pairParts, type PartNames } from "./followed-parts.js";
+import { noSchema } from "./renamed-schemas.js";
 import type { SchemaChange } from "./schema-change.js";
 
 /** A user-defined type of the source. Plain JSON. */
@@ -90,14 +91,21 @@ export async function readTypeDrift({
   const copies = new Map(ofTarget.map((type) => [Number(type.oid), type]));
   const all = (await listTypes(source)).map((type) => ({ ...type, schema: schemaOnTarget(type.schema) }));
   const taken = new Set(all.map(nameOf));
+  // Another schema may have the former name of the type's schema.
+  const asOnTarget = (mark: TypeMark): TypeMark =>
+    onTarget.has(nameOf(mark)) ? mark : { ...mark, schema: schemaOnTarget(mark.schema) };
   // Of types that were dropped, and may have been created again.
   const markNamed = new Map(Object.values(before ?? {}).map((mark) => [nameOf(mark), mark]));
   const pairs = all.flatMap((type) => {
     const mark = before?.[type.oid];
     const copy = copies.get(known[type.oid]?.copy ?? 0);
-    const former = copy ?? (mark && { ...mark, schema: schemaOnTarget(mark.schema) });
+    const former = copy ?? (mark && asOnTarget(mark));
     const isRenamed =
-      former && !onTarget.has(nameOf(type)) && onTarget.has(nameOf(former)) && !taken.has(nameOf(former));
+      former &&
+      type.schema !== noSchema &&
+      !onTarget.has(nameOf(type)) &&
+      onTarget.has(nameOf(former)) &&
+      !taken.has(nameOf(former));
     const targetType = onTarget.get(nameOf(isRenamed ? former : type));
     if (!targetType) return [];
     const sides = { now: partNames(type), copy: Number(targetType.oid), onTarget: partNames(targetType) };
@@ -133,7 +141,7 @@ export async function readTypeDrift({
   const changes = statements.map(({ oid, ...change }) => ({ ...change, tables: (tables.get(oid) ?? []).map(nameOf) }));
   const nowCalled = new Map(
     pairs.flatMap(({ type, mark, former }) =>
-      [former, mark && { ...mark, schema: schemaOnTarget(mark.schema) }].flatMap((one): [string, TypeName][] =>
+      [former, mark && asOnTarget(mark)].flatMap((one): [string, TypeName][] =>
         one && !taken.has(nameOf(one)) ? [[nameOf(one), type]] : [],
       ),
     ),
@@ -142,7 +150,10 @@ export async function readTypeDrift({
     [...onTarget].flatMap(([name, type]) => (type.isDomain ? [nameOf(nowCalled.get(name) ?? type)] : [])),
   );
   const names = { renamed: new Set(renamed.map(({ type }) => nameOf(type))), typeOnTarget, nowCalled, domains };
-  const followed = Object.fromEntries(pairs.map(({ type, parts }) => [type.oid, parts]));
+  const waiting = all.flatMap(({ oid, schema }) =>
+    schema === noSchema && known[oid] ? [[oid, known[oid]] as const] : [],
+  );
+  const followed = Object.fromEntries([...waiting, ...pairs.map(({ type, parts }) => [type.oid, parts] as const)]);
   return { changes, followed, ...names };
 }
 

@@ -289,7 +289,7 @@ export class SchemaSynchronizer {
   async #preparedDrift(objects: NewObjects): Promise<SchemaDrift> {
     const drift = await this.#driftOfReleased(objects);
     const isCarried = this.#record.work.spec.schemaChanges === "carry";
-    if (isCarried && drift.additions.length + drift.pausing.length > 0 && !drift.awaitsSchema)
+    if (isCarried && drift.additions.length + drift.pausing.length > 0 && drift.awaitedSchemas.size === 0)
       await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
     return drift;
   }
@@ -329,6 +329,8 @@ export class SchemaSynchronizer {
     if (!isDeepStrictEqual(drift.counterparts, known)) await record.keep(drift.counterparts);
     const again = sourceTables.filter(({ schema, name }) => {
       const table = qualify(schema, name);
+      // Another table has its name until the schema is renamed.
+      if (drift.awaitedSchemas.has(schema)) return false;
       return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));
     });
     if (schemaChanges === "carry") return { ...drift, newTables: [...drift.newTables, ...again] };
@@ -337,7 +339,7 @@ export class SchemaSynchronizer {
 
   /** Asks the operator to create new tables, and what they and new columns need. Their rows are copied afterwards. */
   async #withCreations(objects: NewObjects, drift: SchemaDrift): Promise<readonly PausingChange[]> {
-    if (drift.newTables.length + drift.pausing.length === 0 || drift.awaitsSchema) return drift.pausing;
+    if (drift.newTables.length + drift.pausing.length === 0 || drift.awaitedSchemas.size > 0) return drift.pausing;
     const prerequisites = await this.#missing.prerequisites(objects, drift.renamedTypes);
     if (drift.newTables.length === 0) return [...prerequisites, ...drift.pausing];
     for (const { schema, name, oid } of drift.newTables) await this.#joins.skip(qualify(schema, name), oid);
