@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { EngineError } from "../../provider/src/errors";
 import { quoteLiteral } from "../../provider/src/postgres/identifiers";
+import { replaceEntry } from "../../provider/src/schema/catalogue/definitions";
 import { parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
 import {
   parseStatement,
@@ -157,6 +158,17 @@ describe("the statements of an entry", () => {
       assert.equal(withoutSettingValues(sql), shown);
     for (const kept of ["UPDATE t SET c.part = 'v'", 'GRANT SELECT ON a.b TO "c.d"', 'ALTER TABLE a.b OWNER TO "c.d"'])
       assert.equal(withoutSettingValues(kept), kept);
+  });
+
+  it("replace an existing object in place only if they create a function, procedure or view", () => {
+    const drop = 'DROP TRIGGER IF EXISTS "r" ON s.t';
+    const replacing = (sql: string): string => {
+      const [entry] = parseTocEntries(dump(table(1, sql)));
+      return replaceEntry({ key: "trigger r on s.t", id: "1/1", digest: "", drop, isRelationPart: true }, entry!).sql;
+    };
+    assert.equal(replacing("CREATE VIEW s.v AS SELECT 1;"), "CREATE OR REPLACE VIEW s.v AS SELECT 1;");
+    const rule = "CREATE RULE r AS ON INSERT TO s.t WHERE (new.v = 'CREATE VIEW v'::text) DO INSTEAD NOTHING;";
+    assert.equal(replacing(rule), `${drop};\n${rule}`);
   });
 
   it("are shown without options and connections, also after a setting with a prefix", () => {

@@ -64,7 +64,7 @@ export const redefinedSince = (before: Definitions, now: readonly Redefined[]): 
 
 /** Converts a dump's entry so that it replaces the existing object. CREATE OR REPLACE RULE would keep a rule disabled. */
 export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {
-  const create = /CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW)\b/;
+  const create = /^\s*CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW)\b/;
   if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
   return { ...entry, sql: entry.sql.replace(create, "CREATE OR REPLACE $1") };
 }
