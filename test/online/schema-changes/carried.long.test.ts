@@ -61,6 +61,7 @@ describe("schema changes of a followed source that are applied at their position
   it("schemaChanges pause: the user runs every statement, until carry is set", async () => {
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY, v text DEFAULT 'old'); INSERT INTO t VALUES (1, 'a');
+      CREATE TRIGGER sent BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger('hunter1');
       CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'`);
     const resource = await lab.follow([database], { schemaChanges: "pause" });
     for (const [ddl, statement, rows] of [
@@ -86,12 +87,14 @@ describe("schema changes of a followed source that are applied at their position
     await write(
       database,
       "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+      "CREATE OR REPLACE TRIGGER sent BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger('hunter2')",
       `CREATE FOREIGN DATA WRAPPER w; CREATE SERVER w FOREIGN DATA WRAPPER w OPTIONS (password 'hunter2');
        CREATE USER MAPPING FOR PUBLIC SERVER w OPTIONS (password 'hunter2')`,
     );
     const refusal = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(refusal, /schemaChanges is pause.*CREATE OR REPLACE FUNCTION public\.f\(\)/s);
     assert.match(refusal, /CREATE USER MAPPING FOR public SERVER w OPTIONS \.\.\./);
+    assert.match(refusal, /in place of '<hidden value>'\): .*_updates_trigger\('<hidden value>'\)/s);
     assert.doesNotMatch(refusal, /hunter2/);
     const leaks = `SELECT message FROM pgmigration.event WHERE message LIKE '%hunter2%'
                    UNION ALL SELECT error FROM pgmigration.migration WHERE error LIKE '%hunter2%'`;

@@ -90,6 +90,10 @@ export function withoutSecrets({ text, tokens }: Statement): string {
 
 const hiddenValue = "'<hidden value>'";
 
+/** What to add to a request to run statements, in which values may be hidden. */
+export const hiddenValueHint = (statements: string): string =>
+  statements.includes(hiddenValue) ? ` (with the source's value in place of ${hiddenValue})` : "";
+
 /** The position of the quoted body in CREATE FUNCTION or CREATE PROCEDURE. */
 function bodyAt(tokens: readonly Token[]): number | undefined {
   const kind = follows(tokens, 1, "OR", "REPLACE") ? 3 : 1;

@@ -7,7 +7,7 @@ import { delay } from "../../async/delay.js";
 import type { SchemaDrift } from "../schema-diff/schema-drift.js";
 import type { PausingChange, SchemaChange } from "../schema-diff/schema-change.js";
 import { keptTableFindings } from "../schema-diff/kept-tables.js";
-import { withoutSettingValues } from "../../schema/sql/statements.js";
+import { hiddenValueHint, withoutSettingValues } from "../../schema/sql/statements.js";
 import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import type { StreamRecord } from "../followers/stream-record.js";
@@ -201,9 +201,10 @@ export class ManualDdlGate {
 }
 
 const hintFor = (statements: string): string =>
-  / USING /.test(statements)
+  hiddenValueHint(statements) +
+  (/ USING /.test(statements)
     ? " (if a USING expression is refused, any other will do: rows that the source rewrote are copied again)"
-    : "";
+    : "");
 
 const newTableNamed = ({ newTables }: SchemaDrift, table: string): Table | undefined =>
   newTables.find(({ schema, name }) => qualify(schema, name) === table);

@@ -14,7 +14,7 @@ import {
 } from "../../schema/catalogue/definitions.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
-import { withoutSettingValues } from "../../schema/sql/statements.js";
+import { hiddenValueHint, withoutSettingValues } from "../../schema/sql/statements.js";
 import type { Finding } from "../../findings.js";
 import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
 import type { Followers } from "../followers/followers.js";
@@ -118,8 +118,9 @@ export class MissingObjects {
     const ended = (await this.#endedParts(objects)).map(({ drop }) => drop);
     const due = [...ended, ...(objectsDiffer ? await missingStatements(objects, other) : []), ...settings].map(oneLine);
     if (due.length === 0) return;
+    const statements = due.join("; ");
     throw new RefusedError(`${database} is not cut over: the source's schema has changed, and schemaChanges is pause`, {
-      remedy: `on the target, in ${targetName}: ${due.join("; ")}; then cut over again. Or set schemaChanges to carry`,
+      remedy: `on the target, in ${targetName}${hiddenValueHint(statements)}: ${statements}; then cut over again. Or set schemaChanges to carry`,
       code: "PGM-503",
     });
   }
@@ -184,7 +185,7 @@ export class MissingObjects {
       ...{ database, type: "SchemaValidation", state: "Warning", object: shown, objectType: "Database" },
       code: "PGM-507",
       message: `${shown} was run on the source during replication, and could not be applied to the target: ${why}`,
-      remedy: `on the target, in ${targetName}, as a role with the privilege: ${shown}`,
+      remedy: `on the target, in ${targetName}, as a role with the privilege${hiddenValueHint(shown)}: ${shown}`,
     };
     return work.journal.findings([finding]);
   }

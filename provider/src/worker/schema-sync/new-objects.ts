@@ -24,7 +24,7 @@ import {
   selectEntries,
   unreadableTables,
 } from "../../schema/plan/selection.js";
-import { splitStatements, withoutSecrets, withoutSettingValues } from "../../schema/sql/statements.js";
+import { hiddenValueHint, splitStatements, withoutSecrets, withoutSettingValues } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
@@ -362,7 +362,7 @@ const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError
   findingFor(entry, {
     code: "PGM-507",
     message: `${key} was changed on the source during replication, and the target has the former definition: ${error.message}`,
-    remedy: `on the target, if it matters: ${drop}, with the objects that need it; then ${shownSql(entry)}`,
+    remedy: `on the target, if it matters: ${drop}, with the objects that need it; then${hiddenValueHint(shownSql(entry))} ${shownSql(entry)}`,
     state: "Warning",
   });
 
