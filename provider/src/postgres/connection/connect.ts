@@ -255,9 +255,9 @@ async function fixSettings(client: Session, replication: boolean): Promise<numbe
     return processIdOf(client);
   }
   // The role's own statement_timeout may be too short. Before 13 it applies to all statements of a message together.
-  const patience = "SET statement_timeout = 0";
-  if (!(version >= 13)) await client.query(patience);
-  const results = (await client.query(`${patience}; ${fix}`)) as unknown as pg.QueryResult<Fixed>[];
+  const withoutTimeout = "SET statement_timeout = 0";
+  if (!(version >= 13)) await client.query(withoutTimeout);
+  const results = (await client.query(`${withoutTimeout}; ${fix}`)) as unknown as pg.QueryResult<Fixed>[];
   const { pid, version: versionNumber, role } = results[1]!.rows[0]!;
   rememberVersion(client, Number(versionNumber));
   if (role !== "none") await client.query(withoutDatabasesRole);

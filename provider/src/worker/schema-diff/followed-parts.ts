@@ -21,7 +21,7 @@ export type FollowedByOid = Readonly<Record<string, FollowedParts>>;
  *
  * @param before the names when the source was last applied to the target; the source may have renamed them since
  */
-export function pairParts(
+export function pairColumnsOrAttributes(
   known: FollowedParts | undefined,
   before: PartNames = [],
   { now, copy, onTarget }: { readonly now: PartNames; readonly copy: number; readonly onTarget: PartNames },

@@ -12,7 +12,7 @@ import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
 import type { PausingChange, SchemaChange } from "./schema-change.js";
-import { type FollowedByOid, pairParts } from "./followed-parts.js";
+import { type FollowedByOid, pairColumnsOrAttributes } from "./followed-parts.js";
 import { keepDropped } from "./kept-tables.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
@@ -158,7 +158,7 @@ function pairColumns(
   const known = Object.entries(followedColumns).filter(([oid]) => oid in places);
   const now = pairs.map(({ table: { oid }, targetTable: { oid: copy } }) => {
     const sides = { now: places[oid] ?? [], copy, onTarget: placesOnTarget[copy] ?? [] };
-    return [String(oid), pairParts(followedColumns[oid], mark?.columns?.[oid], sides)] as const;
+    return [String(oid), pairColumnsOrAttributes(followedColumns[oid], mark?.columns?.[oid], sides)] as const;
   });
   return Object.fromEntries([...known, ...now]);
 }

@@ -6,7 +6,8 @@ import { serverVersion } from "../../postgres/server-version.js";
 
 /**
  * Changes with every change of a table, its columns, indexes, constraints and partitions, of a type, of a schema's name, and of
- * the publications. Also if a trigger, rule or policy is created, dropped or renamed. Before 11 also with TRUNCATE, which is not published there.
+ * the publications. It also changes if a trigger, rule or policy is created, dropped or renamed, and before 11 with TRUNCATE, which
+ * is not published there.
  */
 export async function schemaFingerprint(source: Client): Promise<string> {
   const version = await serverVersion(source);

@@ -12,7 +12,13 @@ import {
 } from "../../schema/catalogue/kinds/types.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shortDigest } from "../../schema/catalogue/short-digest.js";
-import { type FollowedByOid, inOrder, namesOnTarget, pairParts, type PartNames } from "./followed-parts.js";
+import {
+  type FollowedByOid,
+  inOrder,
+  namesOnTarget,
+  pairColumnsOrAttributes,
+  type PartNames,
+} from "./followed-parts.js";
 import { noSchema } from "./renamed-schemas.js";
 import type { SchemaChange } from "./schema-change.js";
 
@@ -109,7 +115,7 @@ export async function readTypeDrift({
     const targetType = onTarget.get(nameOf(isRenamed ? former : type));
     if (!targetType) return [];
     const sides = { now: partNames(type), copy: Number(targetType.oid), onTarget: partNames(targetType) };
-    const parts = pairParts(known[type.oid], mark?.attributes, sides);
+    const parts = pairColumnsOrAttributes(known[type.oid], mark?.attributes, sides);
     return [{ type, targetType, mark, former, parts, isRenamed: isRenamed === true }];
   });
   const renamed = pairs.filter((pair) => pair.isRenamed);

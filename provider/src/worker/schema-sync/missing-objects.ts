@@ -30,7 +30,7 @@ import {
   shownSql,
 } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
-import { endedParts, type EndedPart, pairParts } from "./relation-parts.js";
+import { endedParts, type EndedPart, pairRelationParts } from "./relation-parts.js";
 
 /**
  * Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. Drops triggers,
@@ -65,9 +65,9 @@ export class MissingObjects {
   }
 
   /** Before names change on the target: finds the copies of the source's triggers, rules and policies. */
-  async pairParts(objects: NewObjects): Promise<void> {
+  async findCopies(objects: NewObjects): Promise<void> {
     const { followedRelationParts: copies = {}, mark, without } = this.#record.following;
-    const followedRelationParts = await pairParts(objects, {
+    const followedRelationParts = await pairRelationParts(objects, {
       ...{ copies, given: mark?.partKeys ?? {} },
       without: new Set([...without, ...objects.leftOut().cut]),
     });

@@ -32,7 +32,7 @@ interface KnownParts {
 }
 
 /** Pairs triggers, rules and policies by name that have no copy yet. Names change on both sides, OIDs do not. */
-export async function pairParts(
+export async function pairRelationParts(
   { source, target }: Sides,
   { copies: known, given, without }: KnownParts,
 ): Promise<Copies> {

@@ -146,7 +146,7 @@ export class SchemaSynchronizer {
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#preparedDrift(objects);
-      await this.#missing.pairParts(objects);
+      await this.#missing.findCopies(objects);
       if (patience === "once" && this.refusal) throw this.refusal;
       const skipsMore = await this.#leftOut.skipIn(this.#followers);
       await this.#skipTablesWithLostColumns(drift);
