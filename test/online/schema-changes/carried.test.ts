@@ -63,6 +63,7 @@ describe("schema changes of a followed source that are applied at their position
       CREATE RULE dropped AS ON DELETE TO seen DO INSTEAD NOTHING; CREATE RULE renamed AS ON UPDATE TO seen DO INSTEAD NOTHING;
       CREATE RULE disabled AS ON DELETE TO parted DO INSTEAD NOTHING; ALTER TABLE parted DISABLE RULE disabled;
       CREATE RULE kept AS ON UPDATE TO gone DO INSTEAD NOTHING;
+      CREATE TRIGGER same AFTER DELETE ON parted FOR EACH ROW EXECUTE FUNCTION fires(); CREATE POLICY same ON parted USING (true);
       CREATE POLICY dropped ON t USING (true); CREATE POLICY renamed ON t USING (id > 0);
       CREATE POLICY altered ON t USING (id > 1); COMMENT ON POLICY altered ON t IS 'hides'; CREATE POLICY back ON t USING (true)`);
     const resource = await lab.follow([database]);
@@ -81,9 +82,13 @@ describe("schema changes of a followed source that are applied at their position
       );
       return row!.names;
     };
+    const same = `SELECT oid FROM pg_trigger WHERE tgname = 'same' AND tgrelid = 'parted'::regclass UNION ALL SELECT oid FROM pg_policy WHERE polname = 'same'`;
+    const copies = await lab.queryTarget(database, same);
     const isOnTarget = async (name: string): Promise<boolean> => (await namesOnTarget()).split(" ").includes(name);
     await write(
       database,
+      `DROP TRIGGER same ON parted; CREATE TRIGGER same AFTER DELETE ON parted FOR EACH ROW EXECUTE FUNCTION fires();
+       DROP POLICY same ON parted; CREATE POLICY same ON parted USING (true)`,
       "DROP TRIGGER dropped ON t; DROP RULE dropped ON seen; DROP POLICY dropped ON t; DROP TRIGGER cloned ON parted; DROP VIEW gone",
       `ALTER TRIGGER renamed ON t RENAME TO again; ALTER RULE renamed ON seen RENAME TO again; ALTER POLICY renamed ON t RENAME TO again;
        ALTER TRIGGER one ON t RENAME TO x; ALTER TRIGGER two ON t RENAME TO one; ALTER TRIGGER x ON t RENAME TO two;
@@ -103,6 +108,7 @@ describe("schema changes of a followed source that are applied at their position
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameParts();
     assert.equal(await isOnTarget("kept"), true);
+    assert.deepEqual(await lab.queryTarget(database, same), copies);
     const refused =
       "SELECT message FROM pgmigration.event WHERE database = $1 AND message LIKE '%could not be carried over%'";
     assert.deepEqual(await lab.target.query(refused, { values: [database] }), []);

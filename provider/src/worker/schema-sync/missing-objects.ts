@@ -30,7 +30,7 @@ import {
   shownSql,
 } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
-import { endedParts, type EndedPart, pairRelationParts } from "./relation-parts.js";
+import { endedParts, type EndedPart, pairRelationParts, recreatedParts } from "./relation-parts.js";
 
 /**
  * Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. Drops triggers,
@@ -66,12 +66,27 @@ export class MissingObjects {
 
   /** Before names change on the target: finds the copies of the source's triggers, rules and policies. */
   async findCopies(objects: NewObjects): Promise<void> {
+    await this.#renewParts(objects);
     const { followedRelationParts: copies = {}, mark, without } = this.#record.following;
     const followedRelationParts = await pairRelationParts(objects, {
       ...{ copies, given: mark?.partKeys ?? {} },
       without: new Set([...without, ...objects.leftOut().cut]),
     });
     if (!isDeepStrictEqual(copies, followedRelationParts)) await this.#record.keep({ followedRelationParts });
+  }
+
+  /** Deployments often drop a trigger or policy and create it again. */
+  async #renewParts(objects: NewObjects): Promise<void> {
+    const { followedRelationParts: copies = {}, mark } = this.#record.following;
+    if (!mark?.partKeys) return;
+    const again = await recreatedParts(objects, { copies, given: mark.partKeys }, mark.definitions ?? {});
+    if (Object.keys(again).length === 0) return;
+    const renewed = (all: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+      Object.fromEntries(Object.entries(all).map(([id, one]) => [again[id] ?? id, one]));
+    await this.#record.keep({
+      followedRelationParts: renewed(copies),
+      mark: { ...mark, partKeys: renewed(mark.partKeys) },
+    });
   }
 
   async restore(objects: NewObjects): Promise<void> {

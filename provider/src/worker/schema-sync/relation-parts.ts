@@ -1,6 +1,6 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
-import { dropStatement, type PartKeys } from "../../schema/catalogue/definitions.js";
+import { type Definitions, dropStatement, type PartKeys, readDefinitions } from "../../schema/catalogue/definitions.js";
 import { relationParts } from "../../schema/catalogue/kinds.js";
 import { tables } from "../../schema/catalogue/kinds/relations/tables.js";
 import { views } from "../../schema/catalogue/kinds/relations/views.js";
@@ -51,6 +51,34 @@ export async function pairRelationParts(
     unused.delete(key);
   }
   return Object.fromEntries(copies);
+}
+
+/**
+ * Parts that the source has dropped and created again as they were. The target keeps their copies.
+ *
+ * @param definitions the source's definitions when they were last applied to the target
+ * @returns the new OIDs by the former ones; both as `catalogueKey`s
+ */
+export async function recreatedParts(
+  { source, target }: Sides,
+  { copies, given }: Pick<KnownParts, "copies" | "given">,
+  definitions: Definitions,
+): Promise<Readonly<Record<string, string>>> {
+  const now = (await listParts(source)).map((part) => [part.id, keyOf(part)] as const);
+  const present = new Set(now.map(([id]) => id));
+  const former = Object.entries(given).filter(([id]) => !present.has(id));
+  const dropped = new Map(former.map(([id, key]) => [key, id]));
+  const again = now.filter(([id, key]) => !(id in copies) && dropped.has(key));
+  if (again.length === 0) return {};
+  const onTarget = new Map((await listParts(target)).map((part) => [part.id, keyOf(part)]));
+  const digests = new Map((await readDefinitions(source)).map(({ id, digest }) => [id, digest]));
+  const same = again.filter(([id, key]) => {
+    const copy = copies[dropped.get(key)!];
+    // The copy of a part whose table was dropped is kept with the table.
+    const isThere = copy === undefined || onTarget.get(copy) === key;
+    return isThere && definitions[key] !== undefined && digests.get(id) === definitions[key];
+  });
+  return Object.fromEntries(same.map(([id, key]) => [dropped.get(key)!, id]));
 }
 
 /** Parts of a table or view that the source has dropped are not included: they stay with their relation. */
