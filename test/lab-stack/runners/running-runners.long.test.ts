@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { ContainerAppsRunner } from "../../../provider/src/runners/container-apps";
 import { KubernetesRunner, type KubernetesRunnerArgs } from "../../../provider/src/runners/kubernetes";
 import { assertSameContent } from "../../support/content";
@@ -169,7 +170,11 @@ describe("the workers that a runner declares", () => {
       () => engine!.pods.length === 2 && engine!.pods.every(({ log }) => log.includes("starts worker")),
     );
     const victim = engine.pods[0]!;
+    const { pid } = victim.child;
+    const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ").map(Number);
+    // The loss of a container ends all of its processes.
     victim.child.kill("SIGKILL");
+    for (const worker of workers) process.kill(worker, "SIGKILL");
     await until("the pool process was replaced", () => engine!.pods[0] !== victim);
     const replacement = engine.pods[0]!;
     await until("the replacement is ready", () => replacement.isReady());
