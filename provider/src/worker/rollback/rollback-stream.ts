@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { delay } from "../../async/delay.js";
+import { LatestValue } from "../../async/latest-value.js";
 import { SerialQueue } from "../../async/serial-queue.js";
 import type { FollowStatus } from "../../cdc/follow-options.js";
 import { Follower } from "../../cdc/follower.js";
@@ -32,8 +33,10 @@ export class RollbackStream {
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
   readonly #reports = new SerialQueue();
-  /** The status that is recorded next. */
-  #nextReport: RollbackStatus | undefined;
+  readonly #latest = new LatestValue<RollbackStatus>(
+    (report) => this.#enqueue(report),
+    (status) => this.#work.journal.rollbackReplication(this.#record.name, status),
+  );
   #fail: (error: unknown) => void = () => undefined;
   #follower: Follower;
   #runningState: "following" | "returning" = "following";
@@ -161,22 +164,16 @@ export class RollbackStream {
     return countsOf(this.#follower.status());
   }
 
-  /** Writes to the records in the background, one after another. If the lease is lost, other writes end the worker. */
   #report(status: RollbackStatus): void {
-    const { name } = this.#record;
-    // As in StreamReports: only the latest status waits.
-    const isWaiting = this.#nextReport !== undefined;
-    this.#nextReport = status;
-    if (isWaiting) return;
-    const report = (): Promise<void> => {
-      const next = this.#nextReport!;
-      this.#nextReport = undefined;
-      return this.#work.journal.rollbackReplication(name, next);
-    };
+    this.#latest.add(status);
+  }
+
+  /** Writes to the records in the background, one after another. If the lease is lost, other writes end the worker. */
+  #enqueue(report: () => Promise<void>): void {
     this.#reports
       .run(report)
       .catch((error: unknown) =>
-        log.warn(`${name}: cannot record the state of the rollback replication: ${messageOf(error)}`),
+        log.warn(`${this.#record.name}: cannot record the state of the rollback replication: ${messageOf(error)}`),
       );
   }
 

@@ -1,3 +1,4 @@
+import { LatestValue } from "../../async/latest-value.js";
 import { log } from "../../log.js";
 import type { FollowEvent, FollowStatus } from "../../cdc/follow-options.js";
 import type { TableChanges, TableCounts } from "../../cdc/model/change-counts.js";
@@ -24,8 +25,11 @@ export class StreamReports {
   readonly #reportedTables = new Map<string, TableChanges>();
   #streams: () => void = () => undefined;
   #writing = Promise.resolve();
-  /** The progress that is recorded next. */
-  #next: FollowStatus | undefined;
+  /** While the target is unreachable, only the latest waits. Otherwise the worker could not end before each was tried. */
+  readonly #progress = new LatestValue<FollowStatus>(
+    (run) => this.#write(run),
+    (status) => this.#reportProgress(status),
+  );
   #lagSeconds: number | undefined;
 
   constructor(work: Work, database: string) {
@@ -47,10 +51,7 @@ export class StreamReports {
 
   readonly onProgress = (status: FollowStatus): void => {
     this.#lagSeconds = status.isLagMeasured ? status.latencySeconds : undefined;
-    // While the target is unreachable, only the latest progress waits. Otherwise the worker could not end before each was tried.
-    const isWaiting = this.#next !== undefined;
-    this.#next = status;
-    if (!isWaiting) this.#write(() => this.#reportNext());
+    this.#progress.add(status);
   };
 
   /** Resolves when the reports so far are recorded or lost. */
@@ -69,9 +70,7 @@ export class StreamReports {
     ]);
   }
 
-  async #reportNext(): Promise<void> {
-    const status = this.#next!;
-    this.#next = undefined;
+  async #reportProgress(status: FollowStatus): Promise<void> {
     await this.#work.journal.follow(this.#database, this.#reportOf(status));
     await this.#reportTables(status.tables);
   }
