@@ -288,6 +288,27 @@ export async function restoreTogether(
   return true;
 }
 
+/** Restores the entries of a batch, or none of them. */
+export type RestoreBatch = (target: pg.Client, batch: readonly Entry[]) => Promise<void>;
+
+/**
+ * Restores groups in several sessions. Returns the restored entries.
+ *
+ * @param run restores the batches of each group one after another, with sessions of its own
+ */
+export async function restoreGroups(
+  groups: readonly (readonly Entry[])[],
+  context: RestoreContext,
+  run: (groups: readonly (readonly Entry[])[][], restoreBatch: RestoreBatch) => Promise<void>,
+): Promise<ReadonlySet<Entry>> {
+  const restored = new Set<Entry>();
+  const batched = groups.map((group) => [...batches(group)]);
+  await run(batched, async (target, batch) => {
+    if (await restoreTogether(target, batch, context)) for (const entry of batch) restored.add(entry);
+  });
+  return restored;
+}
+
 /** Entries of tables follow the entry of their access method. */
 async function learnAccessMethods(
   target: pg.Client,

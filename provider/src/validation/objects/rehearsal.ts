@@ -12,13 +12,7 @@ import { planRestore } from "../../schema/plan/restore-plan.js";
 import { hiddenTables, readSelection, selectEntries } from "../../schema/plan/selection.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
 import { type RestoreContext, readRestoreContext, readSearchPath } from "../../schema/restore/restore-context.js";
-import {
-  type RestoreApart,
-  type TriedEntries,
-  batches,
-  restoreTogether,
-  tryEntries,
-} from "../../schema/restore/restore.js";
+import { type RestoreApart, type TriedEntries, restoreGroups, tryEntries } from "../../schema/restore/restore.js";
 import { type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import type { Finding } from "../../findings.js";
 import type { ValidationContext } from "../context.js";
@@ -96,32 +90,26 @@ async function rehearseIn(
   }
 }
 
-/**
- * Restores the groups of a large schema in several sessions, or in as many as the target has room for.
- *
- * @returns the restored entries
- */
-async function restoreApart(
+/** Restores the groups of a large schema in several sessions, or in as many as the target has room for. */
+const restoreApart = (
   { endpoint, database }: { readonly endpoint: Endpoint; readonly database: string },
   groups: readonly (readonly Entry[])[],
   context: RestoreContext,
-): Promise<Set<Entry>> {
-  const restored = new Set<Entry>();
-  await runGroups<Entry, Client>({
-    groups,
-    atOnce: sessionsOfRestore,
-    signal: new AbortController().signal,
-    withTool: async (use) => {
-      const session = await connect(endpoint, { database, purpose }).catch(unlessNoSession);
-      if (session) await use(session).finally(() => session.end());
-    },
-    runGroup: async (target, group) => {
-      for (const batch of batches(group))
-        if (await restoreTogether(target, batch, context)) for (const entry of batch) restored.add(entry);
-    },
-  });
-  return restored;
-}
+): Promise<ReadonlySet<Entry>> =>
+  restoreGroups(groups, context, (batched, restoreBatch) =>
+    runGroups<readonly Entry[], Client>({
+      groups: batched,
+      atOnce: sessionsOfRestore,
+      signal: new AbortController().signal,
+      withTool: async (use) => {
+        const session = await connect(endpoint, { database, purpose }).catch(unlessNoSession);
+        if (session) await use(session).finally(() => session.end());
+      },
+      runGroup: async (target, group) => {
+        for (const batch of group) await restoreBatch(target, batch);
+      },
+    }),
+  );
 
 function unlessNoSession(error: unknown): undefined {
   if (!(error instanceof RefusedError || error instanceof UnreachableError)) throw error;

@@ -1,5 +1,5 @@
 import type { Entry } from "../../schema/sql/toc-entries.js";
-import { batches, restoreEntries, restoreTogether } from "../../schema/restore/restore.js";
+import { restoreEntries, restoreGroups } from "../../schema/restore/restore.js";
 import { reportFindings } from "../context/report-findings.js";
 import { runInParallel } from "../context/run-in-parallel.js";
 import type { CopyContext } from "./copy-context.js";
@@ -11,23 +11,10 @@ export async function restoreBeforeRows(context: CopyContext): Promise<void> {
   await reportFindings(work, database, findings);
 }
 
-/** @returns the restored entries */
-async function restoreInParallel(
+const restoreInParallel = (
   { work, database, restore, signal }: CopyContext,
   groups: readonly (readonly Entry[])[],
-): Promise<Set<Entry>> {
-  const restored = new Set<Entry>();
-  await runInParallel({
-    work,
-    database,
-    purpose: "restore",
-    groups: groups.map((group) => [...batches(group)]),
-    signal,
-    areBrief: true,
-    run: async (target, batch) => {
-      if (!(await restoreTogether(target, batch, restore))) return;
-      for (const entry of batch) restored.add(entry);
-    },
-  });
-  return restored;
-}
+): Promise<ReadonlySet<Entry>> =>
+  restoreGroups(groups, restore, (batched, run) =>
+    runInParallel({ work, database, purpose: "restore", groups: batched, signal, areBrief: true, run }),
+  );
