@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { isApplicationSession, migrationSessions } from "./application-sessions.js";
+import { isApplicationSession, isOfApplication, migrationSessions } from "./application-sessions.js";
 
 /** A session that writes into a database, other than those of migrations. */
 export interface WritingSession {
@@ -42,7 +42,7 @@ export async function applicationSessions(
   const { rows } = await session.query<WritingSession & { readonly database: string }>(
     `SELECT a.pid, a.usename AS user, coalesce(a.application_name, '') AS application, a.datname AS database
        FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
-      WHERE a.datname = ANY ($2) AND a.pid <> pg_backend_pid() AND coalesce(a.application_name, '') NOT LIKE $1
+      WHERE a.datname = ANY ($2) AND ${isOfApplication}
         AND (NOT r.rolsuper OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
       ORDER BY a.pid`,
     [migrationSessions, databases],
