@@ -23,6 +23,7 @@ import { ReplicaLagMonitor } from "../monitoring/replica-lag-monitor.js";
 import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";
+import { isCompared } from "./copy-rows.js";
 import { runCopyTasks } from "./copy-tasks.js";
 import { defaultJobs, type Parallelism } from "../context/default-parallelism.js";
 import { helperName } from "../context/session-owner.js";
@@ -269,10 +270,6 @@ export class CopyHelper {
     };
   }
 }
-
-/** Whether the rows of a copy are compared. An online migration compares at its cutover instead. */
-const isCompared = ({ migrationMode, schemaOnly }: MigrationSpec): boolean =>
-  migrationMode === "Offline" && !schemaOnly;
 
 const compareWith = ({ id, database, snapshotId }: DatabaseCopy, work: Work, right: Membership): Promise<void> =>
   helpComparingDatabase(work, { database, snapshotId, signal: work.signal }, new ComparisonTasks(right, database, id));

@@ -1,6 +1,7 @@
 import { copyLargeObjects } from "../../copy/large-objects.js";
 import { openInSnapshot } from "../../copy/snapshot.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
@@ -59,10 +60,13 @@ async function completeTables(context: CopyContext): Promise<void> {
   await snapshot.release();
 }
 
-/** An online migration compares at its cutover instead. */
+/** Whether the rows of a copy are compared. An online migration compares at its cutover instead. */
+export const isCompared = ({ migrationMode, schemaOnly }: MigrationSpec): boolean =>
+  migrationMode === "Offline" && !schemaOnly;
+
 async function compareRows(context: CopyContext, snapshotId: string): Promise<void> {
-  const { work, database, slot, signal, tasks, sharing } = context;
-  if (slot !== undefined || work.spec.schemaOnly) return;
+  const { work, database, signal, tasks, sharing } = context;
+  if (!isCompared(work.spec)) return;
   await work.journal.database(database, { message: "comparing rows, building indexes" });
   const isShared = (await tasks.counts.completedByOthers()).tables > 0;
   const together = isShared ? new ComparisonTasks(work.journal.lease, database, sharing.copyId) : undefined;
