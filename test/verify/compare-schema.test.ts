@@ -216,6 +216,19 @@ describe("the comparison of schemas", () => {
     );
   });
 
+  it("finds a comment on the rule that a view is made of", async () => {
+    const view = "CREATE VIEW one AS SELECT 1 AS v";
+    const [plain, commented] = [await freshDatabase(newer, view), await freshDatabase(newer, view)];
+    await newer.query(`COMMENT ON RULE "_RETURN" ON one IS 'noted'`, { database: commented });
+    const found = await withSessions([newer, plain], [newer, commented], (source, target) =>
+      compareCompletely(source, target, { roles: new Map() }),
+    );
+    assert.deepEqual(
+      found.map(({ kind, name, attributes }) => [kind, name, attributes]),
+      [["view", "public.one", ["comment of its rule"]]],
+    );
+  });
+
   it("finds a comment on the constraint that a partition has from its parent", async () => {
     const tables = `CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);
       CREATE TABLE part PARTITION OF whole FOR VALUES FROM (0) TO (10)`;

@@ -11,6 +11,8 @@ export const views: Kind = () => ({
     options: `CASE o.relkind WHEN 'v' THEN ${sorted("o.reloptions")} ELSE ${storageParameters} END`,
     tablespace: tablespaceOf("o.reltablespace"),
     "clustered on": clusteredOn,
+    // pg_dump restores it if it restores the rule after the view. Otherwise the comparison reports the difference.
+    "comment of its rule": `(SELECT obj_description(w.oid, 'pg_rewrite') FROM pg_rewrite w WHERE w.ev_class = o.oid AND w.rulename = '_RETURN')`,
   },
   // The options of a materialized view are settings that can change while it exists.
   definition: "concat_ws(' ', pg_get_viewdef(o.oid), CASE o.relkind WHEN 'v' THEN o.reloptions::text END)",
