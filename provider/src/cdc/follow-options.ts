@@ -36,6 +36,8 @@ export interface FollowOptions {
   readonly reconnectForSeconds?: number;
   /** How long a server may be silent while an answer is due, before its connection counts as dead; 45 by default. */
   readonly silenceLimitSeconds?: number;
+  /** The target's tables that may be written; by default all tables. */
+  readonly writableTables?: (target: Client) => Promise<readonly Table[]>;
   /** Tables, qualified and quoted, whose changes are ignored, because they are copied at a later LSN. */
   readonly skip?: ReadonlySet<string>;
   /** When and how a backlog is read in portions. Only tests change it. */

@@ -3,7 +3,7 @@ import { RefusedError, TakenOverError, messageOf } from "../../errors.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import { withoutSearchPath } from "../../postgres/search-path.js";
 import { type BatchSegment, receivedChanges } from "../batch/transaction-buffer.js";
-import { TableMappings } from "../binding/table-mapping.js";
+import { type MappingOptions, TableMappings } from "../binding/table-mapping.js";
 import type { Divider } from "../division/divider.js";
 import {
   type BatchCounts,
@@ -28,14 +28,12 @@ import { StagingAhead } from "./staging-ahead.js";
 import { statementFailure } from "./statement-failure.js";
 import type { TableStatement } from "./table-statements.js";
 
-export interface ApplierOptions {
+export interface ApplierOptions extends MappingOptions {
   readonly migration: string;
   readonly generation: number;
   readonly progress: Progress;
   readonly tableProgress: TableCounts;
   readonly form: ValueForm;
-  /** The servers' names in messages; by default those of a migration. */
-  readonly parts?: StreamRoles | undefined;
   /** The statement that records the progress; by default {@link advanceStatement}. */
   readonly advance?: (step: ProgressStep) => Statement;
   /** The tables that the changes belong to; by default those that this session reads. */
@@ -105,7 +103,7 @@ export class Applier {
     this.#builder = new BatchBuilder(
       target,
       options.form,
-      options.mappings ?? new TableMappings(target, options.form, options.parts),
+      options.mappings ?? new TableMappings(target, options.form, options),
     );
     this.#queries = new PipelinedQueries(target);
     this.#ahead = new StagingAhead(target, this.#queries, this.#builder);

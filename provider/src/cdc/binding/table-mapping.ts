@@ -9,6 +9,13 @@ import { type RowLookup, rowLookup } from "./row-lookup.js";
 import { TextFormatRequired } from "../model/signals.js";
 import type { ValueForm } from "../model/value-form.js";
 
+export interface MappingOptions {
+  /** The servers' names in messages; by default those of a migration. */
+  readonly parts?: StreamRoles | undefined;
+  /** The target's tables that may be written; by default all tables. */
+  readonly writableTables?: ((target: Client) => Promise<readonly Table[]>) | undefined;
+}
+
 /** The stream describes a table with columns or types that the target's table does not have. */
 export class ShapeDiffers extends RefusedError {
   constructor(
@@ -68,15 +75,21 @@ export class TableMappings {
   readonly #target: Client;
   readonly #form: ValueForm;
   readonly #parts: StreamRoles;
+  readonly #writableTables: (target: Client) => Promise<readonly Table[]>;
   readonly #bound = new Map<Relation, TableMapping>();
   readonly #latest = new Map<string, TableMapping>();
   readonly #stagings = new Map<string, string>();
   #tables: Map<string, Table> | undefined;
 
-  constructor(target: Client, form: ValueForm, parts = migrationRoles) {
+  constructor(
+    target: Client,
+    form: ValueForm,
+    { parts = migrationRoles, writableTables = listTables }: MappingOptions = {},
+  ) {
     this.#target = target;
     this.#form = form;
     this.#parts = parts;
+    this.#writableTables = writableTables;
   }
 
   /**
@@ -174,11 +187,11 @@ export class TableMappings {
       relation,
       table
         ? `table ${name} on the ${subscriber} lacks ${missing.join(", ")}. The table on the ${publisher} was altered during the ${stream}`
-        : `the ${subscriber} has no table ${name}. It was created or renamed on the ${publisher} during the ${stream}`,
+        : `the ${subscriber} has no table ${name}, or it is excluded. The table was created or renamed on the ${publisher} during the ${stream}`,
       {
         remedy: table
           ? `on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then resumes`
-          : `create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then resumes`,
+          : `unless it is excluded, create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then resumes`,
         code: "PGM-503",
       },
     );
@@ -229,7 +242,7 @@ export class TableMappings {
 
   async #missingIn(relation: Relation, useKnown: boolean): Promise<string[]> {
     if (!useKnown || !this.#tables) {
-      const tables = await listTables(this.#target);
+      const tables = await this.#writableTables(this.#target);
       this.#tables = new Map(tables.map((table) => [qualify(table.schema, table.name), table]));
     }
     const table = this.#tables.get(qualify(relation.schema, relation.name));

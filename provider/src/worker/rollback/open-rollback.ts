@@ -9,7 +9,8 @@ import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { listTables } from "../../postgres/tables.js";
+import { type Table, listTables } from "../../postgres/tables.js";
+import { type Filters, isCutRelation, readSelection } from "../../schema/plan/selection.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
 import { rollbackGaps, rolesToTrust } from "../../validation/replication/rollback.js";
@@ -76,7 +77,7 @@ async function publish(
   source: Client,
 ): Promise<void> {
   await withSession(target, { database: targetName, purpose: `${spec.migrationName} publish` }, async (session) => {
-    const replicated = await replicatedTables(source);
+    const replicated = await replicatedTables(source, spec);
     const tables = (await listTables(session)).filter(
       (table) => !table.extensionConfiguration && replicated.has(qualify(table.schema, table.name)),
     );
@@ -85,9 +86,20 @@ async function publish(
 }
 
 /** Qualified names of the source's tables that are replicated. */
-export async function replicatedTables(source: Client): Promise<Set<string>> {
-  const tables = (await listTables(source)).filter((table) => !table.unlogged && !table.extensionConfiguration);
+export async function replicatedTables(source: Client, filters: Filters): Promise<Set<string>> {
+  const tables = (await listMigratedTables(source, filters)).filter(
+    (table) => !table.unlogged && !table.extensionConfiguration,
+  );
   return new Set(tables.map(({ schema, name }) => qualify(schema, name)));
+}
+
+/**
+ * The source's tables without those that the filters exclude. A table of the target can get the name of an excluded one, which
+ * may belong to another owner.
+ */
+export async function listMigratedTables(source: Client, filters: Filters): Promise<Table[]> {
+  const selection = await readSelection(source, filters);
+  return (await listTables(source)).filter((table) => !isCutRelation(selection, table));
 }
 
 export const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNames): string[] => [

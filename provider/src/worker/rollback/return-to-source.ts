@@ -51,7 +51,7 @@ export async function cutBack({ work, record, stream, fence }: Return): Promise<
   const names = rollbackNames(spec, name);
   const publications = publicationsOf(names);
   await withRollbackSessions(work, record, async (targetSession, sourceSession) => {
-    const hasSequence = await sequencesOf(sourceSession);
+    const hasSequence = await sequencesOf(sourceSession, spec);
     await reportFindings(work, name, await objectsNotReplicated(targetSession, publications));
     const follower = await stream.requireFollower(sourceSession);
     await cutOver({
@@ -136,7 +136,7 @@ async function compareForReturn(
   const openTarget = async (view: ComparisonView) => limitLockWaits(await openToCompare(onTarget, view));
   const openSource = async (view: ComparisonView) => limitLockWaits(await openToCompare(onSource, view));
   const session = await openSource("present");
-  const replicated = await replicatedTables(session).finally(() => session.end());
+  const replicated = await replicatedTables(session, spec).finally(() => session.end());
   const { tables, searchPath } = await planComparison(work, openTarget, true);
   const results = await recordingProgress(journal, name, (onProgress) =>
     compareInCutover(spec, {

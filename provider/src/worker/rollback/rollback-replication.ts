@@ -108,7 +108,7 @@ export class RollbackReplication {
   async #carrySequencesAhead(): Promise<void> {
     await withRollbackSessions(this.#work, this.#record, async (target, source) => {
       await this.#stream.stopForTriggers(source);
-      await carryBack(target, source, sequenceMargin);
+      await carryBack(target, source, this.#work.spec, sequenceMargin);
     });
   }
 

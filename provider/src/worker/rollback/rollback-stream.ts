@@ -15,7 +15,7 @@ import type { DatabaseRecord } from "../../store/records.js";
 import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
 import type { Work } from "../context/work.js";
 import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
-import { publicationsOf } from "./open-rollback.js";
+import { listMigratedTables, publicationsOf } from "./open-rollback.js";
 
 const retryMs = 5000;
 const restartCheckMs = 500;
@@ -116,6 +116,7 @@ export class RollbackStream {
       reconnectForSeconds: spec.reconnectFor,
       applySessions: () => this.#work.spec.applySessions,
       parts: rollbackRoles,
+      writableTables: (client) => listMigratedTables(client, this.#work.spec),
       searchPath: (this.#record.deferredPlan as PostCutoverPlan).sourceSearchPath,
       onProgress: (status) => {
         if (status.state === "streaming") this.#report({ ...countsOf(status), state: this.#runningState });
