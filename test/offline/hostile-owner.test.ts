@@ -7,6 +7,7 @@ import { connect } from "../../provider/src/postgres/connection/connect";
 import { tablesUnsafeToPlan } from "../../provider/src/postgres/planner-functions";
 import { readTrustedOwners } from "../../provider/src/postgres/trusted-owners";
 import type { Client } from "pg";
+import { changeCaptureNames } from "../../provider/src/cdc/model/names";
 import { carrySequences } from "../../provider/src/copy/sequences";
 import { listSizedTables } from "../../provider/src/postgres/tables";
 import { createEntraRoles } from "../../provider/src/schema/database/entra-roles";
@@ -463,6 +464,27 @@ describe("a role that may only create objects in a schema of the search_path", (
     } finally {
       await resource.destroy();
       await proxy.close();
+      await lab.stop();
+    }
+  });
+});
+
+describe("a role of the source that creates the publication of a migration before it", () => {
+  it("cannot leave out changes", async () => {
+    const lab = await Lab.start({ source: { major: 16 } });
+    const resource = new Resource();
+    try {
+      await lab.source.query("CREATE ROLE mallory");
+      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+      await lab.source.query(`GRANT CREATE ON DATABASE ${database} TO mallory`);
+      const inputs = lab.onlineInputs([database]);
+      const identity = { migrationName: inputs.migrationName as string, maintenanceDatabase: "postgres" };
+      const { publication } = changeCaptureNames({ ...identity, target: lab.target.login }, database);
+      const create = `CREATE PUBLICATION ${publication} WITH (publish = 'insert')`;
+      await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${create}`, { database });
+      assert.match(await Resource.failure(resource.create(inputs)), /belongs to mallory, who could leave out changes/);
+    } finally {
+      await resource.destroy();
       await lab.stop();
     }
   });

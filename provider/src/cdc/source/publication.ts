@@ -6,6 +6,7 @@ import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { alterTables, limitLockWaits } from "../../postgres/locks/lock-waits.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import type { Table } from "../../postgres/tables.js";
+import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { type ChangeCaptureNames, sourceObjectPrefix } from "../model/names.js";
 import {
   setReplicaIdentityFull,
@@ -71,6 +72,27 @@ export async function createPublications(
   await updatePublication(source, names.publication, tables, everything);
   await updatePublication(source, names.insertOnlyPublication, insertOnlyTables, insertions);
   return { publications: [names.publication, names.insertOnlyPublication], tables, insertOnlyTables };
+}
+
+/**
+ * Call it after {@link createPublications} and before the slot is created. The owner of a publication can take tables and kinds
+ * of changes out of it, and these changes would be lost silently.
+ *
+ * @throws RefusedError if another role created a publication of these names, unless it is a superuser
+ */
+export async function requireOwnPublications(session: Client, names: ChangeCaptureNames): Promise<void> {
+  if (!(await hasPublications(session))) return;
+  const { rows } = await session.query<{ name: string; owner: string }>(
+    "SELECT pubname AS name, pg_catalog.pg_get_userbyid(pubowner) AS owner FROM pg_catalog.pg_publication WHERE pubname IN ($1, $2)",
+    [names.publication, names.insertOnlyPublication],
+  );
+  const trusted = await readTrustedOwners(session);
+  const foreign = rows.find(({ owner }) => !trusted.has(owner));
+  if (!foreign) return;
+  const { name, owner } = foreign;
+  throw new RefusedError(`the publication ${name} belongs to ${owner}, who could leave out changes`, {
+    remedy: `find out why ${owner} created it; then DROP PUBLICATION ${quoteIdentifier(name)}, and migrate again`,
+  });
 }
 
 /**

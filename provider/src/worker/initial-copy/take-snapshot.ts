@@ -5,7 +5,7 @@ import type { SlotIdentity } from "../../cdc/target/progress.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { dropSlot } from "../../cdc/source/drop-slot.js";
 import { readWalPosition } from "../../cdc/source/lag.js";
-import { createPublications } from "../../cdc/source/publication.js";
+import { createPublications, requireOwnPublications } from "../../cdc/source/publication.js";
 import { type OutputPlugin, createSlot } from "../../cdc/source/slot.js";
 import type { LockOptions } from "../../copy/lock-together.js";
 import { Snapshot, lockedSnapshot, withSnapshotSession } from "../../copy/snapshot.js";
@@ -299,7 +299,9 @@ const maxListings = 20;
 /** pgoutput requires publications. A database without any uses test_decoding. */
 async function publish({ source, spec }: Work, database: string): Promise<Pick<CopyPoint, "publications" | "plugin">> {
   return withSession(source, { database, purpose: `${spec.migrationName} publish` }, async (session) => {
-    const publications = await publishListed(session, spec, changeCaptureNames(spec, database));
+    const names = changeCaptureNames(spec, database);
+    const publications = await publishListed(session, spec, names);
+    await requireOwnPublications(session, names);
     return { publications, plugin: publications.length === 0 ? "test_decoding" : (spec.decodingPlugin ?? "pgoutput") };
   });
 }

@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { type ChangeCaptureNames, rollbackNames, rollbackProgress } from "../../cdc/model/names.js";
 import { rollbackRoles } from "../../cdc/model/stream-roles.js";
-import { createPublications } from "../../cdc/source/publication.js";
+import { createPublications, requireOwnPublications } from "../../cdc/source/publication.js";
 import { createSlot } from "../../cdc/source/slot.js";
 import { initProgress } from "../../cdc/target/progress.js";
 import { RefusedError } from "../../errors.js";
@@ -81,7 +81,9 @@ async function publish(
     const tables = (await listTables(session)).filter(
       (table) => !table.extensionConfiguration && replicated.has(qualify(table.schema, table.name)),
     );
-    await createPublications(session, rollbackNames(spec, name), tables, { keyless: "full" });
+    const names = rollbackNames(spec, name);
+    await createPublications(session, names, tables, { keyless: "full" });
+    await requireOwnPublications(session, names);
   });
 }
 
