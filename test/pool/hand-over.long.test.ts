@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
@@ -11,6 +12,15 @@ interface Task extends Record<string, unknown> {
   readonly id: number;
   readonly state: string;
   readonly ended: string | null;
+}
+
+const workerOf = ({ output }: PoolProcess): string | undefined => /starts worker (\d+)/.exec(output)?.[1];
+
+/** Waits until the worker of a killed pool process has ended too. */
+async function endsWithPool(pool: PoolProcess): Promise<void> {
+  await pool.exited;
+  const worker = workerOf(pool)!;
+  await until("the worker of the killed pool process ends", () => !existsSync(`/proc/${worker}`));
 }
 
 describe("a pool process that is stopped while it copies", () => {
@@ -125,6 +135,24 @@ describe("a pool process that is stopped while it copies", () => {
     alone.child.kill("SIGTERM");
     assert.deepEqual(await alone.exited, [0, null]);
     assert.doesNotMatch(alone.output, /handing over/);
+    await setRowSeconds(lab, 0);
+    await start();
+    assert.equal((await created).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("leaves its migration to another pool process when it alone is killed while its worker starts", async () => {
+    const database = await lab.database(slowTables(2));
+    await setRowSeconds(lab, 10);
+    const killed = await start();
+    // At once: a worker that has read its job learns of a later end in any case.
+    killed.child.stderr!.on("data", () => {
+      if (workerOf(killed) !== undefined) killed.child.kill("SIGKILL");
+    });
+    const resource = new Resource();
+    const created = resource.create(inputs(database));
+    await endsWithPool(killed);
     await setRowSeconds(lab, 0);
     await start();
     assert.equal((await created).state, "Succeeded");

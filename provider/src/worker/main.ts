@@ -13,10 +13,15 @@ import { runMigration } from "./run/run-migration.js";
  * environment variables.
  */
 async function main(): Promise<void> {
+  const stop = new AbortController();
+  // Before the first wait: the event is not repeated for a pool that ends while this process reads its job.
+  process.once("disconnect", () => stop.abort(new CanceledError("the pool that started this worker has ended")));
   const job = await readJob(process.env);
   logMigration(job.migrationName);
-  const stop = new AbortController();
-  process.once("disconnect", () => stop.abort(new CanceledError("the pool that started this worker has ended")));
+  if (stop.signal.aborted) {
+    log.info(messageOf(stop.signal.reason));
+    return;
+  }
   for (const signal of stopSignals) {
     const end = (): void => stop.abort(new CanceledError(`the worker was stopped by ${signal}`));
     // Only a pool opens a channel for messages.
