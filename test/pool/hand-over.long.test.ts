@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";
+import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
@@ -14,14 +14,7 @@ interface Task extends Record<string, unknown> {
   readonly ended: string | null;
 }
 
-const workerOf = ({ output }: PoolProcess): string | undefined => /starts worker (\d+)/.exec(output)?.[1];
-
-/** Waits until the worker of a killed pool process has ended too. */
-async function endsWithPool(pool: PoolProcess): Promise<void> {
-  await pool.exited;
-  const worker = workerOf(pool)!;
-  await until("the worker of the killed pool process ends", () => !existsSync(`/proc/${worker}`));
-}
+const workerOf = ({ output }: PoolProcess): number => Number(/starts worker (\d+)/.exec(output)?.[1]);
 
 describe("a pool process that is stopped while it copies", () => {
   let lab: Lab;
@@ -148,11 +141,12 @@ describe("a pool process that is stopped while it copies", () => {
     const killed = await start();
     // At once: a worker that has read its job learns of a later end in any case.
     killed.child.stderr!.on("data", () => {
-      if (workerOf(killed) !== undefined) killed.child.kill("SIGKILL");
+      if (workerOf(killed)) killed.child.kill("SIGKILL");
     });
     const resource = new Resource();
     const created = resource.create(inputs(database));
-    await endsWithPool(killed);
+    await killed.exited;
+    await until("the worker of the killed pool process ends", () => !isAlive(workerOf(killed)));
     await setRowSeconds(lab, 0);
     await start();
     assert.equal((await created).state, "Succeeded");

@@ -77,6 +77,13 @@ describe("the comparison of schemas", () => {
     );
   };
 
+  const changedAttributes = async (database: string, other: string): Promise<unknown[]> => {
+    const found = await withSessions([newer, database], [newer, other], (one, two) =>
+      compareCompletely(one, two, { roles: new Map() }),
+    );
+    return found.map(({ kind, name, attributes }) => [kind, name, attributes]);
+  };
+
   it("finds no differences between versions with the same definitions", async () => {
     assert.deepEqual(await differences("SELECT"), []);
     assert.deepEqual(await differences("CREATE TABLE more (id int)"), []);
@@ -220,13 +227,7 @@ describe("the comparison of schemas", () => {
     const view = "CREATE VIEW one AS SELECT 1 AS v";
     const [plain, commented] = [await freshDatabase(newer, view), await freshDatabase(newer, view)];
     await newer.query(`COMMENT ON RULE "_RETURN" ON one IS 'noted'`, { database: commented });
-    const found = await withSessions([newer, plain], [newer, commented], (source, target) =>
-      compareCompletely(source, target, { roles: new Map() }),
-    );
-    assert.deepEqual(
-      found.map(({ kind, name, attributes }) => [kind, name, attributes]),
-      [["view", "public.one", ["comment of its rule"]]],
-    );
+    assert.deepEqual(await changedAttributes(plain, commented), [["view", "public.one", ["comment of its rule"]]]);
   });
 
   it("finds a comment on the constraint that a partition has from its parent", async () => {
@@ -237,15 +238,8 @@ describe("the comparison of schemas", () => {
     for (const [one, other] of [
       [plain, commented],
       [commented, plain],
-    ] as const) {
-      const found = await withSessions([newer, one], [newer, other], (source, target) =>
-        compareCompletely(source, target, { roles: new Map() }),
-      );
-      assert.deepEqual(
-        found.map(({ kind, name, attributes }) => [kind, name, attributes]),
-        [["constraint", "public.part.part_pkey", ["comment"]]],
-      );
-    }
+    ] as const)
+      assert.deepEqual(await changedAttributes(one, other), [["constraint", "public.part.part_pkey", ["comment"]]]);
   });
 
   it("names changed settings of a function without their values", async () => {

@@ -5,16 +5,17 @@ import { createPublications, requireOwnPublications } from "../../cdc/source/pub
 import { createSlot } from "../../cdc/source/slot.js";
 import { initProgress } from "../../cdc/target/progress.js";
 import { RefusedError } from "../../errors.js";
+import type { MigrationSpec } from "../../inputs/inputs.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { type Table, listTables } from "../../postgres/tables.js";
-import { type Filters, isCutRelation, readSelection } from "../../schema/plan/selection.js";
+import { listTables } from "../../postgres/tables.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
 import { rollbackGaps, rolesToTrust } from "../../validation/replication/rollback.js";
 import { placesOf, removeRollback } from "../cleanup/rollback-objects.js";
+import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
 
 /**
@@ -88,20 +89,9 @@ async function publish(
 }
 
 /** Qualified names of the source's tables that are replicated. */
-export async function replicatedTables(source: Client, filters: Filters): Promise<Set<string>> {
-  const tables = (await listMigratedTables(source, filters)).filter(
-    (table) => !table.unlogged && !table.extensionConfiguration,
-  );
+export async function replicatedTables(source: Client, spec: MigrationSpec): Promise<Set<string>> {
+  const tables = (await tablesInScope(source, spec)).filter(({ unlogged }) => !unlogged);
   return new Set(tables.map(({ schema, name }) => qualify(schema, name)));
-}
-
-/**
- * The source's tables without those that the filters exclude. A table of the target can get the name of an excluded one, which
- * may belong to another owner.
- */
-export async function listMigratedTables(source: Client, filters: Filters): Promise<Table[]> {
-  const selection = await readSelection(source, filters);
-  return (await listTables(source)).filter((table) => !isCutRelation(selection, table));
 }
 
 export const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNames): string[] => [

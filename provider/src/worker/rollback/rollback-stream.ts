@@ -13,9 +13,10 @@ import { withSession } from "../../postgres/connection/with-session.js";
 import type { RollbackStatus } from "../../status.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
+import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
 import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
-import { listMigratedTables, publicationsOf } from "./open-rollback.js";
+import { publicationsOf } from "./open-rollback.js";
 
 const retryMs = 5000;
 const restartCheckMs = 500;
@@ -116,7 +117,8 @@ export class RollbackStream {
       reconnectForSeconds: spec.reconnectFor,
       applySessions: () => this.#work.spec.applySessions,
       parts: rollbackRoles,
-      writableTables: (client) => listMigratedTables(client, this.#work.spec),
+      // A table of the target can get the name of an excluded table, which may belong to another owner.
+      writableTables: (client) => tablesInScope(client, this.#work.spec),
       searchPath: (this.#record.deferredPlan as PostCutoverPlan).sourceSearchPath,
       onProgress: (status) => {
         if (status.state === "streaming") this.#report({ ...countsOf(status), state: this.#runningState });
