@@ -70,6 +70,12 @@ describe("a migration without passwords", () => {
     await endSessions(lab.source, lab.target);
     await lab.querySource(database, "INSERT INTO t VALUES (2)");
     await applied(2);
+    await until("the session that records events is connected again", async () => {
+      const rows = await lab.target.query(
+        `SELECT FROM pgmigration.migration JOIN pg_stat_activity ON pid = (worker ->> 'backendPid')::int`,
+      );
+      return rows.length === 1;
+    });
     await issuer.halt();
     // The session that records events stays.
     await endSessions(lab.source);
