@@ -1,4 +1,7 @@
-import { problemsOf } from "../../display/findings-table.js";
+import { findingGroupsTable, problemsOf } from "../../display/findings-table.js";
+import { attentionRank } from "../../fleet/attention.js";
+import { type FindingGroup, groupFindings } from "../../display/finding-groups.js";
+import { reportedCodes } from "../../display/reported-codes.js";
 import { failedDatabases, type MigrationState, type MigrationStatus } from "../../status.js";
 import { formatBytes } from "../../units/byte-size.js";
 import { formatDuration } from "../../units/duration.js";
@@ -24,9 +27,15 @@ export interface FleetSummary {
    * member, or at 50 MB/s before it has one.
    */
   readonly secondsLeft: number;
-  /** In the order of their start. */
+  /**
+   * Failures and warnings of all members, once for each code: failures first. `members` begins with those that need you.
+   */
+  readonly findings: readonly FindingGroup[];
+  /** Those that need you come first: failed members, then those that wait. */
   readonly migrations: readonly {
     readonly name: string;
+    /** Place in the order of their start, from 1. */
+    readonly position: number;
     readonly wave: number;
     /** Size of all databases; 0 before it is measured. */
     readonly bytesTotal: number;
@@ -63,7 +72,9 @@ export function summarizeFleet(members: readonly MemberStatus[], concurrency: nu
   const databases = members.flatMap(({ status }) =>
     status ? Object.values(status.currentSubStateDetails.dbDetails) : [],
   );
-  const migrations = members.map(summarizeMember);
+  const inOrder = members.map((member, index) => summarizeMember(member, index + 1));
+  const migrations = [...inOrder].sort((one, other) => rankOf(one) - rankOf(other));
+  const findings = new Map(members.map(({ name, status }) => [name, status ? reportedCodes(problemsOf(status)) : []]));
   // The numbers of the states add up to the total: a failed member counts only as failed.
   const count = (counted: Member["state"]): number =>
     migrations.filter(({ state, hasFailed }) => !hasFailed && state === counted).length;
@@ -76,12 +87,18 @@ export function summarizeFleet(members: readonly MemberStatus[], concurrency: nu
     bytesCopied: databases.reduce((sum, { bytesCopied }) => sum + bytesCopied, 0),
     rowsCopied: databases.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0),
     bytesTotal: migrations.reduce((sum, { bytesTotal }) => sum + bytesTotal, 0),
-    secondsLeft: secondsLeft(migrations, concurrency),
+    secondsLeft: secondsLeft(inOrder, concurrency),
+    findings: groupFindings(migrations.map(({ name }) => ({ name, findings: findings.get(name)! }))),
     migrations,
   };
 }
 
-function summarizeMember({ name, wave, status, failure }: MemberStatus): Member {
+const rankOf = ({ state, hasFailed }: Member): number =>
+  hasFailed || state === "NotCreated"
+    ? 0
+    : attentionRank({ state, workerState: undefined, different: 0, isUnreachable: false });
+
+function summarizeMember({ name, wave, status, failure }: MemberStatus, position: number): Member {
   const error = failure ?? status?.error;
   const reason = error === undefined ? {} : { error };
   if (!status) {
@@ -94,7 +111,7 @@ function summarizeMember({ name, wave, status, failure }: MemberStatus): Member 
       percent: 0,
       hasFailed: true,
     };
-    return { name, wave, state: "NotCreated", ...nothing, ...reason };
+    return { name, position, wave, state: "NotCreated", ...nothing, ...reason };
   }
   const findings = problemsOf(status);
   const databases = Object.values(status.currentSubStateDetails.dbDetails);
@@ -102,6 +119,7 @@ function summarizeMember({ name, wave, status, failure }: MemberStatus): Member 
   const missing = status.percent === 100 ? 0 : Math.max(0, sum("bytesTotal") - sum("bytesCopied"));
   return {
     name,
+    position,
     wave,
     bytesTotal: sum("bytesTotal"),
     failures: findings.filter(({ state }) => state === "Failed").length,
@@ -133,7 +151,7 @@ function secondsLeft(migrations: readonly Member[], concurrency: number): number
   return [...waves.values()].reduce((sum, members) => sum + longestQueue(members), 0);
 }
 
-/** A line for the end of an operation. */
+/** What an operation prints at its end. */
 export function inWords({
   total,
   succeeded,
@@ -142,7 +160,9 @@ export function inWords({
   canceled,
   bytesTotal,
   secondsLeft: seconds,
+  findings,
 }: Omit<FleetSummary, "problems">): string {
   const parts = [`${succeeded} succeeded`, `${waiting} wait for you`, `${failed} failed`, `${canceled} canceled`];
-  return `${total} migrations, ${formatBytes(bytesTotal)}: ${parts.join(", ")}; about ${formatDuration(seconds)} left to copy`;
+  const numbers = `${total} migrations, ${formatBytes(bytesTotal)}: ${parts.join(", ")}; about ${formatDuration(seconds)} left to copy`;
+  return findings.length === 0 ? numbers : `${numbers}\n${findingGroupsTable(findings)}`;
 }

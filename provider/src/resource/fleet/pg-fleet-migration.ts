@@ -185,7 +185,9 @@ const cutoverArgs = (cutover: true | { readonly maxLag: Duration }): PgMigration
 
 /** With `onFailure: "fail"`, the outputs of a failed resource are rejected. The summary then still includes the other members. */
 function statusOrFailure({ currentStatus, failure }: PgMigration): pulumi.Output<KnownStatus> {
-  const known = pulumi.all([currentStatus, failure]).apply(([status, reason]): KnownStatus => ({ status, failure: reason }));
+  const known = pulumi
+    .all([currentStatus, failure])
+    .apply(([status, reason]): KnownStatus => ({ status, failure: reason }));
   // An SDK without `recover` does not support this.
   if (!("recover" in pulumi)) return known;
   return pulumi.recover<KnownStatus>(known, (error: unknown) => ({
