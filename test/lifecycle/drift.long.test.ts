@@ -64,7 +64,7 @@ describe("a migration", () => {
     await lab.target.query("DELETE FROM pgmigration.migration");
     assert.match(
       await Resource.failure(resource.update({})),
-      new RegExp(`the record of .* is missing on .*, and ${database} there may be in use.*drop it on the target`, "s"),
+      new RegExp(`the record of .* is missing, and ${database} on .* may be in use.*drop it on the target`, "s"),
     );
     assert.equal((await lab.target.query("SELECT FROM t WHERE id = 1000", { database })).length, 1);
   });

@@ -54,6 +54,30 @@ describe("a migration's record and its owner", () => {
       await fresh.destroy();
     });
 
+  it("of another resource is neither removed nor taken over with a state that has no token and no URN", async () => {
+    const inputs = online();
+    const owner = await created("prod", "crm", inputs);
+    const { ownershipToken: _token, resourceUrn: _urn, ...outputs } = owner.outputs;
+    const former = { ...outputs, __provider: "text" };
+    const old = new Resource();
+    old.outputs = former;
+    old.inputs = { ...owner.inputs, resourceUrn: urnOf("rehearsal", "crm") };
+    assert.match(await Resource.failure(old.update({})), /belongs to the resource crm of stack prod/);
+    await old.destroy();
+    assert.match(old.notes.join(), /is not removed: it belongs to the resource crm of stack prod/);
+    assert.equal((await owner.refresh()).worker.state, "running");
+    const own = new Resource(owner.urn);
+    own.outputs = former;
+    own.inputs = owner.inputs;
+    assert.equal((await own.update({})).state, "WaitingForUserAction");
+    assert.match(
+      own.notes.join(),
+      /^took over the migration m-\w+ of the resource crm of stack prod \(project shop\)$/,
+    );
+    await own.destroy();
+    assert.equal((await slots()).length, 0);
+  });
+
   it("is refused to another stack, unless its inputs request it", async () => {
     const inputs = online();
     const owner = await created("prod", "crm", inputs);

@@ -4,7 +4,8 @@ import { messageOf } from "../errors.js";
 import { observe, observedStatus } from "./observe.js";
 import { reportEnd } from "../report/report-end.js";
 import { hasEnded } from "../status.js";
-import { hasSameUrn } from "./ownership/ownership.js";
+import { isOlderRecord, olderRecord } from "./ownership/older-record.js";
+import { hasSameUrn, owns } from "./ownership/ownership.js";
 import { inputsWithin, reportedOutputs, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
 
 /** Another session may lock the records. */
@@ -25,6 +26,13 @@ export async function read(
     if (!seen) log.warn(`the migration's status could not be read within ${withinMs / 1000} s`);
     // The record may have been written although its creation failed. Another resource's record is not shown.
     if (wasNeverRecorded(props) && !(seen?.kind === "recorded" && hasSameUrn(props, seen.owner))) return { id, props };
+    if (seen?.kind === "recorded" && owns(props, seen.owner)) {
+      const record = { name: inputs.migrationName, state: seen.status.state, spec: seen.spec };
+      if (isOlderRecord(record, props)) {
+        log.warn(olderRecord(record).message);
+        return { id, props };
+      }
+    }
     const observed = seen && observedStatus(seen, props);
     // Later operations no longer see the end: their known status has ended.
     const isEnd = observed && !hasEnded(statusWithin(props)?.state ?? observed.state);

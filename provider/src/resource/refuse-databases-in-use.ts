@@ -5,19 +5,23 @@ import { targetDatabase } from "../inputs/target-database.js";
 import { connect, isMissingDatabase } from "../postgres/connection/connect.js";
 
 /**
- * For a migration whose record is missing. Its databases on the target may have been cut over without Pulumi's knowledge,
- * and be in use since. Only those with the progress of this migration certainly are not.
+ * For a migration that starts again because its record, or what replicates, is missing. Its databases on the target may have been
+ * cut over without Pulumi's knowledge, and be in use since. Only those with the progress of this migration certainly are not.
  *
+ * @param loss.what the reason to start again
  * @throws RefusedError naming the databases that may be in use
  */
-export async function refuseDatabasesInUse(inputs: Inputs): Promise<void> {
-  const { migrationName, dbsToMigrate, target } = inputs;
+export async function refuseDatabasesInUse(
+  inputs: Inputs,
+  { what, dbsToMigrate = inputs.dbsToMigrate }: { readonly what: string; readonly dbsToMigrate?: readonly string[] },
+): Promise<void> {
+  const { target } = inputs;
   const names = dbsToMigrate.map((database) => targetDatabase(inputs, database));
   const replicated = await Promise.all(names.map((name) => isReplacedSafely(inputs, name)));
   const inUse = names.filter((_, index) => !replicated[index]).join(", ");
   if (inUse === "") return;
   throw new RefusedError(
-    `the record of ${migrationName} is missing on ${target.host}:${target.port}, and ${inUse} there may be in use: this migration no longer replicates into it`,
+    `${what}, and ${inUse} on ${target.host}:${target.port} may be in use: this migration no longer replicates into it`,
     {
       remedy: `to migrate ${inUse} again, drop it on the target and run pulumi up; otherwise remove this resource from the program`,
     },

@@ -25,10 +25,19 @@ import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseFromServers } from "./delete.js";
 import { readSourceObjects } from "./source-objects.js";
 import { differingIdentity } from "./ownership/identity.js";
+import { isOlderRecord, olderRecord } from "./ownership/older-record.js";
 import { describeOwner, formerOwnerRemedy, ownerFor, owns } from "./ownership/ownership.js";
 import { refuseDatabasesInUse } from "./refuse-databases-in-use.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
-import { inputsAmong, inputsWithin, outputsOf, statusWithin, tokenWithin, type Properties } from "./state.js";
+import {
+  inputsAmong,
+  inputsWithin,
+  outputsOf,
+  statusWithin,
+  tokenWithin,
+  urnWithin,
+  type Properties,
+} from "./state.js";
 
 /**
  * Applies changed inputs to an existing migration: a cutover, another attempt, a successor for a lost worker. Lost
@@ -79,9 +88,12 @@ async function change(
       refuseAddedDatabases(olds, inputs);
       return before;
     }
-    if (record) await updateRecorded(store, record, { olds, inputs, owner, note });
+    if (record) await updateRecorded(store, record, { olds: withUrn(olds, raw), inputs, owner, note });
     else {
-      if (inputs.overwriteDbsInTarget && !isFirstMigration(olds, inputs)) await refuseDatabasesInUse(inputs);
+      if (inputs.overwriteDbsInTarget && !isFirstMigration(olds, inputs))
+        await refuseDatabasesInUse(inputs, {
+          what: `the record of ${inputs.migrationName} is missing`,
+        });
       await startAgain(store, inputs, owner, note);
     }
     await applyInputs(store, inputs);
@@ -94,6 +106,10 @@ async function change(
     outs: await reachGoal({ raw, inputs, ownershipToken, report, timeoutSeconds: inputs.timeouts.update }),
   };
 }
+
+/** The state of an earlier version has no URN. */
+const withUrn = (olds: Properties, news: Properties): Properties =>
+  urnWithin(olds) === undefined ? { ...olds, resourceUrn: news.resourceUrn } : olds;
 
 /** Patterns that the preview could not resolve hide from it that another migration is described, which needs a replacement. */
 function refuseOtherMigration(olds: Properties, inputs: Inputs): void {
@@ -140,6 +156,7 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
       `the migration ${record.name} belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
       { remedy: formerOwnerRemedy(olds, record.owner) },
     );
+  if (isOlderRecord(record, olds)) throw olderRecord(record);
   await claim(store, record, update);
   // After success, a program may drop its lists without reviving databases that were canceled before.
   const revived = record.state === "Succeeded" ? [] : revivedDatabases(inputsWithin(olds), inputs);
@@ -149,11 +166,16 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
 }
 
 /** The command has no URN and no token: it does not change the owner. */
-async function claim(store: Store, { name, owner: present }: MigrationRecord, { olds, owner }: Update): Promise<void> {
+async function claim(
+  store: Store,
+  { name, owner: present }: MigrationRecord,
+  { olds, owner, note }: Update,
+): Promise<void> {
   const isCommand = owner.urn === undefined && tokenWithin(olds) === undefined;
   const isConfirmed = present?.isInState === true || !owner.isInState;
   if (isCommand || (present?.token === owner.token && present.urn === owner.urn && isConfirmed)) return;
   await transferOwnership(store, name, owner);
+  if (present && present.token !== owner.token) note(`took over the migration ${name} of ${describeOwner(present)}`);
 }
 
 /** Starts a migration whose record is missing on the target. Its objects on the source are found by name. */
@@ -170,6 +192,13 @@ async function startAgain(store: Store, inputs: Inputs, owner: RecordOwner, note
 async function recopyLost(store: Store, record: MigrationRecord, { inputs, note }: Update): Promise<void> {
   const lost = (await readSourceObjects(store, inputs, record.state)).filter(({ loss }) => loss !== undefined);
   if (lost.length === 0) return;
+  // A destroy that was interrupted has removed the progress, and then the slot from the record.
+  const recorded = (await readDatabases(store, record.name)).filter(({ slot }) => slot !== undefined);
+  const replaced = lost.filter(({ database }) => recorded.some(({ name }) => name === database));
+  await refuseDatabasesInUse(inputs, {
+    dbsToMigrate: replaced.map(({ database }) => database),
+    what: `a slot or publication of ${record.name} is missing on ${inputs.source.host}:${inputs.source.port}`,
+  });
   await stopWorker(store, record.name);
   for (const { database, loss } of lost) {
     note(`${database}: ${loss!}`);

@@ -15,15 +15,18 @@ export const ownerFor = (properties: Properties): RecordOwner => {
 
 /**
  * Whether a record belongs to the resource with these outputs. A state without a token, from an earlier version, is
- * compared by its URN. The command has neither, and may change any record for its user.
+ * compared by its URN. Without a URN, it owns no record of another resource. The command may change any record for its user.
  */
 export function owns(outputs: Properties, owner: RecordOwner | undefined): boolean {
   if (!owner) return true;
   const token = tokenWithin(outputs);
   if (token !== undefined) return token === owner.token;
-  const urn = urnWithin(outputs);
-  return urn === undefined || owner.urn === undefined || urn === owner.urn;
+  return isOfCommand(outputs) || owner.urn === undefined || urnWithin(outputs) === owner.urn;
 }
+
+/** Pulumi adds its provider to the outputs of every resource. */
+const isOfCommand = (outputs: Properties): boolean =>
+  urnWithin(outputs) === undefined && outputs.__provider === undefined;
 
 /** Whether a record names this resource as its owner. */
 export const hasSameUrn = (outputs: Properties, owner: RecordOwner | undefined): boolean =>
