@@ -171,9 +171,9 @@ describe("the statements of an entry", () => {
     assert.equal(replacing(rule), `${drop};\n${rule}`);
   });
 
-  it("are shown without options and connections, also after a setting with a prefix", () => {
-    const sql = `CREATE FUNCTION f() RETURNS int SET app.key TO 'k' BEGIN ATOMIC SELECT options FROM t; END`;
-    const shown = "CREATE FUNCTION f() RETURNS int SET app.key TO '<hidden value>' BEGIN ATOMIC SELECT options ...";
+  it("are shown without options and connections", () => {
+    const sql = `CREATE SERVER s TYPE 'SET app.key TO' FOREIGN DATA WRAPPER w OPTIONS (password 'p')`;
+    const shown = "CREATE SERVER s TYPE 'SET app.key TO' FOREIGN DATA WRAPPER w OPTIONS ...";
     assert.equal(withoutSecrets(parseStatement(sql)), shown);
   });
 
@@ -183,6 +183,12 @@ describe("the statements of an entry", () => {
       const shown = `${create} '<hidden value>' AS '<hidden value>'`;
       assert.equal(withoutSecrets(parseStatement(`${create} 'k' AS $$SELECT 'AS' 'k'$$`)), shown);
     }
+    const create = `CREATE FUNCTION f("return" text, return int DEFAULT (1)) RETURNS text LANGUAGE sql SET app.key TO`;
+    for (const body of ["BEGIN ATOMIC SELECT 'key' AS a; END", "RETURN (a || 'key'::text)"])
+      assert.equal(
+        withoutSecrets(parseStatement(`${create} 'k' STRICT ${body}`)),
+        `${create} '<hidden value>' STRICT '<hidden value>'`,
+      );
     assert.equal(withoutSecrets(parseStatement("CREATE VIEW f AS SELECT 'v'")), "CREATE VIEW f AS SELECT 'v'");
   });
 

@@ -94,13 +94,20 @@ const hiddenValue = "'<hidden value>'";
 export const hiddenValueHint = (statements: string): string =>
   statements.includes(hiddenValue) ? ` (with the source's value in place of ${hiddenValue})` : "";
 
-/** The position of the quoted body in CREATE FUNCTION or CREATE PROCEDURE. */
+/** The position of the body in CREATE FUNCTION or CREATE PROCEDURE: a text, or statements (`BEGIN ATOMIC`, `RETURN`). */
 function bodyAt(tokens: readonly Token[]): number | undefined {
   const kind = follows(tokens, 1, "OR", "REPLACE") ? 3 : 1;
   const isRoutine = follows(tokens, kind, "FUNCTION") || follows(tokens, kind, "PROCEDURE");
   if (!follows(tokens, 0, "CREATE") || !isRoutine) return undefined;
   const as = tokens.findLastIndex((_, index) => follows(tokens, index, "AS") && tokens[index + 1]?.kind === "string");
-  return as < 0 ? undefined : as + 1;
+  if (as >= 0) return as + 1;
+  let depth = 0;
+  const first = tokens.findIndex((_, index) => {
+    // An argument may be named return.
+    depth += nesting(tokens, index, 0);
+    return follows(tokens, index, "BEGIN", "ATOMIC") || (depth === 0 && follows(tokens, index, "RETURN"));
+  });
+  return first < 0 ? undefined : first;
 }
 
 /**

@@ -204,8 +204,11 @@ export async function tableEntries(
   return entries.filter(({ type, oid }) => type === "TABLE" && oids.has(oid));
 }
 
-/** Kinds whose options may contain a password. A column of another kind may be called options. */
-const secretTypes = new Set(["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", "SUBSCRIPTION", "USER MAPPING"]);
+/** Kinds whose options or body may contain a password. A column of another kind may be called options. */
+const secretTypes = new Set([
+  ...["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", "SUBSCRIPTION", "USER MAPPING"],
+  ...["FUNCTION", "PROCEDURE"],
+]);
 
 /** For the operator, and so for messages and the records. */
 export const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
