@@ -242,6 +242,19 @@ describe("PgFleetMigration", () => {
       }
     });
 
+    for (const [kind, deep] of [
+      ["JSON", "[".repeat(100_000)],
+      ["JSON with an end", `[{"name": "a", "source": ${"[".repeat(100_000)}${"]".repeat(100_000)}}]`],
+      ["YAML", "- ".repeat(100_000)],
+    ] as const)
+      it(`refuses 100,000 levels of ${kind} with an error that names the file`, async () => {
+        const migrations = await file("deep.json", deep);
+        assert.throws(
+          () => new PgFleetMigration("fleet", { migrations, defaults }),
+          /^InvalidInputError: migrations: \S+deep\.json is nested too deeply; give a list of objects$/,
+        );
+      });
+
     it("reads the output of az and of aws", async () => {
       const azure = await file(
         "az.json",

@@ -13,7 +13,10 @@ import { yamlLines } from "./yaml-lines.js";
  */
 export function readListFile(file: string, property: string, keys: readonly string[]): ListLine[] {
   const text = readText(file, property);
-  return extname(file).toLowerCase() === ".csv" ? csvLines(text) : yamlLines(text, keys);
+  if (extname(file).toLowerCase() === ".csv") return csvLines(text);
+  const lines = yamlLines(text, keys);
+  if (lines) return lines;
+  throw new InvalidInputError([{ property, reason: `${file} is nested too deeply; give a list of objects` }]);
 }
 
 function readText(file: string, property: string): string {

@@ -1,4 +1,4 @@
-import { isMap, isSeq, LineCounter, parseDocument, type Document, type Node } from "yaml";
+import { isMap, isSeq, Lexer, LineCounter, parseDocument, Parser, type Document, type Node } from "yaml";
 import { messageOf } from "../../errors.js";
 import type { ListLine } from "./list-line.js";
 
@@ -6,9 +6,11 @@ import type { ListLine } from "./list-line.js";
  * Reads a list in YAML or JSON. The list is the whole document, or the value of one of the keys.
  *
  * @param keys names under which programs print the list, such as `value` of Azure's API
+ * @returns undefined if the values are nested more than 100 levels deep
  * @example yamlLines("- host: db1\n- host: db2\n", []) // [{ line: 1, values: { host: "db1" } }, { line: 2, ... }]
  */
-export function yamlLines(text: string, keys: readonly string[]): ListLine[] {
+export function yamlLines(text: string, keys: readonly string[]): ListLine[] | undefined {
+  if (isTooDeep(text)) return undefined;
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   if (document.errors.length > 0)
@@ -32,6 +34,18 @@ export function yamlLines(text: string, keys: readonly string[]): ListLine[] {
       return { line, problem: messageOf(error) };
     }
   });
+}
+
+/** Deeper values would exhaust the stack of the recursive parser, which ends the process without an error. */
+const maxDepth = 100;
+
+function isTooDeep(text: string): boolean {
+  const parser = new Parser();
+  for (const lexeme of new Lexer().lex(text)) {
+    Array.from(parser.next(lexeme));
+    if (parser.stack.length > maxDepth) return true;
+  }
+  return false;
 }
 
 function listIn({ contents }: Document, keys: readonly string[]): { readonly items: readonly unknown[] } | undefined {
