@@ -1,5 +1,6 @@
 import { timingSafeEqual, createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { isIP } from "node:net";
 import { isJson } from "./json-body.js";
 
 export interface AccessOptions {
@@ -30,7 +31,8 @@ export class Access {
 
   /** For public content, which needs no token. */
   checkHost(host: string | undefined): AccessDecision {
-    if (this.#isOwnHost(host)) return allowed;
+    const { hosts, proxies, port } = this.options;
+    if (isOwnHost(host, [...hosts, ...proxies], port)) return allowed;
     return refuse(421, "unknown Host; start the dashboard with --allowed-host to accept it");
   }
 
@@ -68,11 +70,6 @@ export class Access {
     return candidate !== undefined && isEqual(candidate, this.#cookieValue);
   }
 
-  #isOwnHost(host: string | undefined): boolean {
-    const { hosts, proxies, port } = this.options;
-    return [...hosts, ...proxies].some((name) => host === `${name}:${port}` || host === name);
-  }
-
   /** Another port is another site, but a browser may send it the same cookies. It omits the default port. */
   #isOwnOrigin(origin: string): boolean {
     const { hosts, proxies, port } = this.options;
@@ -80,6 +77,26 @@ export class Access {
     const mapped = proxies.filter((name) => /:\d+$/.test(name)).map((name) => `http://${name}`);
     return [...own, ...mapped, ...proxies.map((name) => `https://${name}`)].includes(origin);
   }
+}
+
+/** Whether a Host header has one of these names, with this port or without one. */
+export const isOwnHost = (host: string | undefined, names: readonly string[], port: number): boolean =>
+  names.some((name) => host === `${name}:${port}` || host === name);
+
+/** `name`, `name:port`, `[address]:port` */
+const authority = /^(?:\[([^\]]+)\]|([^:]*))(?::\d+)?$/;
+
+/** Names that no other site can own: of the local network, of a cluster, or reserved. */
+const localName = /^[^.]+$|\.(?:svc|internal|local|localhost)$/i;
+
+/**
+ * Whether no other site can have this Host: an address, as probes and scrapes of a pod send it, or a name of the local network.
+ * Only another site's own name can be rebound to this address. Browsers always send a Host.
+ */
+export function isLocalHost(host: string | undefined): boolean {
+  if (host === undefined) return true;
+  const [, bracketed, plain = ""] = authority.exec(host) ?? [];
+  return isIP(bracketed ?? plain) !== 0 || localName.test(plain);
 }
 
 /** Constant time: the duration must not reveal where the texts start to differ. */

@@ -24,6 +24,7 @@ describe("a worker's HTTP endpoints", () => {
     };
     endpoints = await WorkerEndpoints.listen({
       listen: { host: "127.0.0.1", port: 0 },
+      allowedHosts: ["metrics.example"],
       readMigrations,
       stop: stop.signal,
     });
@@ -85,6 +86,20 @@ describe("a worker's HTTP endpoints", () => {
     finish!();
     assert((await answers).every(({ status }) => status === 200));
     assert(reads < 40, `${reads} reads for 40 requests`);
+  });
+
+  it("show metrics under no name of another site, and answer probes under every name", async () => {
+    const status = (path: string, host: string) =>
+      statusLine(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    const own = ["10.0.4.7:8080", "[fd00::7]:8080", "[::1]", "localhost:18080", "crm-worker", "crm.prod.svc:8080"];
+    for (const host of [...own, "crm.prod.svc.cluster.local", "metrics.example", `metrics.example:${port}`])
+      assert.equal(await status("/metrics", host), "HTTP/1.1 200", host);
+    for (const host of ["evil.example", `evil.example:${port}`, "10.0.4.7.evil.example", "1.example", "svc.example"]) {
+      assert.equal(await status("/metrics", host), "HTTP/1.1 421", host);
+      assert.equal(await status(`http://${host}/metrics`, "localhost"), "HTTP/1.1 421", host);
+      for (const probe of ["/healthz", "/readyz"]) assert.equal(await status(probe, host), "HTTP/1.1 200", host);
+    }
+    assert.equal(await statusLine("GET /metrics HTTP/1.0\r\n\r\n"), "HTTP/1.1 200");
   });
 
   it("survive every other request", async () => {

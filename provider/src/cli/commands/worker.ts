@@ -15,7 +15,7 @@ import { log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import { exitCodeOfStatus } from "../exit-code.js";
 import { listenAddress } from "../options/listen-address.js";
-import { type ListenAddress, WorkerEndpoints } from "../worker/worker-endpoints.js";
+import { type ListenAddress, WorkerEndpoints, type WorkerEndpointsOptions } from "../worker/worker-endpoints.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { withMigration } from "../migration/open-store.js";
 import { recordedInputs } from "../migration/recorded-inputs.js";
@@ -43,6 +43,7 @@ interface WorkerFlags extends MigrationFlags, SourceFlags, TargetsFlags, PoolFla
   readonly wait?: boolean;
   readonly stay?: boolean;
   readonly http?: ListenAddress;
+  readonly allowedHost?: readonly string[];
   readonly workers?: number;
 }
 
@@ -55,6 +56,7 @@ export function addWorker(program: Command): void {
         .env("PG_MIGRATION_HTTP")
         .argParser(listenAddress),
     )
+    .option("--allowed-host <name...>", "additional Host names that /metrics accepts")
     .option("--workers <number>", "number of local processes that share the copy", workerCount)
     .optionsGroup("One migration:")
     .option("--wait", "start before the migration, stop when it has ended")
@@ -79,7 +81,7 @@ async function work(flags: WorkerFlags): Promise<void> {
     const status = await recordedStatus(job);
     return status ? [{ name: job.migrationName, status }] : [];
   };
-  const endpoints = flags.http && (await WorkerEndpoints.listen({ listen: flags.http, readMigrations, stop }));
+  const endpoints = await listen(flags, { readMigrations, stop });
   try {
     await serveMigration({ job, waits, stays, stop });
   } catch (error) {
@@ -91,6 +93,12 @@ async function work(flags: WorkerFlags): Promise<void> {
   }
   if (!stays && !stop.aborted) await setExitCode(job, waits);
 }
+
+const listen = async (
+  { http, allowedHost: allowedHosts }: WorkerFlags,
+  options: Pick<WorkerEndpointsOptions, "readMigrations" | "pool" | "stop">,
+): Promise<WorkerEndpoints | undefined> =>
+  http && (await WorkerEndpoints.listen({ listen: http, allowedHosts, ...options }));
 
 /** Aborts when the process is asked to end. */
 function stopSignal(onSignal?: (signal: (typeof stopSignals)[number]) => void): AbortSignal {
@@ -123,7 +131,7 @@ async function servePool(flags: WorkerFlags): Promise<void> {
     stop,
   });
   const readMigrations = () => pool.migrations();
-  const endpoints = flags.http && (await WorkerEndpoints.listen({ listen: flags.http, readMigrations, pool, stop }));
+  const endpoints = await listen(flags, { readMigrations, pool, stop });
   try {
     await pool.run();
   } finally {

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { withTimeout } from "../../async/with-timeout.js";
+import { isLocalHost, isOwnHost } from "../../dashboard/access.js";
 import { type MigrationSample, metricsText } from "../../dashboard/metrics.js";
 import { parseRequestTarget } from "../../dashboard/request-target.js";
 import { InvalidInputError, messageOf } from "../../errors.js";
@@ -16,6 +17,8 @@ export interface ListenAddress {
 
 export interface WorkerEndpointsOptions {
   readonly listen: ListenAddress;
+  /** Host names that `/metrics` accepts, in addition to addresses and names of the local network. */
+  readonly allowedHosts?: readonly string[] | undefined;
   /** The migrations of the worker that are recorded. Fails while the target's records are unreadable. */
   readonly readMigrations: () => Promise<readonly MigrationSample[]>;
   /** Set for a pool, whose readiness does not depend on the records of one target. */
@@ -42,6 +45,10 @@ const maxConnections = 64;
 
 const ready: Answer = { status: 200, text: "ready\n" };
 const notFound: Answer = { status: 404, text: "not found: expected /healthz, /readyz or /metrics\n" };
+const unknownHost: Answer = {
+  status: 421,
+  text: "unknown Host: start the worker with --allowed-host to accept it\n",
+};
 const unreadable: Answer = { status: 503, text: "not ready: the target's records cannot be read; see the log\n" };
 
 /**
@@ -51,7 +58,9 @@ const unreadable: Answer = { status: 503, text: "not ready: the target's records
  * - `/readyz`: while the target's records are readable; for a pool, its list and at least one target
  * - `/metrics`: in Prometheus' format
  *
- * There is no access control, so no answer contains a secret.
+ * There is no access control, so no answer contains a secret. The metrics name migrations and databases. Without an accepted
+ * Host they are refused, because another site's page could read them under its own name. The others say nothing that is worth
+ * that, and a load balancer may send them any Host.
  */
 export class WorkerEndpoints {
   readonly #server: Server;
@@ -112,18 +121,23 @@ export class WorkerEndpoints {
     response.end(text);
   }
 
-  #answer({ method, url = "" }: IncomingMessage): Answer | Promise<Answer> {
+  #answer({ method, url = "", headers }: IncomingMessage): Answer | Promise<Answer> {
     if (method !== "GET" && method !== "HEAD") return { status: 405, text: "allowed methods: GET, HEAD\n" };
-    switch (parseRequestTarget(url)?.path) {
+    const target = parseRequestTarget(url);
+    switch (target?.path) {
       case "/healthz":
         return { status: 200, text: "ok\n" };
       case "/readyz":
         return this.#readiness();
       case "/metrics":
-        return this.#metrics();
+        return this.#accepts(target.host ?? headers.host) ? this.#metrics() : unknownHost;
       default:
         return notFound;
     }
+  }
+
+  #accepts(host: string | undefined): boolean {
+    return isLocalHost(host) || isOwnHost(host, this.#options.allowedHosts ?? [], this.port);
   }
 
   async #readiness(): Promise<Answer> {
