@@ -73,6 +73,34 @@ describe("the rehearsal of the restore", () => {
     }
   });
 
+  it("names each refused object of tables that differ only in names", async () => {
+    const database = await lab.database(`
+      CREATE OPERATOR CLASS other_ops FOR TYPE text USING btree AS
+        OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 bttextcmp(text, text);
+      DO $$ BEGIN FOR n IN 1..3 LOOP
+        EXECUTE format('CREATE TABLE t_%s (v text); CREATE INDEX i_%s ON t_%s (v other_ops)', n, n, n);
+      END LOOP; END $$`);
+    const resource = new Resource();
+    try {
+      await Resource.failure(resource.create(lab.inputs([database], { migrationOption: "Validate" })));
+      const refused = findingsOf(resource.status, database).filter(({ code }) => code === "PGM-433");
+      const indexes = refused.map(({ object = "" }) => object).filter((object) => object.startsWith("INDEX"));
+      assert.deepEqual(indexes.sort(), ["INDEX public.i_1", "INDEX public.i_2", "INDEX public.i_3"]);
+    } finally {
+      await resource.destroy();
+    }
+  });
+
+  it("accepts a table whose generated column reads another one that differs only in its name", async () => {
+    // The body of the function does not qualify the name, so that no entry mentions the second table.
+    const database = await lab.database(`
+      CREATE TABLE t_1 (id int); CREATE TABLE t_2 (id int);
+      CREATE FUNCTION counted(int) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM public.t_2';
+      CREATE TABLE counting (id int, n bigint GENERATED ALWAYS AS (counted(id)) STORED)`);
+    const { stdout } = await command.run(["validate", "--databases", database]);
+    assert.doesNotMatch(stdout, /refused/);
+  });
+
   it("is part of migrationOption Validate and of pg-migration validate", async () => {
     const database = await lab.database(refusedSchema);
     const resource = new Resource();

@@ -58,7 +58,7 @@ export function parallelGroupsOf(entries: readonly Entry[]): ParallelGroup[] {
 
 function groupsOf(entries: readonly Entry[]): Entry[][] {
   const groups: Entry[][] = [];
-  for (const family of connectedComponents(entries)) {
+  for (const family of relatedEntries(entries)) {
     const last = groups.at(-1);
     if (last && last.length + family.length <= maxGroupEntries) last.push(...family);
     else groups.push([...family]);
@@ -67,7 +67,7 @@ function groupsOf(entries: readonly Entry[]): Entry[][] {
 }
 
 /** Groups entries that mention each other's objects, in the dump's order. */
-function connectedComponents(entries: readonly Entry[]): Iterable<readonly Entry[]> {
+export function relatedEntries(entries: readonly Entry[]): Iterable<readonly Entry[]> {
   const leader = entries.map((_, index) => index);
   const leaderOf = (index: number): number => {
     while (leader[index] !== index) index = leader[index] = leader[leader[index]!]!;

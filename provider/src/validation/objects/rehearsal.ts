@@ -8,6 +8,7 @@ import { withSession } from "../../postgres/connection/with-session.js";
 import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../../schema/database/database.js";
 import { rehearsalDatabase } from "../../schema/database/rehearsal-database.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
+import { entriesOfEachForm } from "../../schema/plan/entries-of-each-form.js";
 import { planRestore } from "../../schema/plan/restore-plan.js";
 import { hiddenTables, readSelection, selectEntries } from "../../schema/plan/selection.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
@@ -24,7 +25,8 @@ const sessionsOfRestore = 4;
 const purpose = "rehearse the restore";
 
 /**
- * Restores the complete schema into an empty temporary database of the target, and drops it. This reports all refusals
+ * Restores the schema into an empty temporary database of the target, and drops it. Of tables that differ only in names, it first
+ * restores one. If the target refuses anything, it restores the complete schema. This reports all refusals
  * of the target at once, before the first row is copied. It takes most of the validation's time. Therefore it has sessions of its
  * own, and runs while the rules use theirs.
  */
@@ -57,7 +59,7 @@ async function rehearseIn(
   database: string,
   { maintenance, session }: { readonly maintenance: Client; readonly session: Client },
 ): Promise<Finding[]> {
-  const { targetEndpoint, spec } = context;
+  const { spec } = context;
   const name = rehearsalDatabase(spec.migrationName, database);
   const properties = await readDatabaseProperties(session);
   const create = async (): Promise<void> => {
@@ -69,25 +71,41 @@ async function rehearseIn(
   };
   try {
     const [entries] = await bothOf(readEntries(context, database, session), create());
-    return await withSession(targetEndpoint, { database: name, purpose }, async (target) => {
-      const restoreContext = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(session) });
-      const apart: RestoreApart = (groups) =>
-        restoreApart({ endpoint: targetEndpoint, database: name }, groups, restoreContext);
-      const { before, builds, deferredBuilds, after, validations, handover } = planRestore(entries);
-      const tried: TriedEntries[] = [];
-      for (const part of [
-        before,
-        [...builds, ...deferredBuilds].map(entryOf),
-        after,
-        validations.map(entryOf),
-        handover,
-      ])
-        tried.push(await tryEntries(target, part, restoreContext, apart));
-      return findingsOf(database, tried, spec.migrateRoles);
-    });
+    const restore = (some: readonly Entry[]): Promise<Finding[]> =>
+      restoreIn(context, database, { name, session, entries: some });
+    const typical = entriesOfEachForm(entries);
+    const findings = await restore(typical);
+    if (findings.length === 0 || typical.length === entries.length) return findings;
+    // Each refused object has to be named, and an entry may have been refused because another was left out.
+    await create();
+    return await restore(entries);
   } finally {
     await dropTargetDatabase(maintenance, name);
   }
+}
+
+interface RehearsedRestore {
+  /** The temporary database. */
+  readonly name: string;
+  /** A session in the source's database. */
+  readonly session: Client;
+  readonly entries: readonly Entry[];
+}
+
+function restoreIn(
+  { targetEndpoint, spec }: ValidationContext,
+  database: string,
+  { name, session, entries }: RehearsedRestore,
+): Promise<Finding[]> {
+  return withSession(targetEndpoint, { database: name, purpose }, async (target) => {
+    const context = await readRestoreContext(target, { sourceSearchPath: await readSearchPath(session) });
+    const apart: RestoreApart = (groups) => restoreApart({ endpoint: targetEndpoint, database: name }, groups, context);
+    const { before, builds, deferredBuilds, after, validations, handover } = planRestore(entries);
+    const tried: TriedEntries[] = [];
+    for (const part of [before, [...builds, ...deferredBuilds].map(entryOf), after, validations.map(entryOf), handover])
+      tried.push(await tryEntries(target, part, context, apart));
+    return findingsOf(database, tried, spec.migrateRoles);
+  });
 }
 
 /** Restores the groups of a large schema in several sessions, or in as many as the target has room for. */
