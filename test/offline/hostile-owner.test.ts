@@ -469,6 +469,110 @@ describe("a role that may only create objects in a schema of the search_path", (
   });
 });
 
+/** The owner may no longer read what her objects read. The target's administrator can. */
+const objectsOf = (owner: string, objects: string): string => `
+  CREATE TABLE secret (id int PRIMARY KEY, v text); INSERT INTO secret VALUES (1, 'secret'); GRANT SELECT ON secret TO ${owner};
+  CREATE TABLE own (id int PRIMARY KEY, v text); INSERT INTO own VALUES (1, 'own'); GRANT SELECT ON own TO ${owner}, alice;
+  GRANT CREATE ON SCHEMA public TO ${owner}, alice;
+  CREATE VIEW superusers AS SELECT * FROM secret; GRANT SELECT ON superusers TO reader;
+  SET SESSION AUTHORIZATION alice; CREATE VIEW alices AS SELECT * FROM own; GRANT SELECT ON alices TO reader;
+  SET SESSION AUTHORIZATION ${owner}; ${objects} RESET SESSION AUTHORIZATION;
+  REVOKE SELECT ON secret FROM ${owner};`;
+
+describe("an owner on the source whose views the target's administrator could read with more privileges", () => {
+  let lab: Lab;
+  const reader = { user: "reader", password: "reader" };
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 }, target: { major: 17 } });
+    await lab.source.query("CREATE ROLE mallory; CREATE ROLE alice; CREATE ROLE reader");
+    await lab.target.query("CREATE ROLE alice; CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT alice TO azureadmin");
+  });
+  after(() => lab.stop());
+
+  const views = `
+    CREATE VIEW stolen AS SELECT * FROM secret; GRANT SELECT ON stolen TO PUBLIC, reader;
+    CREATE VIEW by_column AS SELECT * FROM secret; GRANT SELECT (v) ON by_column TO reader;
+    CREATE VIEW invokers WITH (security_invoker = on) AS SELECT * FROM secret; GRANT SELECT ON invokers TO reader;
+    CREATE TABLE loot (id int, v text); GRANT SELECT ON loot TO reader;
+    CREATE TABLE hook (id int); CREATE RULE steal AS ON INSERT TO hook DO ALSO INSERT INTO loot SELECT * FROM secret;
+    GRANT INSERT ON hook TO reader;
+    CREATE MATERIALIZED VIEW filled AS SELECT * FROM secret; GRANT SELECT ON filled TO reader;`;
+
+  for (const migrationMode of ["Offline", "Online"])
+    it(`gives other roles none of the administrator's privileges if the target lacks the owner (${migrationMode})`, async () => {
+      const database = await lab.database(objectsOf("mallory", views));
+      const resource = new Resource();
+      try {
+        await resource.create(lab.inputs([database], { migrationMode }));
+        if (migrationMode === "Online") {
+          const late =
+            "CREATE VIEW late AS SELECT 1; GRANT SELECT ON late TO reader; ALTER VIEW alices OWNER TO mallory";
+          await lab.source.query(`${late}; ALTER VIEW late OWNER TO mallory`, { database });
+          await resource.update({ triggerCutover: true });
+        }
+        assert.equal(resource.status.state, "Succeeded");
+        const asReader = (sql: string): Promise<unknown[]> => lab.target.query(sql, { database, login: reader });
+        const withheld = [
+          "SELECT FROM stolen",
+          "SELECT v FROM by_column",
+          "INSERT INTO hook VALUES (1)",
+          "SELECT FROM filled",
+        ];
+        const ofLate = migrationMode === "Online" ? ["SELECT FROM late", "SELECT FROM alices"] : [];
+        for (const sql of [...withheld, ...ofLate]) await assert.rejects(asReader(sql), /permission denied for/, sql);
+        await assert.rejects(asReader("SELECT FROM invokers"), /permission denied for table secret/);
+        const granted = ["superusers", "loot", ...(migrationMode === "Online" ? [] : ["alices"])];
+        for (const name of granted) await asReader(`SELECT FROM ${name}`);
+        assertFinding(resource.status, /its privileges were left out, because azureadmin owns it/);
+        assert.match(
+          JSON.stringify(resource.status),
+          /CREATE ROLE ..mallory.., then ALTER ... OWNER TO ..mallory.., and grant/,
+        );
+        assert.deepEqual(await lab.queryTarget(database, "SELECT v FROM filled"), [{ v: "secret" }]);
+        assert.doesNotMatch(JSON.stringify(resource.status), /privileges are different|PGM-507/);
+      } finally {
+        await resource.destroy();
+      }
+    });
+
+  const materialized = `
+    CREATE FUNCTION me() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+    CREATE VIEW own_view AS SELECT * FROM own;
+    CREATE MATERIALIZED VIEW who AS SELECT me() AS who, v FROM own_view; GRANT SELECT ON who TO reader;
+    CREATE MATERIALIZED VIEW chained AS SELECT 'chained ' || who AS who FROM who; CREATE UNIQUE INDEX ON chained (who);
+    CREATE MATERIALIZED VIEW never AS SELECT 1 AS one WITH NO DATA;
+    CREATE MATERIALIZED VIEW stolen AS SELECT * FROM secret; GRANT SELECT ON stolen TO reader;`;
+
+  for (const migrationMode of ["Offline", "Online"])
+    it(`fills materialized views with what their owner may read, and runs functions as the owner (${migrationMode})`, async () => {
+      const database = await lab.database(`${objectsOf("alice", materialized)}
+        CREATE MATERIALIZED VIEW superusers_filled AS SELECT s.v, o.who FROM secret s CROSS JOIN who o`);
+      const resource = new Resource();
+      try {
+        await resource.create(lab.inputs([database], { migrationMode }));
+        if (migrationMode === "Online") await resource.update({ triggerCutover: true });
+        assert.equal(resource.status.state, "Succeeded");
+        const rows = (name: string): Promise<unknown[]> => lab.target.query(`SELECT * FROM ${name}`, { database });
+        assert.deepEqual(await rows("who"), [{ who: "alice", v: "own" }]);
+        assert.deepEqual(await rows("chained"), [{ who: "chained alice" }]);
+        assert.deepEqual(await rows("superusers_filled"), [{ v: "secret", who: "alice" }]);
+        assert.deepEqual(
+          await lab.target.query("SELECT matviewname AS name FROM pg_matviews WHERE NOT ispopulated ORDER BY 1", {
+            database,
+          }),
+          [{ name: "never" }, { name: "stolen" }],
+        );
+        assertFinding(resource.status, /not refreshed.*permission denied for table secret/);
+        const [analyzed] = await lab.target.query("SELECT reltuples::int AS rows FROM pg_class WHERE relname = 'who'", {
+          database,
+        });
+        assert.equal(analyzed!.rows, 1);
+      } finally {
+        await resource.destroy();
+      }
+    });
+});
+
 describe("a role of the source that creates the publication of a migration before it", () => {
   it("cannot leave out changes", async () => {
     const lab = await Lab.start({ source: { major: 16 } });

@@ -5,6 +5,7 @@ import { connect } from "../../provider/src/postgres/connection/connect";
 import type { Entry } from "../../provider/src/schema/sql/toc-entries";
 import type { RestoreFinding } from "../../provider/src/schema/sql/restore-findings";
 import { readRestoreContext, type RestoreOptions } from "../../provider/src/schema/restore/restore-context";
+import { refreshAsOwners } from "../../provider/src/schema/restore/materialized-views";
 import { restoreEntries } from "../../provider/src/schema/restore/restore";
 import { startAzureLikeServer } from "../support/servers/azure-like";
 import type { EmbeddedServer, Login } from "../support/servers/embedded-server";
@@ -183,6 +184,68 @@ for (const major of [16, 18] as const) {
       } finally {
         await server.query("GRANT heir TO azureadmin WITH INHERIT FALSE");
       }
+    });
+
+    it("grants privileges on a view only under its owner, and refreshes a materialized view as its owner", async () => {
+      await server.query("CREATE SCHEMA refused; GRANT USAGE, CREATE ON SCHEMA refused TO azureadmin", {
+        database: "restored",
+      });
+      const view = (name: string, owner: string, facts: Partial<Entry> = { needsOwner: true }): Entry[] => {
+        const { schema = "public" } = facts;
+        return [
+          entry("VIEW", name, `CREATE VIEW ${schema}.${name} AS SELECT 1 AS one;`, { schema }),
+          entry("VIEW OWNER", name, `ALTER VIEW ${schema}.${name} OWNER TO ${owner};`, { schema, owner }),
+          entry("ACL", `TABLE ${name}`, `GRANT SELECT ON TABLE ${schema}.${name} TO PUBLIC;`, { owner, ...facts }),
+          entry("ACL", `COLUMN ${name}.one`, `GRANT SELECT(one) ON TABLE ${schema}.${name} TO partner;`, {
+            owner,
+            ...facts,
+          }),
+        ];
+      };
+      const findings = await restore([
+        ...view("owned", "heir"),
+        ...view("missing", "missing_role"),
+        ...view("foreign_one", "stranger"),
+        ...view("refused", "heir", { schema: "refused", needsOwner: true }),
+        ...view("trusted", "missing_role", {}),
+        ...view("invokers", "missing_role", { needsOwner: "before15" }),
+      ]);
+      const withheld = findings.filter(({ message }) => message.startsWith("its privileges were left out"));
+      assert.deepEqual(
+        withheld.map(({ code, object, remedy }) => [code, object, remedy]),
+        [
+          [
+            "PGM-430",
+            "TABLE public.missing, COLUMN public.missing.one",
+            'CREATE ROLE "missing_role", then ALTER ... OWNER TO "missing_role", and grant as on the source',
+          ],
+          [
+            "PGM-431",
+            "TABLE public.foreign_one, COLUMN public.foreign_one.one",
+            'GRANT "stranger" TO "azureadmin", then ALTER ... OWNER TO "stranger", and grant as on the source',
+          ],
+          [
+            "PGM-431",
+            "TABLE refused.refused, COLUMN refused.refused.one",
+            'GRANT "heir" TO "azureadmin", then ALTER ... OWNER TO "heir", and grant as on the source',
+          ],
+        ],
+      );
+      const granted = `SELECT string_agg(relname || ':' || attacl::text, ' ' ORDER BY relname)
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE relkind = 'v' AND attacl IS NOT NULL`;
+      assert.equal(
+        await ask(`(${granted})`),
+        "invokers:{partner=r/azureadmin} owned:{partner=r/heir} trusted:{partner=r/azureadmin}",
+      );
+      await target.query(`CREATE MATERIALIZED VIEW public.who AS SELECT current_user::text AS who WITH NO DATA`);
+      await server.query("ALTER MATERIALIZED VIEW who OWNER TO heir", { database: "restored" });
+      const refreshed = await refreshAsOwners(
+        target,
+        [{ schema: "public", name: "who" }],
+        await readRestoreContext(target),
+      );
+      assert.deepEqual(refreshed, []);
+      assert.deepEqual(await server.query("SELECT who FROM who", { database: "restored" }), [{ who: "heir" }]);
     });
 
     it("reports as 603708 that azure_pg_admin does not own the schema public", async () => {

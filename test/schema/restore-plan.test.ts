@@ -135,7 +135,7 @@ ALTER ${kind} s.f(security text) OWNER TO o;`;
   });
 
   it("requires the owner of the source, unless this owner's code may run with the privileges of the restoring role", () => {
-    const needsOwner = (isTrusted?: (owner: string) => boolean): boolean | undefined =>
+    const needsOwner = (isTrusted?: (owner: string) => boolean): Entry["needsOwner"] =>
       planOf("FUNCTION", "SECURITY DEFINER", isTrusted).handover[1]!.needsOwner;
     assert.equal(needsOwner(), true);
     assert.equal(
@@ -152,6 +152,54 @@ ALTER ${kind} s.f(security text) OWNER TO o;`;
     const { before, handover } = planOf("FUNCTION", "LANGUAGE sql");
     assert.match(statements(before)[0]!, /LANGUAGE sql AS/);
     assert.deepEqual(names(handover), ["FUNCTION OWNER f(text)"]);
+  });
+});
+
+describe("the plan of privileges", () => {
+  const acl = (name: string): Entry => entry("ACL", `TABLE ${name}`, `GRANT SELECT(a) ON TABLE s.${name} TO r;`);
+  const entries = [
+    entry("TABLE", "plain", "CREATE TABLE s.plain (a integer);"),
+    entry("TABLE", "ruled", "CREATE TABLE s.ruled (a integer);"),
+    entry("VIEW", "v", "CREATE VIEW s.v AS SELECT 1 AS a;"),
+    entry(
+      "VIEW",
+      "invokers",
+      "CREATE VIEW s.invokers WITH (security_barrier='true', security_invoker='on') AS SELECT 1 AS a;",
+    ),
+    entry("VIEW", "definers", "CREATE VIEW s.definers WITH (security_invoker='false') AS SELECT 1 AS a;"),
+    entry("VIEW", "late", "CREATE VIEW s.late AS SELECT NULL::integer AS a;"),
+    entry("VIEW", "ruled_view", "CREATE VIEW s.ruled_view WITH (security_invoker='1') AS SELECT 1 AS a;"),
+    entry("MATERIALIZED VIEW", "m", "CREATE MATERIALIZED VIEW s.m AS SELECT 1 AS a WITH NO DATA;"),
+    entry("RULE", "late _RETURN", "CREATE OR REPLACE VIEW s.late WITH (security_invoker=yes) AS SELECT 1 AS a;"),
+    entry("RULE", "ruled r", 'CREATE RULE "r.x" AS\n    ON INSERT TO s.ruled DO INSTEAD NOTHING;'),
+    entry("RULE", "ruled_view r", "CREATE RULE r AS\n    ON INSERT TO s.ruled_view DO INSTEAD NOTHING;"),
+    entry("ACL", "FUNCTION v()", "GRANT ALL ON FUNCTION s.v() TO r;"),
+    ...["plain", "ruled", "v", "invokers", "definers", "late", "ruled_view", "m"].map(acl),
+  ];
+  const needed = (isTrusted?: (owner: string) => boolean): Record<string, unknown> =>
+    Object.fromEntries(
+      planRestore(entries, isTrusted && { isTrusted })
+        .handover.filter(({ needsOwner }) => needsOwner !== undefined)
+        .map(({ name, needsOwner }) => [name, needsOwner]),
+    );
+
+  it("requires the owner of views, materialized views and tables with rules", () => {
+    assert.deepEqual(needed(), {
+      "TABLE ruled": true,
+      "TABLE v": true,
+      "TABLE invokers": "before15",
+      "TABLE definers": true,
+      "TABLE late": "before15",
+      "TABLE ruled_view": true,
+      "TABLE m": true,
+    });
+  });
+
+  it("requires no owner whose views may run with the privileges of the restoring role", () => {
+    assert.deepEqual(
+      needed((owner) => owner === "o"),
+      {},
+    );
   });
 });
 

@@ -122,7 +122,7 @@ export const schemaCodes = {
     remedy: "make the column text on the source, or correct these rows",
   },
   "PGM-422": {
-    meaning: "a materialized view stays empty, because its query fails",
+    meaning: "a materialized view stays empty, because its query fails, or its owner may not read what it reads",
     severity: "Warning",
     remedy: "correct the cause, then REFRESH MATERIALIZED VIEW on the target",
     omits: true,
@@ -173,7 +173,8 @@ export const schemaCodes = {
     omits: true,
   },
   "PGM-431": {
-    meaning: "the target's role may not act as an owner, so that it owns the objects itself",
+    meaning:
+      "the target's role may not act as an owner, so that it owns the objects itself; privileges on views are left out",
     severity: "Warning",
     remedy: "GRANT <owner> TO <role> on the target",
     privilege: "ADMIN OPTION on the owner",

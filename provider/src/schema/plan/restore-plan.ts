@@ -14,6 +14,7 @@ import {
   separateDeferredDomainChecks,
 } from "./deferred-constraints.js";
 import { addExclusionsToTrees } from "./partitioned-exclusions.js";
+import { withNeededOwners } from "./owner-privileges.js";
 import { separateDefiner } from "./security-definer.js";
 import { follows, identifierName, tokenize } from "../sql/tokenize.js";
 import { type Statement, newOwner, relationAt, splitStatements } from "../sql/statements.js";
@@ -96,10 +97,8 @@ export function planRestore(
   entries: readonly Entry[],
   { deferTriggersAndForeignKeys = false, isSmall = () => false, isTrusted = () => false }: PlanOptions = {},
 ): RestorePlan {
-  const { remaining, ownership } = separateOwnership(
-    addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry))),
-    isTrusted,
-  );
+  const wanted = addExclusionsToTrees(entries.filter((entry) => !isOwnPublication(entry)));
+  const { remaining, ownership } = separateOwnership(withNeededOwners(wanted, isTrusted), isTrusted);
   const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
   const objects = remaining.filter((entry) => !isHandedOver(entry));
   const routines = new Set(objects.flatMap((entry) => createdRoutine(entry) ?? []).map(keyOf));
@@ -236,9 +235,13 @@ function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "SCHEMA OWNER") return 3;
   if (type === "ACL" || type === "DEFAULT ACL") return 4;
   if (type.endsWith(" DEFINER")) return 5;
-  if (type.startsWith("EVENT TRIGGER") || (type === "COMMENT" && name.startsWith("EVENT TRIGGER "))) return 6;
+  if (isEventTrigger({ type, name })) return 6;
   return type.endsWith(" OWNER") ? 1 : undefined;
 }
+
+/** Whether an entry is an event trigger, its owner or its comment. */
+export const isEventTrigger = ({ type, name }: Pick<Entry, "type" | "name">): boolean =>
+  type.startsWith("EVENT TRIGGER") || (type === "COMMENT" && name.startsWith("EVENT TRIGGER "));
 
 /**
  * Triggers and rules that fire for applied changes. Their effects are in the stream as well, and would happen twice.

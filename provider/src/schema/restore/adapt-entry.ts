@@ -1,6 +1,6 @@
 import type { Client, DatabaseError } from "pg";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
-import { type Draft, asInvoker, findingFor } from "./adapted-entry.js";
+import { type Draft, asInvoker, findingFor, withoutGrants } from "./adapted-entry.js";
 import { materializedQuery, pinSearchPath } from "./function-search-path.js";
 import type { RestoreContext } from "./restore-context.js";
 import { type Token, follows, identifierName } from "../sql/tokenize.js";
@@ -198,15 +198,16 @@ function withRoomForOwner(draft: Draft, { statement }: Refusal, { database }: Re
 /** Runs the entry as the owner's role, if the administrator is a member but does not inherit its privileges. */
 export function withOwnerRole(draft: Draft, { roles }: RestoreContext): Draft | undefined {
   const { owner, type } = draft.entry;
-  const mayNeedOwner = type === "ACL" || type.endsWith(" DEFINER");
+  const mayNeedOwner = type === "ACL" || type === "MATERIALIZED VIEW DATA" || type.endsWith(" DEFINER");
   if (!mayNeedOwner || owner === undefined || !roles.get(owner)?.mayBecome || draft.settings.role) return undefined;
   return { ...draft, settings: { ...draft.settings, role: owner } };
 }
 
-/** Leaves a function SECURITY INVOKER if it could not be given to its owner. */
+/** Leaves a function SECURITY INVOKER, and a view without other roles' privileges, if it could not be given to its owner. */
 function withoutOwner({ entry }: Draft, { statement }: Refusal, context: RestoreContext): Draft | undefined {
-  if (!entry.type.endsWith(" DEFINER") || newOwner(statement) === undefined) return undefined;
-  return asInvoker(entry, context);
+  if (newOwner(statement) === undefined) return undefined;
+  if (entry.type === "ACL") return withoutGrants(entry, context);
+  return entry.type.endsWith(" DEFINER") ? asInvoker(entry, context) : undefined;
 }
 
 /** Kinds for which the server uses an empty search_path from 17 on, independent of the session's setting. */

@@ -1,11 +1,18 @@
 import type { FindingCode } from "../../finding-codes/finding-code.js";
-import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
 import { type Entry, isProperty } from "../sql/toc-entries.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import { withoutNotNullElements } from "./not-null-elements.js";
 import type { RestoreContext } from "./restore-context.js";
 import { follows, identifierName } from "../sql/tokenize.js";
-import { type Statement, newOwner, parseStatement, splitStatements, withoutSecrets } from "../sql/statements.js";
+import {
+  type Statement,
+  grantedRelation,
+  newOwner,
+  parseStatement,
+  splitStatements,
+  withoutSecrets,
+} from "../sql/statements.js";
 
 /** An entry adapted to the target: the remaining statements, and findings about the changes. */
 export interface Draft {
@@ -41,6 +48,7 @@ function withContent(draft: Draft, context: RestoreContext): Draft {
   if (type.endsWith(" DEFINER")) return withDefiner(draft, context);
   switch (type) {
     case "ACL":
+      return withGrants(draft, context);
     case "DEFAULT ACL":
       return withKnownGrantees(draft, context);
     case "POLICY":
@@ -131,6 +139,44 @@ export function asInvoker(entry: Entry, { roles, administrator }: RestoreContext
 function alteredRoutine({ sql }: Entry): string {
   const [alter] = splitStatements(sql);
   return alter!.text.slice(0, alter!.tokens.at(-2)!.start);
+}
+
+/** Grants on what runs as its owner, only after the owner has it. */
+function withGrants(draft: Draft, context: RestoreContext): Draft {
+  const { needsOwner, owner = "" } = draft.entry;
+  const isNeeded = needsOwner === true || (needsOwner === "before15" && context.version < 150000);
+  if (!isNeeded || owner === context.administrator) return withKnownGrantees(draft, context);
+  if (!context.roles.get(owner)?.mayBecome) return withoutGrants(draft.entry, context);
+  const granted = withKnownGrantees(draft, context);
+  const change = granted.statements.map((statement) => ownerChange(statement, owner)).find((one) => one !== undefined);
+  return change ? { ...granted, statements: [change, ...granted.statements] } : granted;
+}
+
+/**
+ * Without its owner, a view, or a table with rules, runs with the privileges of the administrator. Other roles then get no
+ * privileges on it.
+ */
+export function withoutGrants(entry: Entry, { roles, administrator }: RestoreContext): Draft {
+  const { owner = "" } = entry;
+  const draft: Draft = { entry, statements: [], settings: {}, findings: [] };
+  if (!splitStatements(entry.sql).some(grantedRelation)) return draft;
+  const role = quoteIdentifier(owner);
+  const first = roles.has(owner) ? `GRANT ${role} TO ${quoteIdentifier(administrator)}` : `CREATE ROLE ${role}`;
+  const finding = findingFor(entry, {
+    code: roles.has(owner) ? "PGM-431" : "PGM-430",
+    message: `its privileges were left out, because ${administrator} owns it: other roles would read or write through it with the privileges of ${administrator}`,
+    remedy: `${first}, then ALTER ... OWNER TO ${role}, and grant as on the source`,
+    state: "Warning",
+  });
+  return { ...draft, findings: [finding] };
+}
+
+/** Without effect if the relation has this owner. Otherwise the target refuses it again, and the privileges with it. */
+function ownerChange(grant: Statement, owner: string): Statement | undefined {
+  const relation = grantedRelation(grant);
+  if (!relation) return undefined;
+  const name = qualify(relation.schema, relation.name);
+  return parseStatement(`ALTER TABLE ${name} OWNER TO ${quoteIdentifier(owner)}`);
 }
 
 function ownerCode({ type, name }: Entry, owner: string, exists: boolean): FindingCode {

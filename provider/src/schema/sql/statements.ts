@@ -1,3 +1,4 @@
+import type { RelationName } from "../../postgres/identifiers.js";
 import { type Token, follows, identifierName, tokenize } from "./tokenize.js";
 
 /** One SQL statement without its semicolon, and its tokens. Positions are those of `text`. */
@@ -66,10 +67,23 @@ export function relationAt(
   return { schema: identifierName(schema), name: identifierName(name) };
 }
 
-/** The schema of the first qualified name in a statement. The entry's own field is for display, without line breaks. */
-export function schemaOf({ tokens }: Statement): string | undefined {
+/**
+ * The first qualified name in a statement: mostly the object that it creates, or the relation of a rule. The fields of an entry
+ * are for display, without line breaks.
+ */
+export function firstRelation({ tokens }: Pick<Statement, "tokens">): RelationName | undefined {
   const dot = tokens.findIndex(({ text }) => text === ".");
-  return dot < 1 ? undefined : identifierName(tokens[dot - 1]!);
+  return dot < 1 ? undefined : relationAt({ tokens }, dot - 1);
+}
+
+/** The schema of {@link firstRelation}. */
+export const schemaOf = (statement: Statement): string | undefined => firstRelation(statement)?.schema;
+
+/** The relation in `GRANT ... ON TABLE x.y TO z`, which pg_dump also writes for views. */
+export function grantedRelation({ tokens }: Statement): RelationName | undefined {
+  if (!follows(tokens, 0, "GRANT")) return undefined;
+  const on = tokens.findIndex((_, index) => follows(tokens, index, "ON", "TABLE"));
+  return on < 0 ? undefined : relationAt({ tokens }, on + 2);
 }
 
 /**

@@ -25,8 +25,11 @@ export interface Entry {
   readonly accessMethod: string;
   /** Its statements, without pg_dump's session settings. */
   readonly sql: string;
-  /** Set for SECURITY DEFINER: the code of its owner must not run with the privileges of another role. */
-  readonly needsOwner?: boolean;
+  /**
+   * Set for SECURITY DEFINER, and for privileges on what reads and writes as its owner, such as views. It must not run with the
+   * privileges of another role. `before15`: a security_invoker view, which older targets run as its owner.
+   */
+  readonly needsOwner?: boolean | "before15";
 }
 
 /** Whether an entry only changes an object that another entry creates. */

@@ -7,7 +7,8 @@ import { listTables, withPartitionedTables } from "../../postgres/tables.js";
 import { type Validation, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import { relationKey } from "../../schema/plan/selection.js";
-import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
+import { handOver } from "../../schema/restore/hand-over.js";
+import { refreshBeforeHandover } from "../../schema/restore/materialized-views.js";
 import { restoreEntries, restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import type { Entry } from "../../schema/sql/toc-entries.js";
@@ -33,9 +34,10 @@ export async function finishCopy(context: CopyContext, joining: readonly string[
   await buildLateIndexes(context, plan);
   await restoreAll(context, plan.after);
   await validateConstraints(context, plan);
-  if (!spec.schemaOnly) await deriveFromRows(context);
+  const refreshLater = spec.schemaOnly ? [] : await deriveFromRows(context);
   if (slot) return initProgress(target, spec.migrationName, generation, slot);
-  await restoreAll(context, plan.handover);
+  const reportHere = (findings: readonly RestoreFinding[]): Promise<void> => report(context, findings);
+  await handOver(target, { entries: plan.handover, refreshLater, context: restore, report: reportHere });
   if (!spec.dataOnly) await carryConnectionLimit(source, target);
   const without = new Set([...selection.cut, ...restore.missing]);
   await compareSchemas(work, { database, source, target, without, roles: restore.roles });
@@ -126,18 +128,24 @@ async function smallTables(target: Client, tables: readonly RelationName[]): Pro
   return new Set(rows.map(keyOf));
 }
 
-/** Sets sequences, refreshes materialized views and gathers statistics. */
-async function deriveFromRows(context: CopyContext): Promise<void> {
+/**
+ * Sets sequences, refreshes materialized views and gathers statistics.
+ *
+ * @returns the materialized views that are refreshed after the handover
+ */
+async function deriveFromRows(context: CopyContext): Promise<readonly RelationName[]> {
   const { work, database, source, target, selection, plan, restore, signal } = context;
   const sequences = await carrySequences(source, target, {
     only: ({ schema, name }) => !selection.cutSequences.has(relationKey(schema, name)),
   });
   await work.journal.sequences(database, "target", sequences);
   await work.journal.database(database, { message: "materialized views" });
-  await report(context, await refreshMaterializedViews(source, target, plan.materializedViews, restore));
+  const { findings, later } = await refreshBeforeHandover(source, target, plan.materializedViews, restore);
+  await report(context, findings);
   await work.journal.database(database, { message: "statistics" });
   const searchPath = restore.sourceSearchPath ?? "";
   await report(context, await analyzeDatabase(target, { work, database, searchPath, signal }));
+  return later;
 }
 
 async function restoreAll(context: CopyContext, entries: readonly Entry[]): Promise<void> {

@@ -10,6 +10,8 @@ export interface PostCutoverPlan {
   /** Triggers and foreign keys that the applier cannot disable, so they are created at cutover. As in {@link RestorePlan}. */
   readonly keptBack?: Pick<RestorePlan, "firing" | "firingValidations"> | undefined;
   readonly materializedViews: readonly RelationName[];
+  /** From the cutover on: those that are refreshed as their owners, after the handover. */
+  readonly refreshLater?: readonly RelationName[];
   readonly sourceSearchPath: string;
   /** Publications that the stream requests. */
   readonly publications: readonly string[];

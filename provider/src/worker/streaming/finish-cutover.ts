@@ -6,7 +6,9 @@ import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
+import { handOver } from "../../schema/restore/hand-over.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
+import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
 import { dropSourceObjects } from "../cleanup/source-objects.js";
@@ -32,7 +34,9 @@ export async function finishCutover(work: Work, database: string, state: StreamS
     const context = await readRestoreContext(target, { sourceSearchPath: state.sourceSearchPath, resumed: true });
     const restored = { work, database, target, context };
     if (state.keptBack) await restoreFiring(restored, state.keptBack);
-    await reportFindings(work, database, await restoreEntries(target, state.handover, context));
+    const { handover: entries, refreshLater = [] } = state;
+    const report = (findings: readonly RestoreFinding[]): Promise<void> => reportFindings(work, database, findings);
+    await handOver(target, { entries, refreshLater, context, report });
     await reportEmptied(work, database, target);
     await journal.findings(await keptTableFindings(database, target));
     // Only now the source is opened: without it, the target gets its foreign keys, triggers and policies all the same.

@@ -4,7 +4,8 @@ import { Follower } from "../../cdc/follower.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { cutOver } from "../../cutover/cut-over.js";
 import { ContentDiffersError, ConcurrentChangeError, RefusedError } from "../../errors.js";
-import { refreshMaterializedViews } from "../../schema/restore/materialized-views.js";
+import { refreshBeforeHandover } from "../../schema/restore/materialized-views.js";
+import type { RelationName } from "../../postgres/identifiers.js";
 import { readRestoreContext } from "../../schema/restore/restore-context.js";
 import { relationKey } from "../../schema/plan/selection.js";
 import type { OnlineVerification } from "../../status.js";
@@ -44,6 +45,8 @@ export class FollowedDatabase {
   readonly #fence: DatabaseFence;
   /** Undefined after the cutover, during clean-up. */
   readonly #stream: LiveStream | undefined;
+  /** Materialized views that the cutover leaves to the handover. */
+  #refreshLater: readonly RelationName[] = [];
   readonly #reports: StreamReports;
 
   private constructor(work: Work, record: DatabaseRecord, following: StreamState, completing: boolean) {
@@ -150,7 +153,12 @@ export class FollowedDatabase {
         );
       await this.#fence.takeDownOnFailure(() => this.#retryDatabaseStep(reachPoint, () => !stream.hasFailed));
       // The target no longer depends on the source: a successor only cleans up.
-      await journal.database(this.#name, { phase: "completing", state: "InProgress", message: "cleaning up" });
+      await journal.database(this.#name, {
+        phase: "completing",
+        state: "InProgress",
+        message: "cleaning up",
+        deferredPlan: this.#remainder,
+      });
     }
     await this.#retryDatabaseStep(async () => {
       await this.stop();
@@ -180,7 +188,7 @@ export class FollowedDatabase {
   }
 
   get #remainder(): StreamState {
-    return this.#stream?.following ?? this.#handedOver;
+    return this.#stream ? { ...this.#stream.following, refreshLater: this.#refreshLater } : this.#handedOver;
   }
 
   /** Retries at another cutover LSN if a table is truncated or altered before the comparison has ended. */
@@ -265,11 +273,9 @@ export class FollowedDatabase {
   async #refresh(source: Client, target: Client): Promise<void> {
     const { materializedViews } = this.#remainder;
     const context = await readRestoreContext(target, { sourceSearchPath: this.#remainder.sourceSearchPath });
-    await reportFindings(
-      this.#work,
-      this.#name,
-      await refreshMaterializedViews(source, target, materializedViews, context),
-    );
+    const { findings, later } = await refreshBeforeHandover(source, target, materializedViews, context);
+    this.#refreshLater = later;
+    await reportFindings(this.#work, this.#name, findings);
   }
 
   /** @throws ConcurrentChangeError when the source's schema is not the one that was applied to the target */

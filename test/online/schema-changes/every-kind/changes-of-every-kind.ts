@@ -219,7 +219,7 @@ export interface ChangesOfEveryKind {
 const shared = `
   CREATE SCHEMA moved_once; CREATE SCHEMA moved_twice;
   CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
-  CREATE TABLE base (id int PRIMARY KEY, v text); INSERT INTO base SELECT i, 'v' FROM generate_series(0, 3) i;
+  CREATE TABLE base (id int PRIMARY KEY, v text); GRANT SELECT ON base TO one_owner, other_owner; INSERT INTO base SELECT i, 'v' FROM generate_series(0, 3) i;
   CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY LIST (id);
   CREATE TABLE part PARTITION OF parted FOR VALUES IN (0, 1); CREATE TABLE rest PARTITION OF parted DEFAULT;
   INSERT INTO parted SELECT i, 'v' FROM generate_series(0, 3) i; ALTER TABLE parted ENABLE ROW LEVEL SECURITY;
