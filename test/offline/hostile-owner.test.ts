@@ -571,6 +571,42 @@ describe("an owner on the source whose views the target's administrator could re
         await resource.destroy();
       }
     });
+
+  it("gets no code executed by the default of a column that is added while the source is followed", async () => {
+    const database = await lab.database(`GRANT CREATE ON SCHEMA public TO mallory; SET SESSION AUTHORIZATION mallory;
+      CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 20);
+      CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later SELECT generate_series(1, 20);
+      CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        IF current_user = 'azureadmin' THEN RAISE 'run as the administrator'; END IF;
+        RETURN (random() * 1000)::int;
+      END $$;
+      CREATE DOMAIN numbered AS int DEFAULT f() CHECK (value >= 0)`);
+    const resource = await lab.follow([database]);
+    try {
+      await lab.source.query(
+        `SET SESSION AUTHORIZATION mallory;
+         ALTER TABLE t ADD COLUMN a int NOT NULL DEFAULT f(), ADD COLUMN b numbered, ADD COLUMN c int DEFAULT f();
+         INSERT INTO t VALUES (21);
+         BEGIN; ALTER TABLE later ADD COLUMN d timestamptz; ALTER TABLE later ALTER COLUMN d SET DEFAULT now(); COMMIT;
+         INSERT INTO later VALUES (21)`,
+        { database },
+      );
+      await resource.update({ triggerCutover: true });
+      assert.equal(resource.status.state, "Succeeded");
+      assert.equal(await assertSameContent(...lab.places(database)), 2);
+      const columns = `SELECT column_name AS name, column_default AS default, is_nullable AS nullable
+        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position`;
+      const [source, target] = [lab.source, lab.target].map((server) => server.query(columns, { database }));
+      assert.deepEqual(await target, await source);
+      const [{ count }] = (await lab.target.query(
+        "SELECT count(*)::int AS count FROM pgmigration.event WHERE migration = $1 AND message LIKE '%run as the administrator%'",
+        { values: [resource.inputs.migrationName] },
+      )) as [{ count: number }];
+      assert.equal(count, 0);
+    } finally {
+      await resource.destroy();
+    }
+  });
 });
 
 describe("a role of the source that creates the publication of a migration before it", () => {

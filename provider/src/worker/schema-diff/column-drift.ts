@@ -1,5 +1,6 @@
 import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { Client } from "pg";
+import { callsWritten } from "../../postgres/called-functions.js";
 import { defaultExpression } from "../../postgres/default-expression.js";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { serverVersion } from "../../postgres/server-version.js";
@@ -30,7 +31,7 @@ interface KnownDrift {
 
 /** Compares the columns of the tables that both sides have. */
 export async function readColumnDrift(
-  { source, target, mark }: Shapes,
+  { source, target, mark, outdated, schemaChanges }: Shapes,
   { onTarget, onSource, pairs }: PairedTables,
   { types: { typeOnTarget }, inheritance: { detached, parents }, places, placesOnTarget, followed }: KnownDrift,
 ): Promise<ColumnDrift> {
@@ -47,6 +48,8 @@ export async function readColumnDrift(
     },
     typeOnTarget,
     targetVersion: await serverVersion(target),
+    runsDefaults: (name: string, { callsWritten }: ColumnFact) =>
+      schemaChanges === "pause" || (outdated.has(name) && !callsWritten),
     detached,
     inherited: (name: string) => ({
       onSource: columnsOf(parents.get(name) ?? [], onSource),
@@ -65,6 +68,11 @@ interface ColumnFact {
   readonly defaultExpression: string | null;
   /** The value of rows that are older than the column. The catalogue stores it from PostgreSQL 11 on. */
   readonly missingValue: string | null;
+  /** Whether the column has its domain's default, and whether the domain refuses NULL. */
+  readonly hasDomainDefault: boolean;
+  readonly isNotNullDomain: boolean;
+  /** Whether the default calls a function with a body written by a user. */
+  readonly callsWritten: boolean;
 }
 
 interface Comparison {
@@ -77,6 +85,11 @@ interface Comparison {
   readonly wasGiven: (table: Table, column: string) => boolean;
   readonly typeOnTarget: (type: string) => string;
   readonly targetVersion: number;
+  /**
+   * Whether a new column's default may run for the target's earlier rows. They are copied again, or do not have it on the source.
+   * Code of users must not run with the privileges of the migration's role.
+   */
+  readonly runsDefaults: (table: string, fact: ColumnFact) => boolean;
   /** Partitions that the additions detach. */
   readonly detached: ReadonlySet<string>;
   /** The columns that a table inherits on either side. A statement for the parent also alters the child. */
@@ -96,6 +109,7 @@ function compareColumns(
     wasGiven,
     typeOnTarget,
     targetVersion,
+    runsDefaults,
     detached,
     inherited,
   }: Comparison,
@@ -140,7 +154,8 @@ function compareColumns(
       continue;
     }
     const fact = facts.get(JSON.stringify([table.oid, column.name]));
-    for (const [rule, sql] of addedColumn(table, column, fact, targetVersion)) change(rule, sql);
+    const apart = fact && !runsDefaults(name, fact) ? addedWithoutDefault(table, column, fact) : undefined;
+    for (const [rule, sql] of apart ?? addedColumn(table, column, fact, targetVersion)) change(rule, sql);
   }
   for (const column of table.columns) {
     const other = targetTable.columns.find((one) => one.name === column.name);
@@ -190,6 +205,29 @@ function addedColumn(
 }
 
 /**
+ * Adds the column without its default, which follows. Undefined if no earlier row of the target would get a computed value.
+ */
+function addedWithoutDefault(
+  { schema, name: table }: Table,
+  column: Column,
+  { defaultExpression: expression, missingValue, hasDomainDefault, isNotNullDomain }: ColumnFact,
+): (readonly [ChangeRule, string])[] | undefined {
+  if (column.generated || column.identity !== undefined || missingValue !== null) return undefined;
+  const name = qualify(schema, table);
+  const alter = `ALTER COLUMN ${quoteIdentifier(column.name)}`;
+  const sql = addStatement(name, column);
+  if (isNotNullDomain) return [[columnRules.addedOfNotNullDomain, sql]];
+  // DEFAULT NULL replaces the default of a domain, and remains until it is dropped.
+  return [
+    [columnRules.addedWithoutDefault, `${sql}${hasDomainDefault ? " DEFAULT NULL" : ""}`],
+    expression === null
+      ? [defaultRules.dropped, `ALTER TABLE ONLY ${name} ${alter} DROP DEFAULT`]
+      : [defaultRules.set, `ALTER TABLE ONLY ${name} ${alter} SET DEFAULT ${expression}`],
+    ...(column.notNull ? [[columnRules.notNull, `ALTER TABLE ${name} ${alter} SET NOT NULL`] as const] : []),
+  ];
+}
+
+/**
  * The new names of renamed columns, by their names on the target. If the source's columns were not recorded, one removed and
  * one added column of the same type are taken for one column.
  */
@@ -224,14 +262,18 @@ async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
   const version = await serverVersion(source);
   const missing =
     version >= 110000 ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END" : "NULL::text";
+  const hasDomainDefault = "(d.oid IS NULL AND t.typtype = 'd' AND t.typdefaultbin IS NOT NULL)";
   const { rows } = await source.query<{ table: string; column: string } & ColumnFact>(
     `SELECT a.attrelid::int8 AS table, a.attname AS column,
-            ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue"
+            ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue",
+            ${hasDomainDefault} AS "hasDomainDefault", ${hasDomainDefault} AND t.typnotnull AS "isNotNullDomain",
+            ${callsWritten("d.adbin")} OR ${hasDomainDefault} AND ${callsWritten("t.typdefaultbin")} AS "callsWritten"
        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+       JOIN pg_type t ON t.oid = a.atttypid
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")}
+      WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")} AND a.attnum > 0
         -- Rows older than a column have its first default, even if the column no longer has a default.
-        AND (d.oid IS NOT NULL${version >= 110000 ? " OR a.atthasmissing" : ""})`,
+        AND (d.oid IS NOT NULL OR ${hasDomainDefault}${version >= 110000 ? " OR a.atthasmissing" : ""})`,
   );
   return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
 }

@@ -66,6 +66,17 @@ export const columnRules = rulesOf("column", {
     action: "before",
     reason: "The catalogue of the source has the value of the earlier rows.",
   },
+  addedWithoutDefault: {
+    change: "added with a default that calls a user's function, or that was set afterwards",
+    action: "before",
+    reason:
+      "The default and NOT NULL follow. The target never computes values of earlier rows: a table that the source rewrote is copied again.",
+  },
+  addedOfNotNullDomain: {
+    change: "added with a NOT NULL domain that has a default, which calls a user's function or was set afterwards",
+    action: "pause",
+    reason: "Earlier rows of the target would get the default, and the function would run with the migration's role.",
+  },
   addedComputed: {
     change: "added with NOT NULL, an identity, an expression or a volatile default",
     action: "at",
