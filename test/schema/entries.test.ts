@@ -164,7 +164,10 @@ describe("the statements of an entry", () => {
     const drop = 'DROP TRIGGER IF EXISTS "r" ON s.t';
     const replacing = (sql: string): string => {
       const [entry] = parseTocEntries(dump(table(1, sql)));
-      return replaceEntry({ key: "trigger r on s.t", id: "1/1", digest: "", drop, isRelationPart: true }, entry!).sql;
+      return replaceEntry(
+        { key: "trigger r on s.t", id: "1/1", digest: "", drop, isRelationPart: true, ofParent: false },
+        entry!,
+      ).sql;
     };
     assert.equal(replacing("CREATE VIEW s.v AS SELECT 1;"), "CREATE OR REPLACE VIEW s.v AS SELECT 1;");
     const rule = "CREATE RULE r AS ON INSERT TO s.t WHERE (new.v = 'CREATE VIEW v'::text) DO INSTEAD NOTHING;";

@@ -57,7 +57,8 @@ A finding (PGM-510) lists each of them at once, and again after the cutover. The
 same applies to the former copy of a table that was copied again under a new name. It also applies to a table that got a name that
 the filters exclude.
 
-Dropped columns and attributes pause the stream. Dropped triggers, rules and policies are dropped on the target. Other dropped objects stay on the target under their names.
+Dropped columns and attributes pause the stream. Dropped triggers, rules and policies are dropped on the target. Other dropped objects stay on the target under their names. A renamed object also stays if the target has another object of its
+new name. The worker then creates it, or replaces the other one.
 
 ## Who applies the changes
 

@@ -62,7 +62,7 @@ describe("schema changes of a followed source that are applied at their position
     const database = await lab.database(`
       CREATE TABLE t (id int PRIMARY KEY, v text DEFAULT 'old'); INSERT INTO t VALUES (1, 'a');
       CREATE TRIGGER sent BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger('hunter1');
-      CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'`);
+      CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 3'`);
     const resource = await lab.follow([database], { schemaChanges: "pause" });
     for (const [ddl, statement, rows] of [
       [
@@ -84,15 +84,20 @@ describe("schema changes of a followed source that are applied at their position
       await write(database, ddl, rows);
       await lab.runRequested(resource, database, statement);
     }
+    // The worker also creates what is missing then.
+    const isCopied = async (): Promise<boolean> => (await lab.queryTarget(database, "SELECT FROM u")).length === 2;
+    await until("the new table is copied", isCopied);
     await write(
       database,
-      "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+      "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'; ALTER FUNCTION g() RENAME TO h",
       "CREATE OR REPLACE TRIGGER sent BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger('hunter2')",
       `CREATE FOREIGN DATA WRAPPER w; CREATE SERVER w FOREIGN DATA WRAPPER w OPTIONS (password 'hunter2');
        CREATE USER MAPPING FOR PUBLIC SERVER w OPTIONS (password 'hunter2')`,
     );
     const refusal = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(refusal, /schemaChanges is pause.*CREATE OR REPLACE FUNCTION public\.f\(\)/s);
+    assert.match(refusal, /ALTER FUNCTION "public"\."g"\(\) RENAME TO "h"/);
+    assert.doesNotMatch(refusal, /CREATE FUNCTION public\.h/);
     assert.match(refusal, /CREATE USER MAPPING FOR public SERVER w OPTIONS \.\.\./);
     assert.match(refusal, /in place of '<hidden value>'\): .*_updates_trigger\('<hidden value>'\)/s);
     assert.doesNotMatch(refusal, /hunter2/);
@@ -106,7 +111,7 @@ describe("schema changes of a followed source that are applied at their position
     await resource.update({ schemaChanges: "carry" });
     await until("the worker renames the table", async () => (await resource.messageOf(database)) === "");
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
-    assert.deepEqual(await lab.queryTarget(database, "SELECT f()"), [{ f: 2 }]);
+    assert.deepEqual(await lab.queryTarget(database, "SELECT f(), h()"), [{ f: 2, h: 3 }]);
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });

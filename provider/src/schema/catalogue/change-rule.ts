@@ -42,15 +42,23 @@ export const rulesOf = <Change extends string>(
     ]),
   ) as ChangeRules<Change>;
 
-type Generic = "created" | "changed" | "dropped";
+type Generic = "created" | "changed" | "renamed" | "dropped";
 
 /** Rules of triggers, rules and policies, which no other object can need. */
-export const relationPartRules = (kind: string): ChangeRules<Generic | "renamed"> =>
+export const relationPartRules = (kind: string): ChangeRules<Generic> =>
   rulesOf(kind, {
     ...restoredRules(kind, { ifRefused: "pause" }),
     renamed: { action: "after", reason: "The worker drops it, and creates it under its new name." },
     dropped: { action: "before", reason: "No row depends on it.", ifRefused: "finding" },
   });
+
+/** If the target refuses it, the object is created under its new name, and the former one is kept. */
+export const renamedOrMoved = {
+  change: "renamed or moved",
+  action: "before",
+  reason: "The stream does not name it.",
+  ifRefused: "finding",
+} as const;
 
 /**
  * Rules of a kind of object that the worker restores from a dump of the source.
@@ -67,5 +75,6 @@ export const restoredRules = (
         ? { action: "before", reason: "New columns and tables may need it." }
         : { action: "after", reason: "No row depends on it." },
     changed: { action: "cutover", reason: "No row depends on its definition.", ifRefused },
+    renamed: renamedOrMoved,
     dropped: { action: "keep", reason: "Objects that only the target has may use it." },
   });

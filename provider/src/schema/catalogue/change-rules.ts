@@ -43,5 +43,5 @@ const rulesByChange = new Map(
  *
  * @param kind as in a dump's entries, or in lower case: `FUNCTION`, `materialized view`
  */
-export const restoredRule = (kind: string, change: "created" | "changed"): ChangeRule | undefined =>
+export const restoredRule = (kind: string, change: "created" | "changed" | "renamed"): ChangeRule | undefined =>
   rulesByChange.get(`${kind.toLowerCase()} ${change}`);

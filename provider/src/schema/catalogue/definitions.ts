@@ -1,6 +1,7 @@
 import type { Client } from "pg";
-import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
 import type { Entry } from "../sql/toc-entries.js";
+import { restoredRule } from "./change-rules.js";
 import { otherKinds } from "./kinds.js";
 import { readSchema, type SchemaObject } from "./read-schema.js";
 
@@ -16,55 +17,116 @@ export interface Redefined {
   readonly key: string;
   /** The {@link catalogueKey} on the source. */
   readonly id: string;
+  /** Of a kind that can only be dropped and created again, also its OID: `d41d8cd9 16384`. */
   readonly digest: string;
   readonly drop: string;
-  /** Whether it is a trigger, rule or policy. Those that come with the parent's are not included. */
+  /** Whether it is a trigger, rule or policy. */
   readonly isRelationPart: boolean;
+  /** Whether it came with the one of a partition's parent. */
+  readonly ofParent: boolean;
 }
 
-/** The keys of triggers, rules and policies by their OIDs: {@link Redefined.key} by {@link Redefined.id}. Plain JSON. */
-export type PartKeys = Readonly<Record<string, string>>;
+/** The names of objects by their OIDs: {@link Redefined.key} by {@link Redefined.id}. Plain JSON. */
+export type ObjectKeys = Readonly<Record<string, string>>;
 
 /** All definitions by users in a source's database, without extensions. The session's search_path has to be empty. */
 export async function readDefinitions(source: Client): Promise<Redefined[]> {
   const objects = await readSchema(source, otherKinds, "digest");
   return objects.map((object) => ({
-    key: `${object.kind} ${object.identity}`,
+    key: keyOf(object),
     id: object.id,
-    digest: object.definition!,
+    digest: isOnlyRecreated(object) ? `${object.definition!} ${object.oid}` : object.definition!,
     drop: dropStatement(object),
-    isRelationPart: object.of !== null && !object.ofParent,
+    isRelationPart: object.of !== null,
+    ofParent: object.ofParent,
   }));
 }
 
-export function dropStatement({ kind, identity, name, of }: SchemaObject): string {
+/** The same key identifies an object on both servers, except for names that were changed. */
+export const keyOf = ({ kind, identity }: Pick<SchemaObject, "kind" | "identity">): string => `${kind} ${identity}`;
+
+/** While such an object has its OID, its definition only changes with the names of others. */
+const isOnlyRecreated = ({ kind }: SchemaObject): boolean => restoredRule(kind, "changed")?.action === "pause";
+
+/** Whether two digests are of the same definition, or of the same object of a kind that can only be created again. */
+export function isSameDigest(before: string, now: string): boolean {
+  const [printed, oid = ""] = before.split(" ");
+  const [printedNow, oidNow] = now.split(" ");
+  return printed === printedNow || oid === oidNow;
+}
+
+/** Whether two servers print the same definition. */
+export const isPrintedAlike = (one: string | undefined, other: string): boolean =>
+  one?.split(" ")[0] === other.split(" ")[0];
+
+export function dropStatement(object: SchemaObject): string {
+  const { kind, identity, name, of } = object;
   const drop = `DROP ${kind.toUpperCase()}`;
   if (of) return `${drop} IF EXISTS ${quoteIdentifier(name)} ON ${qualify(of.schema, of.name)}`;
-  return `${drop} ${kind === "aggregate" ? identity.replace(/\(\)$/, "(*)") : identity}`;
+  return `${drop} ${referenceTo(kind, identity)}`;
 }
+
+/** An identity in the form of a command. */
+export const referenceTo = (kind: string, identity: string): string =>
+  kind === "aggregate" ? identity.replace(/\(\)$/, "(*)") : identity;
 
 export const digestsOf = (defined: readonly Redefined[]): Definitions =>
   Object.fromEntries(defined.map(({ key, digest }) => [key, digest]));
 
-export const partKeysOf = (defined: readonly Redefined[]): PartKeys =>
-  Object.fromEntries(defined.filter(({ isRelationPart }) => isRelationPart).map(({ id, key }) => [id, key]));
+export const objectKeysOf = (defined: readonly Redefined[]): ObjectKeys =>
+  Object.fromEntries(defined.filter(({ ofParent }) => !ofParent).map(({ id, key }) => [id, key]));
 
-/** Digests by present keys: triggers, rules and policies are renamed with their tables. */
-export function underPresentKeys(before: Definitions, former: PartKeys, now: readonly Redefined[]): Definitions {
-  const renamed = now.flatMap(({ id, key }) => {
-    const digest = before[former[id] ?? key];
-    return digest === undefined || (former[id] ?? key) === key ? [] : [[key, digest] as const];
+/**
+ * Digests by present keys: triggers, rules and policies are renamed with their tables.
+ *
+ * @param isRenamed whether the target has the object under its present key
+ */
+export function underPresentKeys(
+  before: Definitions,
+  former: ObjectKeys,
+  { now, isRenamed }: { readonly now: readonly Redefined[]; readonly isRenamed: (one: Redefined) => boolean },
+): Definitions {
+  const renamed = now.filter((one) => (former[one.id] ?? one.key) !== one.key && isRenamed(one));
+  const left = new Set(renamed.map(({ id }) => former[id]!));
+  // Another object may have the former name now. It was never given to the target.
+  const isOther = ({ id, key }: Redefined): boolean => left.has(key) && former[id] !== key;
+  const others = new Set(now.filter(isOther).map(({ key }) => key));
+  const digests = renamed.flatMap(({ id, key }) => {
+    const digest = before[former[id]!];
+    return digest === undefined ? [] : [[key, digest] as const];
   });
-  return { ...before, ...Object.fromEntries(renamed) };
+  return {
+    ...Object.fromEntries(Object.entries(before).filter(([key]) => !others.has(key))),
+    ...Object.fromEntries(digests),
+  };
 }
 
 /** Objects with a changed definition. New objects are not included: they are missing on the target. */
 export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
-  now.filter(({ key, digest }) => before[key] !== undefined && before[key] !== digest);
+  now.filter(({ key, digest }) => before[key] !== undefined && !isSameDigest(before[key], digest));
 
 /** Converts a dump's entry so that it replaces the existing object. CREATE OR REPLACE RULE would keep a rule disabled. */
 export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {
   const create = /^\s*CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW)\b/;
   if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
   return { ...entry, sql: entry.sql.replace(create, "CREATE OR REPLACE $1") };
+}
+
+/**
+ * Statements that give an object another schema, another name, or both.
+ *
+ * @param kind as in commands: `DOMAIN`
+ * @param refer the object's name in a command
+ */
+export function renameStatements(
+  kind: string,
+  from: RelationName,
+  to: RelationName,
+  refer: (place: RelationName) => string = ({ schema, name }) => qualify(schema, name),
+): string[] {
+  const moved = { schema: to.schema, name: from.name };
+  return [
+    ...(from.schema === to.schema ? [] : [`ALTER ${kind} ${refer(from)} SET SCHEMA ${quoteIdentifier(to.schema)}`]),
+    ...(from.name === to.name ? [] : [`ALTER ${kind} ${refer(moved)} RENAME TO ${quoteIdentifier(to.name)}`]),
+  ];
 }

@@ -38,21 +38,14 @@ export const tableKinds: readonly Kind[] = [tables, columns, indexes, constraint
 /** Parts of tables and views that have no parts themselves, and that no other object can need. */
 export const relationParts: readonly Kind[] = [triggers, rules, policies];
 
-/** Objects beside tables. A change is applied to the target by restoring the object from a dump. */
-export const otherKinds: readonly Kind[] = [
-  ...[schemas, extensions, types, sequences, routines, views, ...relationParts, statistics],
-  ...[
-    collations,
-    conversions,
-    operators,
-    operatorFamilies,
-    operatorClasses,
-    casts,
-    eventTriggers,
-    textSearchConfigurations,
-    textSearchDictionaries,
-  ],
+/** Objects that are renamed and moved under their OIDs. Schemas and types are compared on their own. */
+export const renamedKinds: readonly Kind[] = [
+  ...[sequences, routines, views, statistics, collations, conversions, operators, operatorFamilies, operatorClasses],
+  ...[eventTriggers, textSearchConfigurations, textSearchDictionaries],
 ];
+
+/** Objects beside tables. A change is applied to the target by restoring the object from a dump. */
+export const otherKinds: readonly Kind[] = [schemas, extensions, types, casts, ...relationParts, ...renamedKinds];
 
 /** Objects that a dump contains and that are not followed one by one. A change of one makes the worker dump again. */
 const furtherKinds: readonly Kind[] = [

@@ -36,7 +36,7 @@ export type AttributeValue = string | boolean | readonly string[] | null;
  * - `attributes`: attributes, which all versions of PostgreSQL print alike
  * - `complete`: all attributes, which include settings, owner, privileges, comment and definition
  * - `details`: details without the definition
- * - `digest`, `text`: details with the digest or the text of the definition
+ * - `digest`, `text`: details with the digest or the text of the definition. The digest does not depend on the object's own name.
  *
  * Only the printing of definitions may wait for locks of tables.
  */
@@ -82,7 +82,7 @@ function objectsQuery(query: KindQuery, reading: Reading): string {
     attributes: "NULL",
     complete: "NULL",
     details: "NULL",
-    digest: `md5(coalesce(${definition}, ''))`,
+    digest: digestWithout(`quote_ident(${query.schema}) || '.' || quote_ident(${query.name})`, definition),
     text: definition,
   };
   const parent =
@@ -96,6 +96,11 @@ function objectsQuery(query: KindQuery, reading: Reading): string {
   FROM ${query.from}
  WHERE ${own} AND ${where}`;
 }
+
+/** OFFSET prevents that the server prints the definition more than once. @param own the qualified name at its beginning */
+const digestWithout = (own: string, definition: string): string => `(
+  SELECT md5(CASE WHEN place > 0 THEN overlay(printed PLACING '' FROM place FOR length(own)) ELSE printed END)
+    FROM (SELECT printed, own, strpos(printed, own) AS place FROM (SELECT coalesce((${definition})::text, '') AS printed, coalesce(${own}, '') AS own OFFSET 0) AS one) AS two)`;
 
 function completeAttributes(query: KindQuery): Readonly<Record<string, string>> {
   const { catalogue, oid = "o.oid", owner, acl, commented, definition } = query;

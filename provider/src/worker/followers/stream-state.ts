@@ -9,6 +9,8 @@ export interface StreamState extends PostCutoverPlan, Partial<Counterparts> {
   readonly followed?: FollowedTables;
   /** Triggers, rules and policies: the `catalogueKey` on the target by the one on the source. */
   readonly followedRelationParts?: Readonly<Record<string, string>>;
+  /** As `followedRelationParts`: functions, views and other objects that may be renamed. */
+  readonly followedObjects?: Readonly<Record<string, string>>;
 }
 
 /** The result of restoring objects that the target lacked. */

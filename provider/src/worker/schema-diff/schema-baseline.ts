@@ -11,8 +11,8 @@ import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.j
 import {
   type Definitions,
   digestsOf,
-  type PartKeys,
-  partKeysOf,
+  type ObjectKeys,
+  objectKeysOf,
   readDefinitions,
 } from "../../schema/catalogue/definitions.js";
 import { type ObjectSettings, readObjectSettings, settingDigestsOf } from "../../schema/catalogue/object-settings.js";
@@ -35,8 +35,8 @@ export interface SchemaBaseline {
   readonly forms?: TableStorage;
   /** Functions, views and similar objects when they were last applied to the target. */
   readonly definitions?: Definitions;
-  /** Triggers, rules and policies when they were last applied to the target. */
-  readonly partKeys?: PartKeys;
+  /** The names of these objects when they were last applied to the target. */
+  readonly objectKeys?: ObjectKeys;
   /** Settings of objects when they were last applied to the target. */
   readonly settings?: ObjectSettings;
   /** {@link readCatalogueVersion} at the time of the newest dump. */
@@ -81,7 +81,7 @@ export async function readSchemaBaseline(source: Client, names: ChangeCaptureNam
     publications: await publicationVersions(source, names),
     highestOid: Number(rows[0]!.highest),
     definitions: digestsOf(defined),
-    partKeys: partKeysOf(defined),
+    objectKeys: objectKeysOf(defined),
     settings: settingDigestsOf(await readObjectSettings(source)),
     catalogues: await readCatalogueVersion(source),
     ...(await readTables(source)),

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { qualify, quoteIdentifier, quoteLiteral } from "../../postgres/identifiers.js";
 import { userSchemas } from "../../postgres/catalogue-filters.js";
 import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+import { renameStatements } from "../../schema/catalogue/definitions.js";
 import {
   attributeRules,
   domainRules,
@@ -138,7 +139,7 @@ export async function readTypeDrift({
           : []),
       ]),
     ),
-    ...renamed.flatMap(({ type, targetType }) => withOid(type, renameStatements(targetType, type))),
+    ...renamed.flatMap(({ type, targetType }) => withOid(type, renamedType(targetType, type))),
     ...pairs.flatMap(({ type, targetType, mark }) =>
       type.isDomain ? withOid(type, domainDrift(targetType, type, mark ?? markNamed.get(nameOf(targetType)))) : [],
     ),
@@ -174,14 +175,9 @@ const statement = (rule: ChangeRule, sql: string): Statement => ({ rule, sql });
 const withOid = ({ oid }: UsersType, statements: readonly Statement[]): (Statement & { readonly oid: string })[] =>
   statements.map((one) => ({ ...one, oid }));
 
-function renameStatements(from: UsersType, to: UsersType): Statement[] {
+function renamedType(from: UsersType, to: UsersType): Statement[] {
   const [kind, { renamed }] = to.isDomain ? (["DOMAIN", domainRules] as const) : (["TYPE", typeRules] as const);
-  const moved = { schema: to.schema, name: from.name };
-  const statements = [
-    ...(from.schema === to.schema ? [] : [`ALTER ${kind} ${nameOf(from)} SET SCHEMA ${quoteIdentifier(to.schema)}`]),
-    ...(from.name === to.name ? [] : [`ALTER ${kind} ${nameOf(moved)} RENAME TO ${quoteIdentifier(to.name)}`]),
-  ];
-  return statements.map((sql) => statement(renamed, sql));
+  return renameStatements(kind, from, to).map((sql) => statement(renamed, sql));
 }
 
 /**

@@ -1,17 +1,24 @@
 import { isDeepStrictEqual } from "node:util";
 import pg from "pg";
-import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
+
 import { RefusedError } from "../../errors.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import {
+  type Definitions,
   digestsOf,
-  partKeysOf,
+  isPrintedAlike,
+  isSameDigest,
+  keyOf,
+  objectKeysOf,
   readDefinitions,
   type Redefined,
   redefinedSince,
   underPresentKeys,
 } from "../../schema/catalogue/definitions.js";
+import { renamedKinds } from "../../schema/catalogue/kinds.js";
+import { readSchema } from "../../schema/catalogue/read-schema.js";
+import { readSelection } from "../../schema/plan/selection.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { readObjectSettings, settingDigestsOf, settingsSince } from "../../schema/catalogue/object-settings.js";
 import { hiddenValueHint, withoutSettingValues } from "../../schema/sql/statements.js";
@@ -27,10 +34,21 @@ import {
   type NewObjects,
   restorePrerequisites,
   restoreMissing,
+  sequenceOwners,
   shownSql,
 } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
-import { endedParts, type EndedPart, pairRelationParts, recreatedParts } from "./relation-parts.js";
+import { runCarried } from "./carried-statement.js";
+import {
+  type FollowedObjects,
+  type ObjectsOfBoth,
+  pairCopies,
+  presentOnly,
+  readFollowedObjects,
+} from "./followed-objects.js";
+import { endedParts, type EndedPart, recreatedParts } from "./relation-parts.js";
+import { type RenamedObject, renamedObjects } from "./renamed-objects.js";
+import { refuseTakenObjects } from "./taken-names.js";
 
 /**
  * Restores objects that the target lacks, other than tables and columns: functions, views, indexes, constraints. Drops triggers,
@@ -50,9 +68,12 @@ export class MissingObjects {
   /** Changes for the operator that create types and similar objects, which new columns and tables need. */
   async prerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<PausingChange[]> {
     if (!(await this.#lacksAny(objects, isRestoredBeforeTables))) return [];
-    return (await missingPrerequisites(objects, renamedTypes)).map((entry) => ({
-      ...{ rule: restoredRule(entry.type, "created")!, sql: oneLine(shownSql(entry)), tables: [], runBy: "operator" },
-    }));
+    const renamed = await this.#renamed(objects, await readFollowedObjects(objects));
+    const isRenamed = new Set(renamed.map(({ id }) => id));
+    const missing = (await missingPrerequisites(objects, renamedTypes))
+      .filter((entry) => !isRenamed.has(catalogueKey(entry)))
+      .map((entry) => ({ rule: restoredRule(entry.type, "created")!, sql: oneLine(shownSql(entry)) }));
+    return [...renamed, ...missing].map(({ rule, sql }) => ({ rule, sql, tables: [], runBy: "operator" }));
   }
 
   /** Restores types and similar objects that new columns need. */
@@ -64,28 +85,55 @@ export class MissingObjects {
     this.#refusal = refusal;
   }
 
-  /** Before names change on the target: finds the copies of the source's triggers, rules and policies. */
-  async findCopies(objects: NewObjects): Promise<void> {
-    await this.#renewParts(objects);
-    const { followedRelationParts: copies = {}, mark, without } = this.#record.following;
-    const followedRelationParts = await pairRelationParts(objects, {
-      ...{ copies, given: mark?.partKeys ?? {} },
-      without: new Set([...without, ...objects.leftOut().cut]),
-    });
-    if (!isDeepStrictEqual(copies, followedRelationParts)) await this.#record.keep({ followedRelationParts });
+  /** Before names change on the target: finds the copies of the source's objects. @param mayRename gives them their present names */
+  async followNames(objects: NewObjects, mayRename: boolean): Promise<void> {
+    const both = await readFollowedObjects(objects);
+    await this.#renewParts(objects, both);
+    await this.#findCopies(objects, both);
+    const renamed = mayRename ? await this.#renamed(objects, both) : [];
+    if (renamed.length > 0) await refuseTakenObjects(objects);
+    for (const { sql } of renamed) await runCarried(this.#record, objects.target, sql);
+  }
+
+  async #findCopies(objects: NewObjects, { parts, others }: FollowedObjects): Promise<void> {
+    const { mark, without: omitted, ...following } = this.#record.following;
+    const without = new Set([...omitted, ...objects.leftOut().cut]);
+    const given = mark?.objectKeys ?? {};
+    const pair = (both: ObjectsOfBoth, keys: typeof given, copies: typeof given = {}): typeof given =>
+      pairCopies(both, { copies, given: keys, without });
+    const found = {
+      followedRelationParts: pair(parts, given, following.followedRelationParts),
+      // Another object may get the name of one that was dropped, and then replaces its copy.
+      followedObjects: pair(others, presentOnly(given, others), presentOnly(following.followedObjects ?? {}, others)),
+    };
+    const known = {
+      followedRelationParts: following.followedRelationParts,
+      followedObjects: following.followedObjects,
+    };
+    if (!isDeepStrictEqual(known, found)) await this.#record.keep(found);
+  }
+
+  async #renamed(objects: NewObjects, { others }: FollowedObjects): Promise<RenamedObject[]> {
+    const { followedObjects = {} } = this.#record.following;
+    const renamed = (cut: ReadonlySet<string>, owned: ReadonlySet<number>): RenamedObject[] =>
+      renamedObjects(others, followedObjects, { without: cut, owned });
+    if (renamed(new Set(), new Set()).length === 0) return [];
+    const { cut } = await readSelection(objects.source, this.#record.work.spec);
+    return renamed(cut, new Set((await sequenceOwners(objects.target)).keys()));
   }
 
   /** Deployments often drop a trigger or policy and create it again. */
-  async #renewParts(objects: NewObjects): Promise<void> {
+  async #renewParts({ source }: NewObjects, { parts }: FollowedObjects): Promise<void> {
     const { followedRelationParts: copies = {}, mark } = this.#record.following;
-    if (!mark?.partKeys) return;
-    const again = await recreatedParts(objects, { copies, given: mark.partKeys }, mark.definitions ?? {});
+    if (!mark?.objectKeys) return;
+    const known = { copies, given: mark.objectKeys, definitions: mark.definitions ?? {} };
+    const again = await recreatedParts(source, parts, known);
     if (Object.keys(again).length === 0) return;
     const renewed = (all: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
       Object.fromEntries(Object.entries(all).map(([id, one]) => [again[id] ?? id, one]));
     await this.#record.keep({
       followedRelationParts: renewed(copies),
-      mark: { ...mark, partKeys: renewed(mark.partKeys) },
+      mark: { ...mark, objectKeys: renewed(mark.objectKeys) },
     });
   }
 
@@ -100,12 +148,12 @@ export class MissingObjects {
    * @throws RefusedError naming what the target still lacks
    */
   async complete(objects: NewObjects): Promise<boolean> {
-    if (this.#record.work.spec.schemaChanges === "carry") await this.dropEnded(objects);
+    const isCarried = this.#record.work.spec.schemaChanges === "carry";
+    await this.followNames(objects, isCarried);
+    if (isCarried) await this.dropEnded(objects);
     const { mark } = this.#record.following;
-    const now = await readDefinitions(objects.source);
-    const before = underPresentKeys(mark?.definitions ?? {}, mark?.partKeys ?? {}, now);
-    const redefined = redefinedSince(before, now);
-    if (this.#record.work.spec.schemaChanges === "pause") await this.#requireAll(objects, redefined);
+    const redefined = await this.#redefined(objects);
+    if (!isCarried) await this.#requireAll(objects, redefined);
     const isChanged = mark?.catalogues !== (await readCatalogueVersion(objects.source));
     const hasBrought = isChanged || redefined.length > 0 || (await this.#lacksAny(objects));
     if (hasBrought) {
@@ -117,12 +165,29 @@ export class MissingObjects {
     return hasBrought;
   }
 
+  /** Without objects whose definition only changed with the names of others, as on the target. */
+  async #redefined(objects: NewObjects): Promise<Redefined[]> {
+    const now = await readDefinitions(objects.source);
+    const redefined = redefinedSince(await this.#definitionsBefore(objects, now), now);
+    if (redefined.length === 0) return [];
+    const onTarget = digestsOf(await readDefinitions(objects.target));
+    return redefined.filter(({ key, digest }) => !isPrintedAlike(onTarget[key], digest));
+  }
+
+  /** The definitions when they were last applied to the target, by the present keys of the objects. */
+  async #definitionsBefore({ target }: NewObjects, now: readonly Redefined[]): Promise<Definitions> {
+    const { mark, followedObjects = {} } = this.#record.following;
+    const names = new Map((await readSchema(target, renamedKinds, "details")).map((one) => [one.id, keyOf(one)]));
+    const isRenamed = ({ id, key, isRelationPart }: Redefined): boolean =>
+      isRelationPart || names.get(followedObjects[id] ?? "") === key;
+    return underPresentKeys(mark?.definitions ?? {}, mark?.objectKeys ?? {}, { now, isRenamed });
+  }
+
   /** @throws RefusedError with the statements that the operator has to run. Definitions are compared as the servers print them. */
   async #requireAll(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
     const { database, targetName, following } = this.#record;
-    const onTarget = digestsOf(await readDefinitions(objects.target));
-    const other = redefined.filter(({ key, digest }) => onTarget[key] !== digest);
-    const objectsDiffer = other.length > 0 || (await this.#lacksAny(objects));
+    const renamed = await this.#renamed(objects, await readFollowedObjects(objects));
+    const objectsDiffer = redefined.length > 0 || (await this.#lacksAny(objects));
     const settings = following.mark?.settings
       ? settingsSince(
           following.mark.settings,
@@ -131,7 +196,9 @@ export class MissingObjects {
         )
       : [];
     const ended = (await this.#endedParts(objects)).map(({ drop }) => drop);
-    const due = [...ended, ...(objectsDiffer ? await missingStatements(objects, other) : []), ...settings].map(oneLine);
+    const isRenamed = new Set(renamed.map(({ id }) => id));
+    const missing = objectsDiffer ? await missingStatements(objects, redefined, isRenamed) : [];
+    const due = [...ended, ...renamed.map(({ sql }) => sql), ...missing, ...settings].map(oneLine);
     if (due.length === 0) return;
     const statements = due.join("; ");
     throw new RefusedError(`${database} is not cut over: the source's schema has changed, and schemaChanges is pause`, {
@@ -147,14 +214,7 @@ export class MissingObjects {
   /** Drops triggers, rules and policies. A renamed one is then missing, and is restored under its new name. */
   async dropEnded(objects: NewObjects): Promise<void> {
     for (const { id, key, drop } of await this.#endedParts(objects)) {
-      try {
-        await objects.target.query(drop);
-      } catch (error) {
-        if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
-        await this.#record.reportFailedStatement(drop, error.message);
-        continue;
-      }
-      await this.#record.reportCarriedStatement(drop);
+      if (!(await runCarried(this.#record, objects.target, drop))) continue;
       await this.#forget(id, key);
     }
   }
@@ -168,10 +228,10 @@ export class MissingObjects {
     const { mark, followedRelationParts: copies = {} } = this.#record.following;
     const without = (all: Readonly<Record<string, string>> = {}, left: string): Readonly<Record<string, string>> =>
       Object.fromEntries(Object.entries(all).filter(([key]) => key !== left));
-    const partKeys = { ...without(mark?.partKeys, id), ...(now === undefined ? {} : { [id]: now }) };
-    const definitions = without(mark?.definitions, mark?.partKeys?.[id] ?? "");
+    const objectKeys = { ...without(mark?.objectKeys, id), ...(now === undefined ? {} : { [id]: now }) };
+    const definitions = without(mark?.definitions, mark?.objectKeys?.[id] ?? "");
     const followedRelationParts = without(copies, id);
-    await this.#record.keep({ followedRelationParts, ...(mark ? { mark: { ...mark, definitions, partKeys } } : {}) });
+    await this.#record.keep({ followedRelationParts, ...(mark ? { mark: { ...mark, definitions, objectKeys } } : {}) });
   }
 
   /** A setting that the target refuses does not prevent the cutover: it only affects speed and descriptions. */
@@ -214,10 +274,12 @@ export class MissingObjects {
       const catchUp = () => this.#followers.catchUp(objects.source);
       const restored = await restoreMissing(objects, { catchUp, redefined });
       const { mark } = this.#record.following;
-      const before = underPresentKeys(mark?.definitions ?? {}, mark?.partKeys ?? {}, now);
-      const definitions = { ...digestsOf(now), ...before, ...digestsOf(redefined) };
-      const partKeys = { ...mark?.partKeys, ...partKeysOf(now) };
-      if (mark) await this.#record.keep({ mark: { ...mark, definitions, partKeys, catalogues } });
+      const before = await this.#definitionsBefore(objects, now);
+      const isApplied = ({ key, digest }: Redefined): boolean =>
+        before[key] === undefined || isSameDigest(before[key], digest);
+      const definitions = { ...before, ...digestsOf(now.filter(isApplied)), ...digestsOf(redefined) };
+      const objectKeys = { ...mark?.objectKeys, ...objectKeysOf(now) };
+      if (mark) await this.#record.keep({ mark: { ...mark, definitions, objectKeys, catalogues } });
       await this.#record.keep(mergeRestored(this.#record.following, restored));
     } finally {
       this.#followers.current.resume();

@@ -113,8 +113,8 @@ export async function restorePrerequisites(
 }
 
 /** The tables that own sequences, by OID of the sequence. */
-async function sequenceOwners(source: Client): Promise<Map<number, Pick<Entry, "schema" | "name">>> {
-  const { rows } = await source.query<{ oid: string; schema: string; name: string }>(
+export async function sequenceOwners(client: Client): Promise<Map<number, Pick<Entry, "schema" | "name">>> {
+  const { rows } = await client.query<{ oid: string; schema: string; name: string }>(
     `SELECT s.oid::int8, n.nspname AS schema, t.relname AS name
        FROM pg_catalog.pg_class s
        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = s.oid
@@ -214,14 +214,22 @@ const secretTypes = new Set([
 export const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
   secretTypes.has(type) ? splitStatements(sql).map(withoutSecrets).join(";\n") : withoutSettingValues(sql.trim());
 
-/** The statements that create what a dump of the target lacks, and replace what was redefined. They contain no passwords. */
-export async function missingStatements(objects: NewObjects, redefined: readonly Redefined[]): Promise<string[]> {
+/**
+ * The statements that create what a dump of the target lacks, and replace what was redefined. They contain no passwords.
+ *
+ * @param renamed the `catalogueKey`s of objects that the target has under another name
+ */
+export async function missingStatements(
+  objects: NewObjects,
+  redefined: readonly Redefined[],
+  renamed: ReadonlySet<string>,
+): Promise<string[]> {
   const { onSource, onTarget } = await readBoth(objects, {});
   const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
   const { deferTriggersAndForeignKeys } = objects;
   const replacementOf = replacementsOf(onSource, redefined);
   return allEntries(planRestore(onSource, { deferTriggersAndForeignKeys })).flatMap((entry) => {
-    if (!known.has(nameOf(entry))) return [shownSql(entry)];
+    if (!known.has(nameOf(entry))) return renamed.has(catalogueKey(entry)) ? [] : [shownSql(entry)];
     const replacement = replacementOf(entry);
     return replacement ? [shownSql(replaceEntry(replacement, entry))] : [];
   });

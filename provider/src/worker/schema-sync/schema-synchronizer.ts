@@ -1,16 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
-import pg, { type Client } from "pg";
+import type { Client } from "pg";
 import { delay } from "../../async/delay.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import { followKeys } from "../../cdc/source/publication.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { isLockTimeout, lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
+import { lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import { isCutRelation } from "../../schema/plan/selection.js";
 import { withSyncSessions } from "./sync-sessions.js";
 import { ConcurrentChangeError, RefusedError } from "../../errors.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import type { Followers } from "../followers/followers.js";
+import { runCarried } from "./carried-statement.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
 import { MissingObjects } from "./missing-objects.js";
 import { type NewObjects, tableEntries } from "./new-objects.js";
@@ -146,7 +147,6 @@ export class SchemaSynchronizer {
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
       const seen = await this.#see(objects.source);
       const drift = await this.#preparedDrift(objects);
-      await this.#missing.findCopies(objects);
       if (patience === "once" && this.refusal) throw this.refusal;
       const skipsMore = await this.#leftOut.skipIn(this.#followers);
       await this.#skipTablesWithLostColumns(drift);
@@ -255,23 +255,10 @@ export class SchemaSynchronizer {
       const { deferred } = await this.#drift(objects);
       let taken: "none" | "some" = "none";
       for (const sql of due.filter((one) => deferred.includes(one)))
-        if (await this.#tryStatement(objects.target, sql)) taken = "some";
+        if (await runCarried(this.#record, objects.target, sql)) taken = "some";
       return taken;
     } finally {
       this.#followers.current.resume();
-    }
-  }
-
-  /** Returns whether the target accepted the statement. */
-  async #tryStatement(target: Client, sql: string): Promise<boolean> {
-    try {
-      await target.query(sql);
-      await this.#record.reportCarriedStatement(sql);
-      return true;
-    } catch (error) {
-      if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
-      await this.#record.reportFailedStatement(sql, error.message);
-      return false;
     }
   }
 
@@ -285,11 +272,13 @@ export class SchemaSynchronizer {
     await work.journal.findings([insertOnlyFinding(database, keyless)]);
   }
 
-  /** Creates types and similar objects that new columns may need. */
+  /** Renames objects, and creates types and similar objects that new columns may need. */
   async #preparedDrift(objects: NewObjects): Promise<SchemaDrift> {
     const drift = await this.#driftOfReleased(objects);
-    const isCarried = this.#record.work.spec.schemaChanges === "carry";
-    if (isCarried && drift.additions.length + drift.pausing.length > 0 && drift.awaitedSchemas.size === 0)
+    // With a former name of its schema, an object cannot get its new name.
+    const isCarried = this.#record.work.spec.schemaChanges === "carry" && drift.awaitedSchemas.size === 0;
+    await this.#missing.followNames(objects, isCarried);
+    if (isCarried && drift.additions.length + drift.pausing.length > 0)
       await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
     return drift;
   }

@@ -202,7 +202,7 @@ export class TableResync {
     // Older objects were not applied to the target again.
     const before = record.following.mark;
     const definitions = { ...mark.definitions, ...before?.definitions };
-    const partKeys = { ...mark.partKeys, ...before?.partKeys };
+    const objectKeys = { ...mark.objectKeys, ...before?.objectKeys };
     const settings = { ...(await this.#settingsOf(objects, mark)), ...before?.settings };
     const given =
       before?.given && mark.given ? withNewObjects(before.given, mark.given) : (before?.given ?? mark.given);
@@ -211,7 +211,7 @@ export class TableResync {
     const columns = Object.entries(record.following.followedColumns ?? {}).filter(([oid]) => !copied.has(oid));
     await record.keep({
       ...{ joining, followed, followedColumns: Object.fromEntries(columns) },
-      mark: { ...mark, definitions, partKeys, settings, ...(given ? { given } : {}) },
+      mark: { ...mark, definitions, objectKeys, settings, ...(given ? { given } : {}) },
     });
     this.#record.formerNames.clear();
   }

@@ -12,10 +12,8 @@ interface KindOfObject {
   readonly alter?: (name: string, isOther: boolean) => string;
   /** Changes that the server does not have for this kind. */
   readonly lacks?: readonly Change[];
-  /** What the target has after the source dropped or renamed it. */
+  /** What becomes of the target's object if the source drops it. */
   readonly dropped: "dropped" | "kept";
-  /** Whether ALTER ... RENAME and SET SCHEMA rename the object on the target, too. By default as it was dropped. */
-  readonly isRenamed?: boolean;
 }
 
 const changes = ["created", "altered", "renamed", "dropped", "moved", "given", "commented", "granted"] as const;
@@ -32,14 +30,14 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     create: (name) => `CREATE SCHEMA "${name}"`,
     reference: (name) => `"${name}"`,
     lacks: ["altered", "moved"],
-    ...{ dropped: "kept", isRenamed: true },
+    dropped: "kept",
   },
   {
     kind: "table",
     create: (name, isOther) =>
       `CREATE TABLE "${name}" (id int PRIMARY KEY${isOther ? ", v text" : ""}); INSERT INTO "${name}" VALUES (1)`,
     alter: (name, isOther) => `ALTER TABLE "${name}" ${isOther ? "SET (fillfactor = 50)" : "RESET (fillfactor)"}`,
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "check constraint",
@@ -47,7 +45,7 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     create: (name, isOther) => `ALTER TABLE base ADD CONSTRAINT "${name}" CHECK (id > ${isOther ? -2 : -1})`,
     reference: onTable,
     lacks: ["altered", ...parts],
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "unique constraint",
@@ -55,7 +53,7 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     create: (name, isOther) => `ALTER TABLE base ADD CONSTRAINT "${name}" UNIQUE (id${isOther ? ", v" : ""})`,
     reference: onTable,
     lacks: ["altered", ...parts],
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "foreign key",
@@ -65,14 +63,14 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     lacks: parts,
     alter: (name, isOther) =>
       `ALTER TABLE base ALTER CONSTRAINT "${name}" ${isOther ? "DEFERRABLE" : "NOT DEFERRABLE"}`,
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "index",
     create: (name, isOther) => `CREATE INDEX "${name}" ON base (id${isOther ? " DESC" : ""})`,
     alter: (name, isOther) => `ALTER INDEX "${name}" ${isOther ? "SET (fillfactor = 50)" : "RESET (fillfactor)"}`,
     lacks: parts,
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "trigger",
@@ -81,7 +79,7 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     alter: (name, isOther) => `ALTER TABLE parted ${isOther ? "DISABLE" : "ENABLE"} TRIGGER "${name}"`,
     reference: onParted,
     lacks: parts,
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "rule",
@@ -90,7 +88,7 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     alter: (name, isOther) => `ALTER TABLE base ${isOther ? "DISABLE" : "ENABLE"} RULE "${name}"`,
     reference: onTable,
     lacks: parts,
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "policy",
@@ -98,25 +96,25 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     alter: (name, isOther) => `ALTER POLICY "${name}" ON parted USING (id > ${isOther ? 3 : 2})`,
     reference: onParted,
     lacks: parts,
-    ...{ dropped: "dropped" },
+    dropped: "dropped",
   },
   {
     kind: "type",
     create: (name, isOther) => `CREATE TYPE "${name}" AS (a int${isOther ? ", b int" : ""})`,
     alter: (name, isOther) => `ALTER TYPE "${name}" ALTER ATTRIBUTE a TYPE ${isOther ? "bigint" : "int"}`,
-    ...{ dropped: "kept", isRenamed: true },
+    dropped: "kept",
   },
   {
     kind: "domain",
     create: (name, isOther) => `CREATE DOMAIN "${name}" AS int DEFAULT ${isOther ? 1 : 2}`,
     alter: (name, isOther) => `ALTER DOMAIN "${name}" ${isOther ? "SET" : "DROP"} NOT NULL`,
-    ...{ dropped: "kept", isRenamed: true },
+    dropped: "kept",
   },
   {
     kind: "sequence",
     create: (name, isOther) => `CREATE SEQUENCE "${name}" INCREMENT ${isOther ? 2 : 1}`,
     alter: (name, isOther) => `ALTER SEQUENCE "${name}" INCREMENT ${isOther ? 5 : 1}`,
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "function",
@@ -124,14 +122,14 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     alter: (name, isOther) =>
       `CREATE OR REPLACE FUNCTION "${name}"() RETURNS int LANGUAGE sql AS 'SELECT ${isOther ? 3 : 2}'`,
     reference: (name, schema) => `${schema}."${name}"()`,
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "procedure",
     create: (name, isOther) => `CREATE PROCEDURE "${name}"() LANGUAGE sql AS 'SELECT ${isOther ? 1 : 2}'`,
     alter: (name, isOther) => `CREATE OR REPLACE PROCEDURE "${name}"() LANGUAGE sql AS 'SELECT ${isOther ? 3 : 2}'`,
     reference: (name, schema) => `${schema}."${name}"()`,
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "aggregate",
@@ -139,27 +137,27 @@ export const kindsOfObjects: readonly KindOfObject[] = [
       `CREATE AGGREGATE "${name}"(int) (SFUNC = int4pl, STYPE = int, INITCOND = '${isOther ? 1 : 2}')`,
     reference: (name, schema) => `${schema}."${name}"(int)`,
     lacks: ["altered"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "view",
     create: (name, isOther) => `CREATE VIEW "${name}" AS SELECT id FROM base WHERE id = ${isOther ? 1 : 2}`,
     alter: (name, isOther) => `CREATE OR REPLACE VIEW "${name}" AS SELECT id FROM base WHERE id = ${isOther ? 3 : 2}`,
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "materialized view",
     create: (name) => `CREATE MATERIALIZED VIEW "${name}" AS SELECT id FROM base`,
     alter: (name, isOther) =>
       `ALTER MATERIALIZED VIEW "${name}" ${isOther ? "SET (fillfactor = 50)" : "RESET (fillfactor)"}`,
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "statistics",
     create: (name, isOther) => `CREATE STATISTICS "${name}"${isOther ? " (ndistinct)" : ""} ON id, v FROM base`,
     alter: (name, isOther) => `ALTER STATISTICS "${name}" SET STATISTICS ${isOther ? 9 : -1}`,
     lacks: ["granted"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "operator",
@@ -169,19 +167,19 @@ export const kindsOfObjects: readonly KindOfObject[] = [
       `ALTER OPERATOR ${operator(name)} (int, int) SET (RESTRICT = ${isOther ? "eqsel" : "NONE"})`,
     reference: (name, schema) => `${schema}.${operator(name)} (int, int)`,
     lacks: ["renamed", "granted"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "collation",
     create: (name, isOther) => `CREATE COLLATION "${name}" (LOCALE = '${isOther ? "POSIX" : "C"}')`,
     lacks: ["altered", "granted"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "conversion",
     create: (name) => `CREATE CONVERSION "${name}" FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8`,
     lacks: ["altered", "granted"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "text search configuration",
@@ -189,14 +187,14 @@ export const kindsOfObjects: readonly KindOfObject[] = [
     alter: (name, isOther) =>
       `ALTER TEXT SEARCH CONFIGURATION "${name}" ALTER MAPPING FOR word WITH ${isOther ? "english_stem" : "simple"}`,
     lacks: ["granted"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
   {
     kind: "text search dictionary",
     create: (name) => `CREATE TEXT SEARCH DICTIONARY "${name}" (TEMPLATE = simple, Accept = false)`,
     alter: (name, isOther) => `ALTER TEXT SEARCH DICTIONARY "${name}" (Accept = ${isOther})`,
     lacks: ["granted"],
-    ...{ dropped: "kept" },
+    dropped: "kept",
   },
 ];
 
@@ -216,7 +214,8 @@ export interface ChangesOfEveryKind {
   readonly kept: readonly string[];
 }
 
-const shared = `
+/** What the changes of every kind need. */
+export const sharedObjects = `
   CREATE SCHEMA moved_once; CREATE SCHEMA moved_twice;
   CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
   CREATE TABLE base (id int PRIMARY KEY, v text); GRANT SELECT ON base TO one_owner, other_owner; INSERT INTO base SELECT i, 'v' FROM generate_series(0, 3) i;
@@ -232,14 +231,14 @@ export function changesOfEveryKind(repetition: Repetition, kinds = kindsOfObject
   );
   const step = (at: number): string => all.map(({ steps }) => steps[at]!).join(";\n");
   return {
-    before: [shared, ...all.map(({ before }) => before)].join(";\n"),
+    before: [sharedObjects, ...all.map(({ before }) => before)].join(";\n"),
     steps: repetition === "once" ? [step(0)] : [step(0), step(1)],
     kept: all.flatMap(({ kept }) => kept).sort(),
   };
 }
 
 function changesOf(of: KindOfObject, change: Change, repetition: Repetition): ChangesOfEveryKind {
-  const { kind, word = kind.toUpperCase(), create, reference, alter, dropped, isRenamed = dropped === "dropped" } = of;
+  const { kind, word = kind.toUpperCase(), create, reference, alter, dropped } = of;
   const name = `${kind} ${change}`;
   const called = (one: string, schema = "public"): string => reference?.(one, schema) ?? `${schema}."${one}"`;
   const command = (verb: string, one = name, schema?: string): string => `${verb} ${word} ${called(one, schema)}`;
@@ -299,14 +298,11 @@ function changesOf(of: KindOfObject, change: Change, repetition: Repetition): Ch
     }
   })();
   const before = change === "created" ? "SELECT 1" : create(name, false);
-  const keeps = (one: string, schema = "public"): string => `${kind} ${identityOf(of, one, schema)}`;
+  const keeps = (one: string): string => `${kind} ${identityOf(of, one, "public")}`;
   const kept = ((): string[] => {
     if (change === "dropped" && repetition !== "back") return dropped === "kept" ? [keeps(name)] : [];
     if (change === "created") return dropped === "kept" && repetition === "back" ? [keeps(name)] : [];
-    if (isRenamed || (change !== "renamed" && change !== "moved")) return [];
-    const [first, second] =
-      change === "renamed" ? [keeps(name), keeps(`${name} once`)] : [keeps(name), keeps(name, "moved_once")];
-    return { once: [first], twice: [first, second], back: [second] }[repetition];
+    return [];
   })();
   return { before, steps: [once, next], kept };
 }

@@ -11,4 +11,6 @@ export const casts: Kind = () => ({
   definition: "concat_ws(' ', nullif(o.castfunc, 0)::regprocedure, o.castcontext, o.castmethod)",
 });
 
-export const castRules = restoredRules("cast");
+// A cast has no name.
+const { renamed: _, ...rules } = restoredRules("cast");
+export const castRules = rules;

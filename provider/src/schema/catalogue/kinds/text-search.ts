@@ -1,4 +1,4 @@
-import { rulesOf } from "../change-rule.js";
+import { renamedOrMoved, rulesOf } from "../change-rule.js";
 import { inSchema, type Kind, nameIn } from "../kind.js";
 
 /** Mappings and options are settings that can change while the object exists. */
@@ -41,6 +41,7 @@ const withoutOwner = (catalogue: string, prefix: string) => {
 const rules = (kind: string) =>
   rulesOf(kind, {
     created: { action: "after", reason: "No row depends on it." },
+    renamed: renamedOrMoved,
     dropped: { action: "keep", reason: "Objects that only the target has may use it." },
   });
 

@@ -1,4 +1,4 @@
-import { rulesOf } from "../../change-rule.js";
+import { renamedOrMoved, rulesOf } from "../../change-rule.js";
 import { aRelation, type Kind, type KindQuery } from "../../kind.js";
 
 const sequence: KindQuery = {
@@ -34,5 +34,6 @@ export const sequenceRules = rulesOf("sequence", {
     action: "after",
     reason: "Rows do not depend on them. Its value is set at the cutover.",
   },
+  renamed: renamedOrMoved,
   dropped: { action: "keep", reason: "Objects that only the target has may use it." },
 });

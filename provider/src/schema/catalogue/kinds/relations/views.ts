@@ -1,4 +1,4 @@
-import { restoredRules, rulesOf } from "../../change-rule.js";
+import { renamedOrMoved, restoredRules, rulesOf } from "../../change-rule.js";
 import { aRelation, type Kind, sorted, tablespaceOf } from "../../kind.js";
 import { clusteredOn, storageParameters } from "./tables.js";
 
@@ -23,5 +23,6 @@ export const viewRules = restoredRules("view", { ifRefused: "pause" });
 export const materializedViewRules = rulesOf("materialized view", {
   created: { action: "after", reason: "No row depends on it." },
   changed: { action: "pause", reason: "It can only be dropped and created again, and other objects may need it." },
+  renamed: renamedOrMoved,
   dropped: { action: "keep", reason: "Objects that only the target has may use it." },
 });

@@ -1,0 +1,85 @@
+import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
+import { restoredRule } from "../../schema/catalogue/change-rules.js";
+import { referenceTo, renameStatements } from "../../schema/catalogue/definitions.js";
+import type { SchemaObject } from "../../schema/catalogue/read-schema.js";
+import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
+import { inOrder } from "../schema-diff/followed-parts.js";
+import type { Copies, ObjectsOfBoth } from "./followed-objects.js";
+
+/** A statement that gives a copy the present name of its original. */
+export interface RenamedObject {
+  /** On the source. */
+  readonly id: string;
+  readonly rule: ChangeRule;
+  readonly sql: string;
+}
+
+/**
+ * Objects that the source has renamed or moved since the target got them, in an order in which no name is used twice. Omits
+ * those whose name the target has for another object.
+ *
+ * @param without objects of the source that the filters exclude now
+ * @param owned sequences of the target that tables own. They move with their tables.
+ */
+export function renamedObjects(
+  { onSource, onTarget }: ObjectsOfBoth,
+  copies: Copies,
+  { without, owned }: { readonly without: ReadonlySet<string>; readonly owned: ReadonlySet<number> },
+): RenamedObject[] {
+  const byId = new Map(onTarget.map((object) => [object.id, object]));
+  const taken = new Set(onTarget.map((object) => placeOf(object)));
+  const renames = new Map<string, Rename>();
+  for (const { id, schema, name } of onSource) {
+    const copy = byId.get(copies[id] ?? "");
+    if (!copy || without.has(id)) continue;
+    const to = { schema: owned.has(Number(copy.oid)) ? copy.schema : schema, name };
+    if (placeOf(copy, to) !== placeOf(copy)) renames.set(placeOf(copy), { id, copy, to });
+  }
+  // What stays blocks the objects that need its name, and these block others.
+  for (let size = -1; size !== renames.size;) {
+    size = renames.size;
+    for (const [from, { copy, to }] of renames) {
+      const place = placeOf(copy, to);
+      if (taken.has(place) && !renames.has(place)) renames.delete(from);
+    }
+  }
+  const statements: RenamedObject[] = [];
+  inOrder(
+    [...renames].map(([from, { copy, to }]) => [from, placeOf(copy, to)]),
+    (from, to) => {
+      const { id, copy, ...rename } = renames.get(from)!;
+      const aside = { schema: copy.schema, name: `${copy.name} (renamed)` };
+      const isAside = to !== placeOf(copy, rename.to);
+      if (isAside) renames.set(to, { id, copy: { ...copy, ...aside }, to: rename.to });
+      const sql = renameStatement(copy, isAside ? aside : rename.to);
+      statements.push({ id, rule: restoredRule(copy.kind, "renamed")!, sql });
+      return sql;
+    },
+  );
+  return statements;
+}
+
+interface Rename {
+  readonly id: string;
+  /** With the name that it has when the statement runs. */
+  readonly copy: SchemaObject;
+  readonly to: RelationName;
+}
+
+/** Unique among the names of a catalogue: those of functions include the arguments. */
+const placeOf = (object: SchemaObject, { schema, name }: RelationName = object): string =>
+  JSON.stringify([object.id.split("/", 1)[0], schema, name, argumentsOf(object)]);
+
+/** What follows the name in an identity: `(integer)`, ` USING btree`. */
+const argumentsOf = ({ identity }: SchemaObject): string =>
+  /^(?:(?:"(?:[^"]|"")*"|[^".]+)\.)?(?:"(?:[^"]|"")*"|[^"\s(]+)(.*)$/s.exec(identity)?.[1] ?? "";
+
+function renameStatement(copy: SchemaObject, to: RelationName): string {
+  const refer = ({ schema, name }: RelationName): string => {
+    // An operator is never renamed, and its name cannot be quoted.
+    if (copy.kind === "operator") return copy.identity;
+    const qualified = schema === "" ? quoteIdentifier(name) : qualify(schema, name);
+    return referenceTo(copy.kind, `${qualified}${argumentsOf(copy)}`);
+  };
+  return renameStatements(copy.kind.toUpperCase(), copy, to, refer).join("; ");
+}
