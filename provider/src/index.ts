@@ -10,12 +10,9 @@ export {
   type WebhookArgs,
 } from "./resource/pg-migration.js";
 export type { FleetMember } from "./resource/fleet/fleet-member.js";
-export {
-  PgFleetMigration,
-  type FleetSummary,
-  type FleetWave,
-  type PgFleetMigrationArgs,
-} from "./resource/fleet/pg-fleet-migration.js";
+export { PgFleetMigration, type FleetWave, type PgFleetMigrationArgs } from "./resource/fleet/pg-fleet-migration.js";
+export type { FindingGroup, ReportedCode } from "./display/finding-groups.js";
+export type { FleetSummary } from "./resource/fleet/fleet-summary.js";
 export type { SourceType } from "./inputs/inputs.js";
 export { nearestName } from "./inputs/nearest-name.js";
 export type {

@@ -291,6 +291,11 @@ describe("the dashboard's page", () => {
     scene.undo.push(() =>
       scene.lab.target.query("DELETE FROM pgmigration.migration WHERE name IN ('billing', 'orders', 'stock')"),
     );
+    await scene.lab.target.query(
+      `INSERT INTO pgmigration.finding (migration, type, state, code, message)
+       SELECT name, 'Schema', CASE name WHEN 'orders' THEN 'Failed' ELSE 'Warning' END, '603101', 'exists'
+         FROM unnest(ARRAY['billing', 'orders']) name`,
+    );
     const target = { ...scene.lab.administrator, sslMode: "Disable" as const };
     const first = {
       targets: [
@@ -315,6 +320,11 @@ describe("the dashboard's page", () => {
     );
     await page.getByText("servers.csv:14: the target paris:5432").waitFor();
     await page.getByText("5 of 5 rows, 2 targets").waitFor();
+    const finding = page.getByRole("table", { name: "Findings" }).getByRole("row", { name: /603101/ });
+    assert.match(
+      await finding.innerText(),
+      /^Failed\s+603101\s+berlin \/ 1\/orders, berlin \/ 1\/billing\s+the database/,
+    );
     assert.deepEqual(await scene.barriers(page), []);
     await scene.picture(page, "fleet");
     await page.getByRole("button", { name: "Needs attention 3" }).click();
@@ -339,7 +349,10 @@ describe("the dashboard's page", () => {
     await page.getByRole("table", { name: "Migrations" }).getByRole("link", { name: "billing" }).waitFor();
 
     const phone = await scene.open(fleet.url, { viewport: { width: 390, height: 800 }, colorScheme: "dark" });
-    await phone.getByRole("row", { name: /orders/ }).waitFor();
+    await phone
+      .getByRole("table", { name: "Fleet" })
+      .getByRole("row", { name: /orders/ })
+      .waitFor();
     assert.equal(await phone.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
     assert.deepEqual(await scene.barriers(phone), []);
   });

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { findingCatalogue } from "../../provider/src/finding-codes/finding-code";
+import { inWords } from "../../provider/src/resource/fleet/fleet-summary";
 import { PgFleetMigration, type FleetSummary, type PgFleetMigrationArgs } from "../../provider/src/index";
 
 type Properties = Record<string, unknown>;
@@ -83,9 +85,9 @@ describe("PgFleetMigration", () => {
     assert.deepEqual(
       summary.migrations.map(({ name, state, error }) => [name, state, error]),
       [
-        ["good", "Succeeded", undefined],
         ["bad", "Failed", "no room"],
         ["absent", "NotCreated", "the target does not answer"],
+        ["good", "Succeeded", undefined],
       ],
     );
   });
@@ -98,6 +100,59 @@ describe("PgFleetMigration", () => {
     const migrations = Object.keys(states).map((name) => ({ name, dbsToMigrate: ["crm"], ...serversOf(name) }));
     const { summary } = await declareFleet({ migrations }, (name) => states[name] ?? {});
     assert.deepEqual([summary.failed, summary.canceled, summary.waiting], [1, 1, 0]);
+  });
+
+  it("lists the findings once for each code, with its members, and members that need the user first", async () => {
+    const finding = (state: string, code: string, message: string) => ({ state, code, message });
+    const reporting = (state: string, ...messages: object[]) => {
+      const { currentStatus } = status(state);
+      const details = {
+        serverLevelValidationDetails: [{ messages: messages.slice(0, 1) }],
+        dbLevelValidationDetails: [{ databaseName: "crm", summary: [{ messages: messages.slice(1) }] }],
+      };
+      return {
+        currentStatus: {
+          ...currentStatus,
+          currentSubStateDetails: { ...currentStatus.currentSubStateDetails, validationDetails: details },
+        },
+      };
+    };
+    const exists = finding("Failed", "603101", "the database crm exists");
+    const [lenient, strict] = ["Warning", "Failed"].map((state) => finding(state, "603103", "the role app is missing"));
+    const states: Record<string, Properties> = {
+      done: reporting(
+        "Succeeded",
+        finding("Succeeded", "PGM-101", "fine"),
+        finding("Warning", "PGM-9999", "new"),
+        lenient!,
+      ),
+      waits: reporting("WaitingForUserAction", lenient!, lenient!),
+      refused: reporting("ValidationFailed", exists, { ...exists, message: "the database shop exists" }),
+      strict: reporting("ValidationFailed", strict!, exists),
+    };
+    const migrations = Object.keys(states).map((name) => ({ name, dbsToMigrate: ["crm"], ...serversOf(name) }));
+    const { summary } = await declareFleet({ migrations }, (name) => states[name] ?? {});
+    assert.deepEqual(
+      summary.migrations.map(({ name, position }) => [name, position]),
+      [
+        ["refused", 3],
+        ["strict", 4],
+        ["waits", 2],
+        ["done", 1],
+      ],
+    );
+    assert.deepEqual(
+      summary.findings.map(({ state, code, meaning, members }) => [state, code, meaning, members]),
+      [
+        ["Failed", "603103", findingCatalogue["603103"].meaning, ["strict", "waits", "done"]],
+        ["Failed", "603101", findingCatalogue["603101"].meaning, ["refused", "strict"]],
+        ["Warning", "PGM-9999", "new", ["done"]],
+      ],
+    );
+    assert.equal(summary.findings[0]!.remedy, findingCatalogue["603103"].remedy);
+    const lines = inWords(summary).split("\n");
+    assert.match(lines[3]!, /^Failed +603103 +strict, waits, done +a Microsoft Entra role/);
+    assert.equal(lines.filter((line) => line.includes("603101")).length, 2, "a line and its remedy");
   });
 
   it("estimates the rest of the copies, by queue and wave", async () => {

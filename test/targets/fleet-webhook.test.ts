@@ -166,6 +166,7 @@ describe("the webhook of many targets", () => {
       currentStatus: { state: "InProgress" as const, worker: { state } },
       hadWorker,
       overview: { subState: "MigratingData" as const, percent: 1, lagBytes: null, lagSeconds: null, different: 0 },
+      findings: [],
     });
     const observe = (worker: "running" | "lost", now: number): void =>
       webhook.observe(

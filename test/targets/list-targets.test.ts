@@ -85,6 +85,10 @@ describe("pg-migration list --targets", () => {
         ["main", names.good, "Succeeded"],
       ],
     );
+    assert.deepEqual(
+      rows[0]!.findings.filter(({ state }) => state === "Failed").map(({ code }) => code),
+      ["603101"],
+    );
     assert.match(rows[1]!.unreachable ?? "", /ECONNREFUSED/);
     assert.match(rows[2]!.unreachable ?? "", /no answer|not answer/);
     assert.match(answer.stderr, /fleet\.csv:6: 2 cells, but the first line has 5 names/);
@@ -101,6 +105,13 @@ describe("pg-migration list --targets", () => {
     assert.match(table.stdout, /^Target +Migration +Status/);
     assert.match(table.stdout, /^main +b-waiting +WaitingForUserAction +100 % +0 B, [\d.]+ s +running/m);
     assert.match(table.stdout, /\n4 targets: .*2 unreachable.*1 without a migration/);
+    const all = await command.run(["list", "--targets", list, "--filter", "All", "-o", "table"]);
+    assert.match(
+      all.stdout,
+      /\n\nStatus +Code +Members +Finding\n.*\nFailed +603101 +main\/c-bad +the database exists/,
+    );
+    assert.match(all.stdout, /\nTo do:\n(?: .*\n)* {2}603101: --overwrite, or drop the database on the target\n/);
+    assert.equal(all.stdout.match(/^Failed +603101/gm)?.length, 1);
     assert.doesNotMatch(table.stdout, /a-good/, "ended migrations are not listed");
   });
 });

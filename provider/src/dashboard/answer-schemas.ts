@@ -35,6 +35,18 @@ const migrationShape = {
   currentStatus: z.looseObject({ state: z.string().optional() }).describe("as the resource's output currentStatus"),
 };
 
+const findingsSchema = z
+  .array(
+    z.object({
+      state: z.enum(["Failed", "Warning"]),
+      code: z.string().nullable(),
+      meaning: z.string(),
+      remedy: z.string().nullable(),
+    }),
+  )
+  .readonly()
+  .describe("what the migration reports, once for each code");
+
 export const migrationSchema = z.object(migrationShape);
 
 export const migrationListSchema = z.array(
@@ -42,6 +54,7 @@ export const migrationListSchema = z.array(
     ...migrationShape,
     hadWorker: z.boolean().describe("whether a worker was recorded since the last start"),
     overview: overviewSchema.optional(),
+    findings: findingsSchema,
   }),
 );
 
@@ -62,6 +75,7 @@ const fleetRowSchema = z.object({
   rank: z.number().describe("0 failed, 1 without a worker, 2 unreachable, 3 waiting for the user, 4 running, 5 other"),
   readAt: z.number().nullable().describe("milliseconds since 1970; null if the target was never read"),
   startedOn: z.string().nullable(),
+  findings: findingsSchema,
 });
 
 export const fleetSchema = z.object({

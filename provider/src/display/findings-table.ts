@@ -1,6 +1,8 @@
 import type { MigrationStatus, ValidationState, ValidationSummary } from "../status.js";
 import { findingsPage } from "../finding-codes/findings-page.js";
+import type { FindingGroup } from "./finding-groups.js";
 import { formatTable } from "./format-table.js";
+import { enumerate } from "../units/enumerate.js";
 import { escapeLine } from "../units/terminal-text.js";
 
 /** A finding of this process, or of the records, where a worker of another version may have given it an unknown code. */
@@ -42,16 +44,36 @@ export function findingsTable(findings: readonly ShownFinding[]): string {
       one.message,
     ]),
   );
-  const remedies = sorted.flatMap(({ state, remedy, code, object }) =>
-    state === "Succeeded" || remedy === undefined
-      ? []
-      : [
-          `  ${[code ?? object, remedy]
-            .filter(Boolean)
-            .map((part) => escapeLine(part!))
-            .join(": ")}`,
-        ],
+  return withRemedies(
+    table,
+    sorted.flatMap(({ state, remedy, code, object }) =>
+      state === "Succeeded" || remedy === undefined ? [] : [{ subject: code ?? object, remedy }],
+    ),
   );
+}
+
+/** The findings of a fleet, one line for each code, followed by the remedies. */
+export function findingGroupsTable(groups: readonly FindingGroup[]): string {
+  const table = formatTable(
+    ["Status", "Code", "Members", "Finding"],
+    groups.map(({ state, code, members, meaning }) => [state, code ?? "", enumerate(members, 10), meaning]),
+  );
+  return withRemedies(
+    table,
+    groups.flatMap(({ code, remedy }) => (remedy === null ? [] : [{ subject: code ?? undefined, remedy }])),
+  );
+}
+
+function withRemedies(
+  table: string,
+  remedies: readonly { readonly subject: string | undefined; readonly remedy: string }[],
+): string {
   if (remedies.length === 0) return table;
-  return [table, "", "To do:", ...new Set(remedies), "", `Codes: ${findingsPage}`].join("\n");
+  const lines = remedies.map(({ subject, remedy }) =>
+    [subject, remedy]
+      .filter((part) => part !== undefined && part !== "")
+      .map((part) => escapeLine(part!))
+      .join(": "),
+  );
+  return [table, "", "To do:", ...new Set(lines.map((line) => `  ${line}`)), "", `Codes: ${findingsPage}`].join("\n");
 }

@@ -1,6 +1,7 @@
 import { hasEnded, type MigrationState, type MigrationSubState, type WorkerState } from "../status.js";
 import { attentionRank } from "./attention.js";
 import type { TargetReading } from "./fleet-reader.js";
+import { groupFindings, type FindingGroup, type ReportedCode } from "../display/finding-groups.js";
 import type { MigrationListItem } from "./list-overviews.js";
 
 /** One migration of a fleet, or a target that has none or cannot be read. */
@@ -28,6 +29,8 @@ export interface FleetRow {
   /** When the target was read, in milliseconds since 1970; null if it never was. */
   readonly readAt: number | null;
   readonly startedOn: string | null;
+  /** What the migration reports, once for each code. */
+  readonly findings: readonly ReportedCode[];
 }
 
 type Reading = TargetReading<readonly MigrationListItem[]>;
@@ -71,9 +74,14 @@ function rowOf({ target, readAt, failure }: Reading, item: MigrationListItem | u
     rank: attentionRank({ state, workerState, different, isUnreachable: failure !== undefined }),
     readAt: readAt ?? null,
     startedOn: item?.startedOn ?? null,
+    findings: item?.findings ?? [],
   };
 }
 
 /** Whether a row is shown by `--filter Active`: targets that cannot be read always are. */
 export const isActive = ({ state, unreachable }: FleetRow): boolean =>
   unreachable !== null || (state !== null && !hasEnded(state));
+
+/** What the migrations of these rows report, once for each code. */
+export const findingsOf = (rows: readonly FleetRow[]): FindingGroup[] =>
+  groupFindings(rows.map(({ target, migration, findings }) => ({ name: `${target}/${migration ?? ""}`, findings })));

@@ -2,6 +2,8 @@ import { migrationResource, type MigrationResource } from "../display/migration-
 import type { MigrationSubState } from "../status.js";
 import { listMigrations } from "../store/list-migrations.js";
 import type { Store } from "../store/store.js";
+import type { ReportedCode } from "../display/finding-groups.js";
+import { reportedCodes, type RecordedFinding } from "../display/reported-codes.js";
 
 /** The progress of a migration that has not ended. */
 export interface Overview {
@@ -19,11 +21,14 @@ export interface MigrationListItem extends MigrationResource {
   /** Whether a worker ever held the lease. */
   readonly hadWorker: boolean;
   readonly overview: Overview | undefined;
+  /** What it reports, once for each code. */
+  readonly findings: readonly ReportedCode[];
 }
 
-/** Every migration, newest first, with the progress of those that have not ended. */
+/** Every migration, newest first, with its findings and the progress of those that have not ended. */
 export async function listWithOverviews(store: Store): Promise<MigrationListItem[]> {
   const overviews = new Map((await readOverviews(store)).map(({ name, ...overview }) => [name, overview]));
+  const findings = await readFindings(store);
   return (await listMigrations(store)).map((migration) => {
     const overview = overviews.get(migration.name);
     // State and substate come from one statement, so that they belong together.
@@ -31,6 +36,7 @@ export async function listWithOverviews(store: Store): Promise<MigrationListItem
       ...migrationResource(migration),
       hadWorker: migration.hadWorker,
       overview: overview && { ...overview, subState: migration.subState },
+      findings: reportedCodes(findings.filter((one) => one.migration === migration.name)),
     };
   });
 }
@@ -57,5 +63,15 @@ function readOverviews(store: Store): Promise<(Omit<Overview, "subState"> & { re
        CROSS JOIN LATERAL (SELECT count(*) AS different
                              FROM pgmigration.comparison WHERE migration = m.name AND NOT equal) compared
       WHERE m.ended_at IS NULL`,
+  );
+}
+
+/** A migration may have a finding of the same code for each of thousands of tables. */
+function readFindings(store: Store): Promise<(RecordedFinding & { readonly migration: string })[]> {
+  return store.query(
+    `SELECT migration, state, code, left(min(message), 500) AS message, left(min(remedy), 500) AS remedy
+       FROM pgmigration.finding
+      WHERE state <> 'Succeeded'
+      GROUP BY migration, state, code, CASE WHEN code IS NULL THEN message END`,
   );
 }

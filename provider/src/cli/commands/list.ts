@@ -3,7 +3,7 @@ import { formatTable } from "../../display/format-table.js";
 import { hasEnded } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
 import { FleetReader } from "../../fleet/fleet-reader.js";
-import { fleetRows, isActive } from "../../fleet/fleet-rows.js";
+import { findingsOf, fleetRows, isActive } from "../../fleet/fleet-rows.js";
 import { listWithOverviews } from "../../fleet/list-overviews.js";
 import { exitCodes } from "../exit-code.js";
 import { listMigrations } from "../../store/list-migrations.js";
@@ -11,6 +11,7 @@ import { gridColumns } from "../../display/grid-columns.js";
 import { azureResource, type AzureFlags } from "../output/azure-resource.js";
 import { migrationRow } from "../output/grid-row.js";
 import { withStore } from "../migration/open-store.js";
+import { formatFindingGroups } from "../output/problem-lines.js";
 import { addOutputOption, print, type OutputFlags } from "../output/print.js";
 import { choice } from "../options/choice.js";
 import { addTargetOptions, type TargetFlags } from "../options/server-options.js";
@@ -65,6 +66,10 @@ async function listFleet(list: string, flags: Flags): Promise<void> {
   const rows = fleetRows(await reader.poll());
   await reader.close();
   const shown = rows.filter((row) => isActive(row) || (flags.filter === "All" && row.state !== null));
-  await print(flags, shown, () => `${fleetTable(shown)}\n\n${fleetSummary(rows)}`);
+  await print(flags, shown, () => {
+    const findings = findingsOf(shown);
+    const problems = findings.length === 0 ? [] : [formatFindingGroups(findings)];
+    return [fleetTable(shown), ...problems, fleetSummary(rows)].join("\n\n");
+  });
   if (rows.some(({ unreachable }) => unreachable !== null)) process.exitCode ??= exitCodes.unreachable;
 }

@@ -1,10 +1,13 @@
 import { needsUser } from "../../fleet/attention.js";
-import { compareRows, isPending, type FleetRow } from "../../fleet/fleet-rows.js";
+import { keyOf as keyOfFinding, type FindingGroup } from "../../display/finding-groups.js";
+import { compareRows, findingsOf, isPending, type FleetRow } from "../../fleet/fleet-rows.js";
+import { enumerate } from "../../units/enumerate.js";
 import type { Messages } from "../messages.js";
 import { DataTable, type Column } from "./components/data-table.js";
 import { button, element, progress } from "./components/element.js";
 import { bytes, count, dateTime, seconds, words } from "./components/format.js";
 import { icon, pill } from "./components/pill.js";
+import { codeLink } from "./migration/findings.js";
 
 interface Group {
   readonly name: string;
@@ -33,6 +36,8 @@ export class FleetView {
   readonly #search = element("input", { type: "search", placeholder: "Search", "aria-label": "Search targets" });
   readonly #note = element("p", { role: "status", class: "quiet" }, "Reading the list...");
   readonly #table = new DataTable({ label: "Fleet", columns, key: keyOf });
+  readonly #findings = new DataTable({ label: "Findings", columns: findingColumns, key: keyOfFinding });
+  readonly #findingsPart = element("section", {}, element("h2", {}, "Findings"), this.#findings.root);
   readonly #choices = groups.map((group) => ({ group, choice: button("", () => this.#choose(group), "choice") }));
 
   constructor(root: HTMLElement) {
@@ -46,6 +51,7 @@ export class FleetView {
       ),
       element("div", { class: "bar" }, this.#search, this.#note),
       this.#table.root,
+      this.#findingsPart,
     );
     this.#search.addEventListener("input", () => this.#draw());
     this.#draw();
@@ -98,6 +104,9 @@ export class FleetView {
     const shown = all.filter((row) => this.#group.has(row) && textOf(row).includes(wanted)).sort(compareRows);
     this.#table.root.hidden = shown.length === 0;
     this.#table.show(shown);
+    const findings = findingsOf(shown);
+    this.#findingsPart.hidden = findings.length === 0;
+    this.#findings.show(findings);
     const note = this.#rows.size === 0 ? "" : noteOf(shown.length, all, this.#rows.size);
     if (this.#note.textContent !== note) this.#note.textContent = note;
   }
@@ -173,4 +182,17 @@ const columns: readonly Column<FleetRow>[] = [
     className: "minor wrap",
   },
   { name: "Problem", cell: problemOf, value: problemOf, className: "wrap long" },
+];
+
+const findingColumns: readonly Column<FindingGroup>[] = [
+  { name: "Status", cell: ({ state }) => pill(state), value: ({ state }) => state, className: "status" },
+  { name: "Code", cell: ({ code }) => codeLink(code ?? undefined), value: ({ code }) => code ?? "" },
+  {
+    name: "Migrations",
+    cell: ({ members }) => enumerate(members, 10),
+    value: ({ members }) => members.length,
+    className: "wrap",
+  },
+  { name: "Finding", cell: ({ meaning }) => meaning, value: ({ meaning }) => meaning, className: "wrap long" },
+  { name: "Remedy", cell: ({ remedy }) => remedy ?? "", value: ({ remedy }) => remedy ?? "", className: "wrap long" },
 ];

@@ -1,13 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
-import { problemsOf } from "../../display/findings-table.js";
-import { formatBytes } from "../../units/byte-size.js";
-import { formatDuration } from "../../units/duration.js";
-import { failedDatabases, type MigrationState } from "../../status.js";
-import { copySeconds, defaultCopyRate } from "../summary/migration-summary.js";
 import { type Duration, PgMigration, type PgMigrationArgs } from "../pg-migration.js";
 import { checkFleet, type CompleteMember } from "./check-fleet.js";
 import { readFleetFile, type FleetList } from "./fleet-file.js";
 import type { FleetMember } from "./fleet-member.js";
+import { type FleetSummary, inWords, type KnownStatus, summarizeFleet } from "./fleet-summary.js";
 import { mergeArgs } from "./merge-args.js";
 
 /** What the members of one wave have in common. Their own inputs have priority. */
@@ -73,47 +69,6 @@ export interface PgFleetMigrationArgs {
    * ```
    */
   readonly concurrency?: number | undefined;
-}
-
-/** The progress of a fleet. */
-export interface FleetSummary {
-  readonly total: number;
-  readonly succeeded: number;
-  /** Waiting for a cutover, or for another confirmation. */
-  readonly waiting: number;
-  /** Members whose last operation, or a database, failed. They count in no other number. */
-  readonly failed: number;
-  readonly canceled: number;
-  /** Members that are left out, and why. */
-  readonly problems: readonly string[];
-  readonly bytesCopied: number;
-  readonly rowsCopied: number;
-  /** Size of all members that are measured. */
-  readonly bytesTotal: number;
-  /**
-   * Estimated seconds until all rows are copied: `concurrency` members at a time, wave by wave, at the current rate of each
-   * member, or at 50 MB/s before it has one.
-   */
-  readonly secondsLeft: number;
-  /** In the order of their start. */
-  readonly migrations: readonly {
-    readonly name: string;
-    readonly wave: number;
-    /** Size of all databases; 0 before it is measured. */
-    readonly bytesTotal: number;
-    /** Findings of the validation. */
-    readonly failures: number;
-    readonly warnings: number;
-    /** Estimated seconds until its rows are copied. */
-    readonly secondsLeft: number;
-    /** `NotCreated` if nothing is recorded: its creation failed, for example because the target did not answer. */
-    readonly state: MigrationState | "NotCreated";
-    readonly databases: readonly string[];
-    readonly percent: number;
-    /** Whether the last operation, or a database, failed. */
-    readonly hasFailed: boolean;
-    readonly error?: string;
-  }[];
 }
 
 /**
@@ -228,115 +183,14 @@ const cutoverArgs = (cutover: true | { readonly maxLag: Duration }): PgMigration
     ? { triggerCutover: true }
     : { triggerCutover: true, maxCutoverLag: cutover.maxLag, verifyBeforeCutover: true };
 
-type Status = pulumi.Unwrap<PgMigration["currentStatus"]>;
-
-/** What is known of a member: its status, absent if nothing is recorded, and why the last operation failed. */
-interface Known {
-  readonly status?: Status | null | undefined;
-  readonly failure?: string | null | undefined;
-}
-
 /** With `onFailure: "fail"`, the outputs of a failed resource are rejected. The summary then still includes the other members. */
-function statusOrFailure({ currentStatus, failure }: PgMigration): pulumi.Output<Known> {
-  const known = pulumi.all([currentStatus, failure]).apply(([status, reason]): Known => ({ status, failure: reason }));
+function statusOrFailure({ currentStatus, failure }: PgMigration): pulumi.Output<KnownStatus> {
+  const known = pulumi
+    .all([currentStatus, failure])
+    .apply(([status, reason]): KnownStatus => ({ status, failure: reason }));
   // An SDK without `recover` does not support this.
   if (!("recover" in pulumi)) return known;
-  return pulumi.recover<Known>(known, (error: unknown) => ({
+  return pulumi.recover<KnownStatus>(known, (error: unknown) => ({
     failure: error instanceof Error ? error.message : String(error),
   }));
-}
-
-type Member = FleetSummary["migrations"][number];
-
-export interface MemberStatus extends Known {
-  readonly name: string;
-  readonly wave: number;
-}
-
-/** @hidden */
-export function summarizeFleet(members: readonly MemberStatus[], concurrency: number): Omit<FleetSummary, "problems"> {
-  const databases = members.flatMap(({ status }) =>
-    status ? Object.values(status.currentSubStateDetails.dbDetails) : [],
-  );
-  const migrations = members.map(summarizeMember);
-  // The numbers of the states add up to the total: a failed member counts only as failed.
-  const count = (counted: Member["state"]): number =>
-    migrations.filter(({ state, hasFailed }) => !hasFailed && state === counted).length;
-  return {
-    total: migrations.length,
-    succeeded: count("Succeeded"),
-    waiting: count("WaitingForUserAction"),
-    failed: migrations.filter(({ hasFailed }) => hasFailed).length,
-    canceled: count("Canceled"),
-    bytesCopied: databases.reduce((sum, { bytesCopied }) => sum + bytesCopied, 0),
-    rowsCopied: databases.reduce((sum, { rowsCopied }) => sum + rowsCopied, 0),
-    bytesTotal: migrations.reduce((sum, { bytesTotal }) => sum + bytesTotal, 0),
-    secondsLeft: secondsLeft(migrations, concurrency),
-    migrations,
-  };
-}
-
-function summarizeMember({ name, wave, status, failure }: MemberStatus): Member {
-  const error = failure ?? status?.error;
-  const reason = error === undefined ? {} : { error };
-  if (!status) {
-    const nothing = {
-      bytesTotal: 0,
-      failures: 0,
-      warnings: 0,
-      secondsLeft: 0,
-      databases: [],
-      percent: 0,
-      hasFailed: true,
-    };
-    return { name, wave, state: "NotCreated", ...nothing, ...reason };
-  }
-  const findings = problemsOf(status);
-  const databases = Object.values(status.currentSubStateDetails.dbDetails);
-  const sum = (key: "bytesTotal" | "bytesCopied"): number => databases.reduce((all, one) => all + one[key], 0);
-  const missing = status.percent === 100 ? 0 : Math.max(0, sum("bytesTotal") - sum("bytesCopied"));
-  return {
-    name,
-    wave,
-    bytesTotal: sum("bytesTotal"),
-    failures: findings.filter(({ state }) => state === "Failed").length,
-    warnings: findings.filter(({ state }) => state === "Warning").length,
-    secondsLeft: status.secondsLeft ?? copySeconds(missing, defaultCopyRate),
-    state: status.state,
-    databases: Object.keys(status.currentSubStateDetails.dbDetails),
-    percent: status.percent,
-    hasFailed:
-      typeof failure === "string" ||
-      status.state === "ValidationFailed" ||
-      failedDatabases(status).length > 0 ||
-      status.state === "Failed",
-    ...reason,
-  };
-}
-
-/** The queues of a wave run at the same time, the waves one after another. */
-function secondsLeft(migrations: readonly Member[], concurrency: number): number {
-  const waves = new Map<number, number[]>();
-  for (const { wave, secondsLeft: seconds } of migrations) {
-    waves.set(wave, [...(waves.get(wave) ?? []), seconds]);
-  }
-  const longestQueue = (members: readonly number[]): number => {
-    const queues = Array.from({ length: Math.min(concurrency, members.length) }, () => 0);
-    for (const [index, seconds] of members.entries()) queues[index % concurrency]! += seconds;
-    return Math.max(0, ...queues);
-  };
-  return [...waves.values()].reduce((sum, members) => sum + longestQueue(members), 0);
-}
-
-function inWords({
-  total,
-  succeeded,
-  waiting,
-  failed,
-  canceled,
-  bytesTotal,
-  secondsLeft: seconds,
-}: Omit<FleetSummary, "problems">): string {
-  const parts = [`${succeeded} succeeded`, `${waiting} wait for you`, `${failed} failed`, `${canceled} canceled`];
-  return `${total} migrations, ${formatBytes(bytesTotal)}: ${parts.join(", ")}; about ${formatDuration(seconds)} left to copy`;
 }

@@ -81,7 +81,7 @@ const columns: readonly Column<ShownFinding>[] = [
   },
 ];
 
-const codeLink = (code: string | undefined): Node | string =>
+export const codeLink = (code: string | undefined): Node | string =>
   code === undefined ? "" : element("a", { href: linkToCode(code), target: "_blank", rel: "noreferrer" }, code);
 
 function remedy({ remedy: text, state }: Message): Node | string {
