@@ -63,6 +63,27 @@ describe("tables of a followed source that are copied again", () => {
     await resource.destroy();
   });
 
+  it("rows that shared a key while a table with REPLICA IDENTITY FULL had none: are copied again", async () => {
+    const table = (name: string, identity: string): string =>
+      `CREATE TABLE ${name} (id int PRIMARY KEY, v text); ALTER TABLE ${name} REPLICA IDENTITY ${identity};
+       INSERT INTO ${name} SELECT i, 'old' FROM generate_series(1, 20) i`;
+    const database = await lab.database(
+      `${table("replaced", "FULL")}; ${table("lost", "FULL")}; ${table("became_full", "DEFAULT")}`,
+    );
+    const resource = await lab.follow([database]);
+    const replace = (name: string): string =>
+      `ALTER TABLE ${name} DROP CONSTRAINT ${name}_pkey; INSERT INTO ${name} VALUES (1, 'new'); DELETE FROM ${name} WHERE id = 1 AND v = 'old'`;
+    for (const sql of [
+      `BEGIN; ${replace("replaced")}; ALTER TABLE replaced ADD PRIMARY KEY (id); COMMIT`,
+      `BEGIN; ${replace("lost")}; COMMIT`,
+      `BEGIN; ALTER TABLE became_full REPLICA IDENTITY FULL; ${replace("became_full")}; ALTER TABLE became_full ADD PRIMARY KEY (id); COMMIT`,
+    ])
+      await lab.source.query(sql, { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("a table that lost a column on the target: is copied again, and a pause shows which side was altered", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL, v text DEFAULT 'd'); CREATE INDEX t_m ON t (m);

@@ -42,6 +42,7 @@ export interface SchemaBaseline {
   /** {@link readCatalogueVersion} at the time of the newest dump. */
   readonly catalogues?: string;
   readonly names?: TableNames;
+  readonly keys?: TableKeys;
   readonly parts?: TypeParts;
   readonly given?: ObservedSchema;
 }
@@ -57,6 +58,9 @@ export interface ObservedSchema {
 
 /** The name of each table, qualified and quoted, by its OID. Includes partitioned tables. */
 export type TableNames = Readonly<Record<string, string>>;
+
+/** The OID of the primary key's constraint, and whether the replica identity is FULL, by the table's OID. */
+export type TableKeys = Readonly<Record<string, { readonly key: number | null; readonly isFull: boolean }>>;
 
 /** The file of each table's rows, and the versions of its columns in the catalogue, by the table's OID. */
 export type TableStorage = Readonly<Record<string, { readonly file: number; readonly columns: readonly string[] }>>;
@@ -92,11 +96,12 @@ export async function readSchemaBaseline(source: Client, names: ChangeCaptureNam
 /** The part of a baseline that describes tables. */
 export async function readTables(
   source: Client,
-): Promise<Required<Pick<SchemaBaseline, "columns" | "forms" | "names" | "parts">>> {
+): Promise<Required<Pick<SchemaBaseline, "columns" | "forms" | "names" | "keys" | "parts">>> {
   return {
     columns: await readColumnOrdinals(source),
     forms: await readTableStorage(source),
     names: await readTableNames(source),
+    keys: await readTableKeys(source),
     parts: await readTypeParts(source),
   };
 }
@@ -175,6 +180,16 @@ export async function readTableStorage(source: Client): Promise<TableStorage> {
   return rows[0]!.forms ?? {};
 }
 
+async function readTableKeys(source: Client): Promise<TableKeys> {
+  const { rows } = await source.query<{ keys: TableKeys | null }>(
+    `SELECT json_object_agg(c.oid::text, json_build_object('key', k.oid::int8, 'isFull', c.relreplident = 'f')) AS keys
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'
+      WHERE ${followedTables} AND (k.oid IS NOT NULL OR c.relreplident = 'f')`,
+  );
+  return rows[0]!.keys ?? {};
+}
+
 /** A number that changes when the file of any table changes. Much cheaper than reading all tables. */
 export async function sumOfFiles(source: Client): Promise<string> {
   const { rows } = await source.query<{ sum: string }>(
@@ -210,6 +225,7 @@ export async function readColumnOrdinals(source: Client): Promise<ColumnOrdinals
  * - a table, column, label or attribute was replaced under its name
  * - ALTER TABLE rewrote the rows
  * - a generated key column has another expression
+ * - a table with REPLICA IDENTITY FULL lost or replaced its primary key
  * - the table was removed from the publication
  * - before 11, the table was truncated or rewritten: TRUNCATE is not published there
  *
@@ -239,6 +255,7 @@ export async function replacedSince(
         ...(publishesGeneratedColumns ? withWrittenColumns(tables.forms, mark) : []),
         ...(publishesGeneratedColumns ? await withRecomputedKeys(source, mark.given?.defaults) : []),
         ...renamedTables(tables.names, mark),
+        ...withOtherKeys(tables.keys, mark),
         ...(await omitParts(source, tables.parts, mark.parts)),
       ],
     ],
@@ -259,6 +276,17 @@ function withOtherColumns(now: ColumnOrdinals, { columns = {} }: SchemaBaseline)
 function renamedTables(now: TableNames, { names = {} }: SchemaBaseline): string[] {
   const taken = new Set(Object.values(names));
   return Object.keys(now).filter((oid) => names[oid] !== now[oid] && taken.has(now[oid]!));
+}
+
+/**
+ * The OIDs of tables with REPLICA IDENTITY FULL that lost or replaced their primary key. Without the key, the source may have had
+ * several rows with one key, but the stream was applied by this key.
+ */
+function withOtherKeys(now: TableKeys, { keys = {} }: SchemaBaseline): string[] {
+  return Object.entries(keys).flatMap(([oid, before]) => {
+    const isFull = before.isFull || now[oid]?.isFull === true;
+    return isFull && before.key !== null && before.key !== now[oid]?.key ? [oid] : [];
+  });
 }
 
 /** The OIDs of tables that ALTER TABLE rewrote. A dropped column alone does not rewrite rows. */
