@@ -84,6 +84,26 @@ describe("tables of a followed source that are copied again", () => {
     await resource.destroy();
   });
 
+  it("partitions that swap their names: get each other's bounds", async () => {
+    const database = await lab.database(`
+      CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE low PARTITION OF parted FOR VALUES FROM (0) TO (10); CREATE TABLE high PARTITION OF parted FOR VALUES FROM (10) TO (30);
+      INSERT INTO parted SELECT i, 'old' FROM generate_series(1, 29) i`);
+    const resource = await lab.follow([database]);
+    await lab.source.query(
+      `BEGIN; ALTER TABLE low RENAME TO third; ALTER TABLE high RENAME TO low; ALTER TABLE third RENAME TO high;
+       ALTER INDEX low_pkey RENAME TO third_pkey; ALTER INDEX high_pkey RENAME TO low_pkey; ALTER INDEX third_pkey RENAME TO high_pkey;
+       UPDATE parted SET v = 'new' WHERE id IN (5, 25); COMMIT`,
+      { database },
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const bounds =
+      "SELECT relname, pg_get_expr(relpartbound, oid) AS bound FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1";
+    assert.deepEqual(await lab.queryTarget(database, bounds), await lab.source.query(bounds, { database }));
+    await resource.destroy();
+  });
+
   it("a table that lost a column on the target: is copied again, and a pause shows which side was altered", async () => {
     const database = await lab.database(`
       CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL, v text DEFAULT 'd'); CREATE INDEX t_m ON t (m);

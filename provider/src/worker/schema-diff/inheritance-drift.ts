@@ -22,6 +22,8 @@ export interface InheritanceSides {
   readonly hasTable: (table: string) => boolean;
   /** The bounds when they were last applied to the target; undefined if they were not recorded. */
   readonly before: Bounds | undefined;
+  /** The names of the tables at that time, qualified and quoted, by their OIDs. */
+  readonly names: Readonly<Record<string, string>> | undefined;
 }
 
 export interface InheritanceDrift {
@@ -39,7 +41,7 @@ export interface InheritanceDrift {
 }
 
 export async function readInheritanceDrift(sides: InheritanceSides): Promise<InheritanceDrift> {
-  const { schemaOnTarget, hasTable, before } = sides;
+  const { schemaOnTarget, hasTable, before, names } = sides;
   const onSource = new Map((await listChildren(sides.source)).map((child) => [keyOf(child, schemaOnTarget), child]));
   const onTarget = new Map((await listChildren(sides.target)).map((child) => [keyOf(child), child]));
   const detached = new Set<string>();
@@ -48,12 +50,13 @@ export async function readInheritanceDrift(sides: InheritanceSides): Promise<Inh
     const [name, parent] = [qualify(child.schema, child.name), qualify(child.of!.schema, child.of!.name)];
     if (!hasTable(name) || !hasTable(parent)) return [];
     const sourceChild = onSource.get(key);
-    // Versions may print the same bounds in two ways.
+    // Versions may print the same bounds in two ways. A partition that took the name of another one has other bounds than its copy.
     const isMoved =
       sourceChild &&
       sourceChild.definition !== child.definition &&
       before &&
-      before[sourceChild.oid] !== shortDigest(sourceChild.definition!);
+      (before[sourceChild.oid] !== shortDigest(sourceChild.definition!) ||
+        (names && names[sourceChild.oid] !== qualify(sourceChild.schema, sourceChild.name)));
     if (sourceChild && !isMoved) {
       if (!isPartition(child)) parents.set(name, [...(parents.get(name) ?? []), parent]);
       return [];

@@ -59,7 +59,7 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
     hasTable: (name: string) => onTarget.has(name) && onSource.has(name),
   };
   const types = await readTypeDrift({ ...sides, before: given?.types, followed: shapes.followedTypes });
-  const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds });
+  const inheritance = await readInheritanceDrift({ ...sides, before: given?.bounds, names: mark?.names });
   const rules = await readRuleDrift({ ...sides, types, before: given?.rules, followed: shapes.followedRules });
   const typed = typedTableDrift(pairs, types.typeOnTarget);
   const places = await readColumnOrdinals(source);
