@@ -176,4 +176,58 @@ describe("the rehearsal of the restore", () => {
     assert.deepEqual(rows, [{ tuples: 500 }]);
     await resource.destroy();
   });
+
+  describe("leaves its dump to the copy, which", () => {
+    const simple = `
+      CREATE TABLE orders (id serial PRIMARY KEY, item text DEFAULT 'none'); INSERT INTO orders SELECT FROM generate_series(1, 9);
+      CREATE VIEW items AS SELECT item FROM orders`;
+
+    const dumpEvents = async (resource: Resource): Promise<string[]> => {
+      const migration = resource.inputs.migrationName;
+      const sql =
+        "SELECT message FROM pgmigration.event WHERE migration = $1 AND message ~ 'schema entries' ORDER BY id";
+      return (await lab.target.query<{ message: string }>(sql, { values: [migration] })).map(({ message }) => message);
+    };
+
+    const columnsOnTarget = async (database: string): Promise<string[]> =>
+      (
+        await lab.target.query<{ name: string }>(
+          "SELECT attname AS name FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0 ORDER BY attnum",
+          { database },
+        )
+      ).map(({ name }) => name);
+
+    it("uses it while the schema is unchanged", async () => {
+      const database = await lab.database(simple);
+      const resource = new Resource();
+      await resource.create(lab.inputs([database]));
+      const events = await dumpEvents(resource);
+      assert.equal(events.length, 1);
+      assert.match(events[0]!, /^\d+ schema entries are the same as in the validation, which read them by pg_dump/);
+      assert.deepEqual(await columnsOnTarget(database), ["id", "item"]);
+      await resource.destroy();
+    });
+
+    it("reads the schema again if it has changed", async () => {
+      const database = await lab.database(simple);
+      const resource = new Resource();
+      await resource.create({ ...lab.inputs([database]), startDataMigration: false });
+      await lab.source.query("ALTER TABLE orders ADD amount numeric", { database });
+      await resource.update({ startDataMigration: true });
+      assert.equal(resource.status.state, "Succeeded");
+      const events = await dumpEvents(resource);
+      assert.equal(events.length, 1);
+      assert.match(events[0]!, /^\d+ schema entries read by pg_dump/);
+      assert.deepEqual(await columnsOnTarget(database), ["id", "item", "amount"]);
+      await resource.destroy();
+    });
+
+    it("reads the schema again online, where the publication changes the catalogues", async () => {
+      const database = await lab.database(simple);
+      const resource = new Resource();
+      await resource.create({ ...lab.inputs([database]), migrationMode: "Online" });
+      assert.match((await dumpEvents(resource))[0]!, /^\d+ schema entries read by pg_dump/);
+      await resource.destroy();
+    });
+  });
 });

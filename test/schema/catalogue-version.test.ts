@@ -3,10 +3,11 @@ import { connect } from "../../provider/src/postgres/connection/connect";
 import { allKinds } from "../../provider/src/schema/catalogue/kinds";
 import { indexes } from "../../provider/src/schema/catalogue/kinds/relations/indexes";
 import { readSchema } from "../../provider/src/schema/catalogue/read-schema";
+import { readCatalogueRows } from "../../provider/src/schema/catalogue/catalogue-rows";
 import { readCatalogueVersion } from "../../provider/src/schema/catalogue/catalogue-version";
 import { differencesOf } from "../../provider/src/verify/compare-schema";
 import { readSourceVersion } from "../../provider/src/worker/schema-diff/source-version";
-import { EmbeddedServer } from "../support/servers/embedded-server";
+import { EmbeddedServer, type Major } from "../support/servers/embedded-server";
 import { changes, existing } from "./schema-changes";
 
 const noticed = [
@@ -131,4 +132,37 @@ describe("the catalogues' version", () => {
       await own.stop();
     }
   });
+});
+
+describe("the rows of the catalogues", () => {
+  for (const major of [14, 18] satisfies Major[])
+    it(`differ after each change that a dump shows, but not after changes of users' rows, on ${major}`, async () => {
+      const server = await EmbeddedServer.start({ major, parameters: { wal_level: "logical" } });
+      const client = await connect({ ...server.login, sslMode: "Disable" }, { database: "postgres", purpose: "test" });
+      try {
+        await server.query(`${existing}; CREATE TABLE filled_later (id int)`);
+        let before = await readCatalogueRows(client);
+        assert.notEqual(before, undefined);
+        for (const { sql, from = 0, undumped } of changes) {
+          if (from > major) continue;
+          await server.query(sql);
+          const now = await readCatalogueRows(client);
+          if (!undumped) assert.notEqual(now, before, sql);
+          before = now;
+        }
+        await server.query("ALTER ROLE someone RENAME TO someone_else");
+        assert.notEqual(await readCatalogueRows(client), before);
+        // The first ANALYZE after a change records that a table no longer has children.
+        await server.query("ANALYZE");
+        before = await readCatalogueRows(client);
+        await server.query("CREATE DATABASE further");
+        await server.query("ALTER DATABASE postgres SET default_transaction_read_only = off");
+        await server.query("INSERT INTO filled_later SELECT i FROM generate_series(1, 1000) i; ANALYZE");
+        await server.query("VACUUM");
+        assert.equal(await readCatalogueRows(client), before);
+      } finally {
+        await client.end();
+        await server.stop();
+      }
+    });
 });

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import type { MigrationSpec } from "../inputs/inputs.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
+import type { KeptDumps } from "../schema/dump/kept-dumps.js";
 import type { Finding } from "../findings.js";
 import type { Platform } from "../platforms/platform.js";
 
@@ -24,6 +25,8 @@ export interface ValidationContext {
   readonly targetSuperuser: boolean;
   /** Databases on the target created by an earlier attempt of this migration. They do not count as existing. */
   readonly ownDatabases: ReadonlySet<string>;
+  /** Receives the dumps of the rehearsal, for a copy that follows. */
+  readonly keptDumps?: KeptDumps | undefined;
   /** Databases in use by other migrations into this target, with the migration's name. */
   readonly occupied: ReadonlyMap<string, string>;
 }

@@ -3,6 +3,7 @@ import type { MigrationSpec } from "../inputs/inputs.js";
 import { connect } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { serverVersion } from "../postgres/server-version.js";
+import type { KeptDumps } from "../schema/dump/kept-dumps.js";
 import type { Finding } from "../findings.js";
 import { detectPlatform } from "../platforms/detect-platform.js";
 import { platformOfHost } from "../platforms/platforms.js";
@@ -81,6 +82,8 @@ export interface ValidationOptions {
   readonly target: Endpoint;
   readonly ownDatabases: ReadonlySet<string>;
   readonly occupied: ReadonlyMap<string, string>;
+  /** As in {@link ValidationContext}. */
+  readonly keptDumps?: KeptDumps | undefined;
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { withSession } from "../../postgres/connection/with-session.js";
+import { readCatalogueRows } from "../../schema/catalogue/catalogue-rows.js";
 import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../../schema/database/database.js";
 import { rehearsalDatabase } from "../../schema/database/rehearsal-database.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
@@ -141,11 +142,19 @@ async function bothOf<One, Other>(one: Promise<One>, other: Promise<Other>): Pro
 
 const entryOf = ({ entry }: { readonly entry: Entry }): Entry => entry;
 
-async function readEntries({ source, spec }: ValidationContext, database: string, session: Client): Promise<Entry[]> {
+async function readEntries(
+  { source, spec, keptDumps }: ValidationContext,
+  database: string,
+  session: Client,
+): Promise<Entry[]> {
   const selection = await readSelection(session, spec);
   const without = await hiddenTables(session, selection);
-  const { text } = await dumpSchema(source, database, { without, lockSeconds });
-  return selectEntries(withoutTemporaryReplicaIdentities(parseTocEntries(text)), selection);
+  // Before the dump: a change that commits during the dump changes the rows in the snapshot of the copy.
+  const catalogueRows = keptDumps && (await readCatalogueRows(session));
+  const { text, tool } = await dumpSchema(source, database, { without, lockSeconds });
+  const entries = withoutTemporaryReplicaIdentities(parseTocEntries(text));
+  if (catalogueRows !== undefined) keptDumps?.keep(database, { entries, tool, without, catalogueRows });
+  return selectEntries(entries, selection);
 }
 
 function findingsOf(database: string, tried: readonly TriedEntries[], migrateRoles: boolean): Finding[] {

@@ -2,6 +2,7 @@ import { TakenOverError } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal } from "../../store/journal.js";
+import { KeptDumps } from "../../schema/dump/kept-dumps.js";
 import { readDatabases, type DatabaseRecord } from "../../store/records.js";
 import { Store } from "../../store/store.js";
 import type { SessionOwner } from "./session-owner.js";
@@ -23,6 +24,8 @@ export class RunContext implements RunServices {
   readonly journal: Journal;
   readonly requests: RequestWatch;
   readonly limits: CopyLimits;
+  /** The dumps of the validation. */
+  readonly keptDumps = new KeptDumps();
   /** Aborts when the worker has to stop, or the migration is canceled. */
   readonly signal: AbortSignal;
 

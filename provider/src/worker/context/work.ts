@@ -1,6 +1,7 @@
 import type { CopyRate } from "../../copy/copy-rate.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
+import type { KeptDumps } from "../../schema/dump/kept-dumps.js";
 import type { Journal } from "../../store/journal.js";
 import type { SessionOwner } from "./session-owner.js";
 import type { Semaphore } from "../../async/semaphore.js";
@@ -22,6 +23,8 @@ export interface Work {
   readonly indexSlots: Semaphore;
   readonly copyRate: CopyRate;
   readonly replicaLag: ReplicaWatch;
+  /** The dumps of the validation, if this worker validated. */
+  readonly keptDumps?: KeptDumps;
   /** Counts how often the copy of the database released its locks for applications. */
   readonly releases?: { count: number };
 }

@@ -54,7 +54,7 @@ export class DatabaseSteps {
 
   /** The context of one database's steps. Its `spec` is always the current one. */
   workOn(database: string): Work {
-    const { requests, source, target, journal, owner, signal } = this.#context;
+    const { requests, source, target, journal, owner, keptDumps, signal } = this.#context;
     const { tableSlots, indexSlots, copyRate } = this.#jobs;
     return {
       get spec() {
@@ -68,6 +68,7 @@ export class DatabaseSteps {
       indexSlots,
       copyRate,
       replicaLag: this.#replicaLag,
+      keptDumps,
       releases: { count: 0 },
       generation: owner.generation,
       signal: AbortSignal.any([signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),

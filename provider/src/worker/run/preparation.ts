@@ -77,6 +77,9 @@ function validateAll(context: RunContext): Promise<Finding[]> {
       ...{ spec, source, target },
       ownDatabases: ownDatabases(await readDatabases(store, spec.migrationName)),
       occupied: await occupiedDatabases(store, spec.migrationName),
+      // Online, the publication changes the catalogues before the copy.
+      keptDumps:
+        spec.migrationMode === "Offline" && spec.migrationOption !== "Validate" ? context.keptDumps : undefined,
     });
   });
 }
