@@ -53,7 +53,8 @@ export function activityOf(commandLine: string): string {
     if (session) return `${session[1] ? "walsender" : "session"}: ${session[2]!.trim()}`;
     return server.replace(/ for .*| \d+.*/, "").trim();
   }
-  const [program = "", script = ""] = commandLine.split("\0");
+  const [program = "", ...args] = commandLine.split("\0");
+  const script = args.find((arg) => !arg.startsWith("--")) ?? "";
   const isScript = /(^|\/)node$/.test(program) && !script.startsWith("-");
   // pgcopydb writes its task after a colon.
   return (isScript ? script : program).replace(/:.*$/s, "").replace(/^.*\//, "");

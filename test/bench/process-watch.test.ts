@@ -102,6 +102,7 @@ describe("watch of processes", () => {
     "postgres: parallel worker for PID 17": "parallel worker",
     "postgres: checkpointer ": "checkpointer",
     "/usr/bin/node\0/x/provider/dist/bundles/worker.js\0": "worker.js",
+    "/usr/bin/node\0--max-semi-space-size=4\0/x/provider/dist/bundles/worker.js\0": "worker.js",
     "/usr/bin/pg_restore\0-j\0": "pg_restore",
     "pgcopydb: copy table": "pgcopydb",
   };

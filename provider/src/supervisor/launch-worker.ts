@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { EngineError } from "../errors.js";
 import { type TokenAuthentication, usesToken } from "../postgres/authentication/authentication.js";
 import type { WorkerJob } from "../worker/context/worker-job.js";
+import { workerProgram } from "../worker-program.js";
 
 export interface LaunchedWorker {
   readonly pid: number;
@@ -66,7 +67,7 @@ export async function launchWorker(job: WorkerJob): Promise<LaunchedWorker> {
   await mkdir(join(logFile, ".."), { recursive: true, mode: 0o700 });
   const log = await open(logFile, "a", 0o600);
   try {
-    const child = spawn(process.execPath, [join(__dirname, "../bundles/worker.js")], {
+    const child = spawn(process.execPath, workerProgram, {
       detached: true,
       cwd: "/",
       env: environmentOf(job),

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { join } from "node:path";
+import { workerProgram } from "../../worker-program.js";
 import type { WorkerJob } from "../context/worker-job.js";
 
 /** Exit code of a worker that found no room in the budgets. */
@@ -20,7 +20,7 @@ export class PoolWorker {
 
   constructor(job: WorkerJob) {
     this.isWaiting = job.budgets !== undefined;
-    this.#child = spawn(process.execPath, [join(__dirname, "../../bundles/worker.js")], {
+    this.#child = spawn(process.execPath, workerProgram, {
       stdio: ["pipe", "inherit", "inherit", "ipc"],
     });
     this.exited = new Promise((resolve) => {

@@ -1,8 +1,8 @@
 import { log } from "../../log.js";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { messageOf } from "../../errors.js";
+import { workerProgram } from "../../worker-program.js";
 import { shareArgument } from "../context/worker-job.js";
 import type { WorkerJob } from "../context/worker-job.js";
 
@@ -54,7 +54,7 @@ export class LocalCopyHelpers {
   }
 
   #start(): void {
-    const child = spawn(process.execPath, [join(__dirname, "../../bundles/worker.js"), shareArgument], {
+    const child = spawn(process.execPath, [...workerProgram, shareArgument], {
       stdio: ["pipe", "inherit", "inherit"],
     });
     this.#children.add(child);
