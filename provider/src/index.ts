@@ -5,6 +5,7 @@ export {
   type FilterArgs,
   type PgMigrationArgs,
   type SecretParametersArgs,
+  type CutoverWindowArgs,
   type ServerArgs,
   type Switch,
   type WebhookArgs,

@@ -16,6 +16,8 @@ export type MigrationSubState =
   | "WaitingForDataMigrationWindow"
   | "MigratingData"
   | "WaitingForCutoverTrigger"
+  /** The cutover is requested, and `cutoverWindow` is ahead. */
+  | "WaitingForCutoverWindow"
   | "CompletingMigration"
   /** Cut over, and changes of the target are applied to the source until `rollback` decides which server remains. */
   | "WaitingForRollbackDecision"

@@ -123,6 +123,21 @@ describe("pg-migration update", () => {
     assert.equal(different.code, 7, different.stderr);
   });
 
+  it("--cutover-window moves a requested cutover, and none starts it", async () => {
+    const resource = await create([database], { migrationMode: "Online" });
+    for (const [wrong, expected] of [
+      ["2100-02-01T02:00/2100-02-01T05:00 Berlin", /--cutover-window\.timeZone: unknown time zone/],
+      ["2100-02-01T02:00", /--cutover-window\.end: /],
+    ] as const) {
+      const refused = await update(resource, "--cutover-window", wrong);
+      assert.equal(refused.code, 2);
+      assert.match(refused.stderr, expected);
+    }
+    const window = ["--cutover-window", "2100-02-01T02:00/2100-02-01T05:00 Europe/Berlin"];
+    assert.equal(subStateOf(await updated(resource, "--cutover", ...window, "--wait")), "WaitingForCutoverWindow");
+    assert.equal((await updated(resource, "--cutover-window", "none", "--wait")).state, "Succeeded");
+  });
+
   it("ends each wait before the start", async () => {
     await lab.target.query(`CREATE DATABASE ${database} OWNER ${lab.administrator.user}`);
     const resource = await create([], { waitForConfirmation: true, startDataMigration: false });

@@ -147,6 +147,31 @@ describe("a pool of workers", () => {
     assert.match(first.output, /the pool stops 1 workers/);
   });
 
+  it("cuts over in the window although Pulumi has ended and the pool process was killed meanwhile", async () => {
+    const list = await targetList();
+    const database = await lab.database(table);
+    const first = start("--targets", list);
+    const opensAt = new Date(Date.now() + 20_000).toISOString();
+    await create(
+      lab.onlineInputs([database], {
+        ...{ migrationName: "in-window", triggerCutover: true },
+        cutoverWindow: { start: opensAt, end: "2100-01-01T00:00" },
+      }),
+    );
+    const { currentSubStateDetails } = await resources[0]!.refresh();
+    assert.equal(currentSubStateDetails.currentSubState, "WaitingForCutoverWindow");
+    await first.killAll();
+    const second = start("--targets", list);
+    await second.logs(/in-window: worker generation 2 took over/);
+    await until("it is cut over", async () => (await resources[0]!.refresh()).state === "Succeeded");
+    const [ended] = await lab.target.query<{ inTime: boolean }>(
+      'SELECT ended_at >= $1 AS "inTime" FROM pgmigration.database WHERE name = $2',
+      { values: [opensAt, database] },
+    );
+    assert.deepEqual(ended, { inTime: true });
+    await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
+  });
+
   it("reads the metrics of all migrations of a target through one session, and starts workers meanwhile", async () => {
     const pool = start("--targets", await targetList(), "--http", "0");
     for (const migrationName of ["one", "two", "three"])

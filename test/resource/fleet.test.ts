@@ -317,7 +317,11 @@ describe("PgFleetMigration", () => {
       ...[1, 2, 3].map((i) => ({ name: `first-${i}`, migrationMode: i === 1 ? ("Online" as const) : undefined })),
       { name: "second-2", wave: 2 },
     ].map((member) => ({ dbsToMigrate: ["crm"], ...serversOf(member.name), ...member }));
-    const waves = { 1: { cutover: { maxLag: "5s" } }, 2: { windowStart: "2030-01-31T22:00:00Z", cutover: true } };
+    const cutoverWindow = { start: "2030-02-03T02:00", end: "2030-02-03T05:00", timeZone: "Europe/Berlin" };
+    const waves = {
+      1: { cutover: { maxLag: "5s" } },
+      2: { windowStart: "2030-01-31T22:00:00Z", cutover: true, cutoverWindow },
+    };
     const { declared } = await declareFleet({ migrations, waves, concurrency: 2 }, run);
     assert.deepEqual(overlaps, []);
     assert.deepEqual(ended.length, 5);
@@ -333,6 +337,33 @@ describe("PgFleetMigration", () => {
       [start, true],
       [start, undefined],
     ]);
+    assert.deepEqual(
+      ["first-1", "second-1", "second-2"].map((name) => declared.get(name)!.cutoverWindow),
+      [undefined, cutoverWindow, undefined],
+    );
+  });
+
+  it("refuses what is wrong for a whole wave, with its name", () => {
+    const [start, end] = ["2030-02-03T02:00", "2030-02-03T05:00"];
+    for (const [args, expected] of [
+      [
+        { waves: { 2: { cutoverWindow: { start, end, timeZone: "Berlin" } } } },
+        /^shops: waves\.2\.cutoverWindow\.timeZone: unknown/,
+      ],
+      [
+        { waves: { 2: { cutoverWindow: { start: end, end: start } } } },
+        /waves\.2\.cutoverWindow\.end: the window ends before/,
+      ],
+      [{ waves: { 1: { windowStart: "soon" } } }, /waves\.1\.windowStart: give a time in UTC/],
+      [{ waves: { 1: { cutover: { maxLag: "x" } } } }, /waves\.1\.cutover: give true, false, or a largest lag/],
+      [{ waves: { first: {} } }, /waves\.first: the number of a wave/],
+      [{ concurrency: 0 }, /concurrency: give a whole number/],
+    ] as const)
+      assert.throws(
+        () => new PgFleetMigration("shops", { migrations: [], ...(args as Partial<PgFleetMigrationArgs>) }),
+        (error: Error) => expected.test(error.message),
+        JSON.stringify(args),
+      );
   });
 
   it("merges a member's servers and credentials with the defaults, key by key", async () => {

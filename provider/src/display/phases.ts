@@ -37,11 +37,13 @@ function stepsOf({ migrationMode, migrationOption }: Kind): Step[] {
     { name: "Prepare", subStates: ["PerformingPreRequisiteSteps"] },
     ...(migrationOption === "Migrate" ? [] : [step("Validate", "ValidationInProgress")]),
     ...(moves ? [step("Copy", "MigratingData")] : []),
-    ...(follows ? [step("Follow", "WaitingForCutoverTrigger"), cutOver] : []),
+    ...(follows ? [follow, cutOver] : []),
   ];
 }
 
 const step = (name: string, subState: MigrationSubState): Step => ({ name, subStates: [subState] });
+
+const follow: Step = { name: "Follow", subStates: ["WaitingForCutoverTrigger", "WaitingForCutoverWindow"] };
 
 const cutOver: Step = { name: "Cut over", subStates: ["CompletingMigration", "WaitingForRollbackDecision"] };
 
@@ -55,6 +57,7 @@ const sentences: Readonly<Record<MigrationSubState, string>> = {
   WaitingForDataMigrationWindow: "Waiting for the migration window",
   MigratingData: "Copying",
   WaitingForCutoverTrigger: "Everything is copied; changes are applied until the cutover",
+  WaitingForCutoverWindow: "Everything is copied; changes are applied until the cutover window",
   CompletingMigration: "Cutting over",
   WaitingForRollbackDecision: "Cut over; the source is kept up to date until you decide whether to return to it",
   CancelingRequestedDBMigrations: "Canceling",

@@ -26,6 +26,10 @@ const actions: Readonly<Partial<Record<MigrationSubState, UserAction>>> = {
     options: "--window-start TIME",
   },
   WaitingForCutoverTrigger: { inputs: "set triggerCutover to true", options: "--cutover" },
+  WaitingForCutoverWindow: {
+    inputs: "wait, set cutoverWindow to another window, or remove it to cut over now",
+    options: "--cutover-window START/END",
+  },
   WaitingForRollbackDecision: {
     inputs: "set rollback to return to go back to the source, or to drop to keep the target",
     options: "--rollback return, or --rollback drop",

@@ -43,4 +43,9 @@ export const cutoverCodes = {
     severity: "Warning",
     remedy: "set rollback to drop if you do not trust the roles that the finding names",
   },
+  "PGM-608": {
+    meaning: "the cutover window is over, and the cutover has not started",
+    severity: "Warning",
+    remedy: "set cutoverWindow to a future window, or remove it to cut over now",
+  },
 } as const satisfies Catalogue;

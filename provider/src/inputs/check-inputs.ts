@@ -113,7 +113,7 @@ const rules: readonly Rule[] = [
           ]
         : [],
   },
-  ...(["verifyBeforeCutover", "verifyNow"] as const).map(onlineOnly),
+  ...(["verifyBeforeCutover", "verifyNow", "cutoverWindow"] as const).map(onlineOnly),
   {
     about: ["offlineWrites", "migrationMode"],
     failures: ({ offlineWrites, migrationMode }) =>
@@ -212,8 +212,9 @@ const rules: readonly Rule[] = [
   },
 ];
 
-function onlineOnly(property: "verifyBeforeCutover" | "verifyNow"): Rule {
-  const reason = "an offline migration compares after the copy; remove it, or set migrationMode to Online";
+function onlineOnly(property: "verifyBeforeCutover" | "verifyNow" | "cutoverWindow"): Rule {
+  const does = property === "cutoverWindow" ? "has no cutover" : "compares after the copy";
+  const reason = `an offline migration ${does}; remove it, or set migrationMode to Online`;
   return {
     about: [property, "migrationMode"],
     failures: (inputs) => (inputs[property] && inputs.migrationMode === "Offline" ? [{ property, reason }] : []),

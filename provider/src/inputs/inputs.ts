@@ -2,6 +2,7 @@ import { z } from "zod";
 import { parseByteSize } from "../units/byte-size.js";
 import { parseDuration } from "../units/duration.js";
 import { anyCase } from "./any-case.js";
+import { cutoverWindowSchema } from "./cutover-window.js";
 import { isPattern } from "./database-patterns.js";
 import { filterSchema } from "./filter.js";
 import { defaultMaintenanceDatabase } from "./maintenance-database.js";
@@ -221,6 +222,8 @@ export const inputsSchema = z.strictObject({
   cutoverVerificationBudget: duration.default(300),
   /** Online: a requested cutover waits until the target is at most this far behind, in seconds. Undefined: no limit. */
   maxCutoverLag: duration.optional(),
+  /** Online: a requested cutover starts only in this window. Undefined: at any time. */
+  cutoverWindow: cutoverWindowSchema.optional(),
   /** Online: number of steps by which the target's sequences are advanced at cutover. */
   sequenceMargin: wholeNumber("a number of steps", 0, 1_000_000_000).default(0),
   /** Online: how long to retry a lost server, in seconds. */

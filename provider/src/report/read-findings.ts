@@ -8,8 +8,8 @@ const columns = `f.state AS severity, f.code, f.database, f.object, f.message, f
   f.during AS "reportedDuring"`;
 
 /** Substates in which the validation, and the checks before it, report. */
-const isOfValidation = `f.during NOT IN ('MigratingData', 'WaitingForCutoverTrigger', 'CompletingMigration',
-  'WaitingForRollbackDecision')`;
+const isOfValidation = `f.during NOT IN ('MigratingData', 'WaitingForCutoverTrigger', 'WaitingForCutoverWindow',
+  'CompletingMigration', 'WaitingForRollbackDecision')`;
 
 /**
  * Whether an earlier attempt's finding was checked again: the validation has ended since, or its database is copied. If the

@@ -59,6 +59,16 @@ export interface WebhookArgs {
   readonly secret?: pulumi.Input<string> | undefined;
 }
 
+/** When cutovers may start. */
+export interface CutoverWindowArgs {
+  /** `2030-02-01T02:00`, as clocks of `timeZone` show it, or with an offset: `2030-02-01T02:00:00+01:00`. */
+  readonly start: pulumi.Input<string>;
+  /** A cutover that has started continues after the end. */
+  readonly end: pulumi.Input<string>;
+  /** A name of the IANA, such as `Europe/Berlin`. Default UTC. */
+  readonly timeZone?: pulumi.Input<string> | undefined;
+}
+
 /**
  * Azure's property for roles and passwords. Passwords are kept as secrets in the state, whether or not they are given
  * as such.
@@ -268,6 +278,17 @@ export interface PgMigrationArgs {
    * ```
    */
   readonly maxCutoverLag?: pulumi.Input<Duration> | undefined;
+  /**
+   * Online: with `triggerCutover`, each database is cut over only if the cutover can start in this window. Until then it is
+   * replicated. An operation completes while the window is ahead, and fails once it is over. Default: at any time.
+   *
+   * @example
+   * ```ts
+   * const cutoverWindow = { start: "2030-02-01T02:00", end: "2030-02-01T05:00", timeZone: "Europe/Berlin" };
+   * new PgMigration("crm", { ...online, triggerCutover: true, cutoverWindow });
+   * ```
+   */
+  readonly cutoverWindow?: pulumi.Input<CutoverWindowArgs> | undefined;
   /** Online: number of steps by which the cutover advances each sequence beyond the source's. Default 0. */
   readonly sequenceMargin?: pulumi.Input<number> | undefined;
   /** Online: how long to retry an unreachable server before the migration fails. Default 10m. */

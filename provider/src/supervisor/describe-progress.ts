@@ -2,7 +2,7 @@ import { formatBytes } from "../units/byte-size.js";
 import { workFacts } from "../display/database-facts.js";
 import { findingsTable, problemsOf } from "../display/findings-table.js";
 import { formatDuration } from "../units/duration.js";
-import { failedDatabases, type DatabaseDetails, type MigrationStatus } from "../status.js";
+import { failedDatabases, type DatabaseDetails, type MigrationStatus, type MigrationSubState } from "../status.js";
 
 /** A progress line has room for three facts. */
 const maxFacts = 3;
@@ -18,12 +18,14 @@ function wholeProgress(status: MigrationStatus): string {
   const head = status.worker.state === "lost" ? `${status.state} (no worker)` : status.state;
   if (currentSubState === "MigratingData")
     return `${head}: ${[copyProgress(status), ...currentWork(status)].join("; ")}`;
-  if (currentSubState === "WaitingForCutoverTrigger" || currentSubState === "CompletingMigration")
-    return `${head} / ${currentSubState}: ${followProgress(Object.values(dbDetails))}`;
+  if (isStreaming(currentSubState)) return `${head} / ${currentSubState}: ${followProgress(Object.values(dbDetails))}`;
   if (currentSubState === "WaitingForRollbackDecision")
     return `${head} / ${currentSubState}: ${rollbackProgress(Object.values(dbDetails))}`;
   return currentSubState === "Completed" ? `${head}: ${copyProgress(status)}` : `${head} / ${currentSubState}`;
 }
+
+const isStreaming = (subState: MigrationSubState): boolean =>
+  ["WaitingForCutoverTrigger", "WaitingForCutoverWindow", "CompletingMigration"].includes(subState);
 
 /** Facts about running work, at most `maxFacts`, the first databases first. */
 function currentWork({ currentSubStateDetails: { dbDetails } }: MigrationStatus): string[] {

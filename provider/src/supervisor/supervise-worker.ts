@@ -10,6 +10,7 @@ import { readStatus } from "../store/read-status.js";
 import { readAsked, type Asked } from "../store/requests.js";
 import { Store } from "../store/store.js";
 import { failureText, progressLine } from "./describe-progress.js";
+import { refuseMissedWindow } from "./refuse-missed-window.js";
 import { refuseWithdrawn } from "./refuse-withdrawn.js";
 import { type Goal, refuseReplaced } from "./wait-target.js";
 import { retry } from "../worker/context/retry.js";
@@ -76,7 +77,7 @@ class Watch {
       this.supervision.report(this.#line(status));
       const outcome = this.#outcome(status);
       if (outcome) return outcome;
-      this.#refuseWithdrawn(status, asked);
+      this.#refuseHopeless(status, asked);
       if (Date.now() > deadline)
         throw new TimeoutError(
           `${this.inputs.migrationName} did not reach ${this.supervision.goal.name} within ${this.supervision.timeoutSeconds} s`,
@@ -112,10 +113,11 @@ class Watch {
     return undefined;
   }
 
-  #refuseWithdrawn(status: MigrationStatus, asked: Asked): void {
+  #refuseHopeless(status: MigrationStatus, asked: Asked): void {
     const { verification } = this.supervision.goal;
     if (verification !== undefined) refuseReplaced(status, verification, asked.verifyNow);
     refuseWithdrawn(status, this.inputs, asked);
+    refuseMissedWindow(status, this.inputs, this.inputs.cutoverWindow);
   }
 
   #lacksExternalWorker({ worker }: MigrationStatus): boolean {

@@ -1,4 +1,5 @@
 import { RefusedError } from "../errors.js";
+import { windowPhase } from "../inputs/cutover-window.js";
 import type { Inputs } from "../inputs/inputs.js";
 import {
   failedDatabases,
@@ -32,6 +33,7 @@ export type GoalInputs = Pick<
   | "rollback"
   | "verifyNow"
   | "waitFor"
+  | "cutoverWindow"
 >;
 
 /** The goal if no database fails. */
@@ -85,7 +87,7 @@ const isFailureReported = (status: MigrationStatus): boolean =>
 
 function goalWithoutFailures(inputs: GoalInputs): GoalWithoutFailures {
   const canceled = inputs.dbsToCancelMigrationOn;
-  const goal = inputs.waitFor ? named[inputs.waitFor] : orWaitsForUser(untilVerified(inputs, defaultGoal(inputs)));
+  const goal = inputs.waitFor ? named[inputs.waitFor] : orWaitsForUser(untilVerified(inputs, orAwaitsWindow(inputs)));
   if (canceled.length === 0) return goal;
   return { ...goal, isReached: (status) => goal.isReached(status) && areAll(status, canceled, "Canceled") };
 }
@@ -150,6 +152,17 @@ const cutOverAndKept: GoalWithoutFailures = {
     status.state === "Succeeded" ||
     (isRunning(status) && status.currentSubStateDetails.currentSubState === "WaitingForRollbackDecision"),
 };
+
+/** A window may be days ahead. The worker cuts over without Pulumi. */
+function orAwaitsWindow(inputs: GoalInputs): GoalWithoutFailures {
+  const goal = defaultGoal(inputs);
+  const awaitsWindow = (status: MigrationStatus): boolean =>
+    isRunning(status) &&
+    status.currentSubStateDetails.currentSubState === "WaitingForCutoverWindow" &&
+    // The worker has not read an earlier window yet.
+    windowPhase(inputs.cutoverWindow) === "ahead";
+  return { ...goal, isReached: (status) => goal.isReached(status) || awaitsWindow(status) };
+}
 
 const orWaitsForUser = (goal: GoalWithoutFailures): GoalWithoutFailures => ({
   ...goal,

@@ -65,6 +65,20 @@ describe("the fence of a cutover", () => {
     await scene.resource.destroy();
   });
 
+  it("is lifted by the successor of a killed worker if the cutover window is over", async () => {
+    await scene.resource.create(scene.inputs());
+    const before = await scene.settings();
+    await scene.whileCutoverWaits(() => scene.killWorker());
+    await scene.assertReadOnly();
+    const cutoverWindow = { start: "2020-02-01T02:00", end: "2020-02-01T05:00" };
+    assert.match(await Resource.failure(scene.resource.update({ cutoverWindow, waitFor: undefined })), /is over/);
+    assert.deepEqual(await scene.settings(), before);
+    await scene.write("clerk");
+    assert.equal((await scene.resource.update({ cutoverWindow: undefined })).state, "Succeeded");
+    await assertSameContent(...scene.places());
+    await scene.resource.destroy();
+  });
+
   it("is refused by the validation if the role lacks the privileges", async () => {
     await scene.lab.source.query(`GRANT CREATE ON DATABASE ${scene.database} TO migrator`);
     const source = { ...scene.lab.source.login, ...login("migrator"), sslMode: "Prefer" };

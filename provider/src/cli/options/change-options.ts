@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import { InvalidInputError } from "../../errors.js";
+import { type CutoverWindow, cutoverWindowSchema } from "../../inputs/cutover-window.js";
 import { isPattern } from "../../inputs/database-patterns.js";
 import { inputsSchema, type MigrationSpec } from "../../inputs/inputs.js";
 import type { MigrationChange } from "../../resource/changes/migration-change.js";
@@ -20,6 +21,7 @@ export interface ChangeFlags extends SourceFlags {
   readonly start?: boolean;
   readonly windowStart?: string;
   readonly windowEnd?: string;
+  readonly cutoverWindow?: string;
   readonly maxCopyRate?: string;
   readonly applySessions?: string;
   readonly maxReplicaLag?: string;
@@ -40,6 +42,7 @@ export function addChangeOptions(command: Command): Command {
     )
     .addOption(new Option("--verify-now", "compare all rows while writes continue").conflicts("cutover"))
     .addOption(choice("--schema-changes <how>", "who applies schema changes of the source", ["carry", "pause"]))
+    .option("--cutover-window <start/end>", "when cutovers may start, with a zone; or none")
     .addOption(choice("--rollback <decision>", "replication back to the source", ["keep", "return", "drop"]))
     .option("--apply-sessions <number>", "sessions that apply a backlog; or default")
     .optionsGroup("While the migration waits before its start:")
@@ -67,12 +70,29 @@ export async function changeOf(flags: ChangeFlags, { source }: MigrationSpec): P
     ...(flags.start && { startDataMigration: true }),
     ...(windowStart && { migrationWindowStartTimeInUtc: windowStart }),
     ...(windowEnd && { migrationWindowEndTimeInUtc: windowEnd }),
+    ...(flags.cutoverWindow !== undefined && { cutoverWindow: windowOf(flags.cutoverWindow) }),
     ...(flags.maxCopyRate !== undefined && { maxCopyRate: limitOf("maxCopyRate", flags.maxCopyRate) }),
     ...(flags.maxReplicaLag !== undefined && { maxReplicaLag: limitOf("maxReplicaLag", flags.maxReplicaLag) }),
     ...(flags.applySessions !== undefined && { applySessions: limitOf("applySessions", flags.applySessions) }),
     ...(flags.schemaChanges && { schemaChanges: flags.schemaChanges }),
     ...(flags.databases && (await databasesChange(flags.databases, flags, source))),
   };
+}
+
+/** `2030-02-01T02:00/2030-02-01T05:00 Europe/Berlin`. @throws InvalidInputError */
+function windowOf(text: string): CutoverWindow | undefined {
+  if (text === "none") return undefined;
+  const [times = "", timeZone] = text.split(" ");
+  const [start, end] = times.split("/");
+  const { data, error } = cutoverWindowSchema.safeParse({
+    start,
+    end,
+    ...(timeZone === undefined ? {} : { timeZone }),
+  });
+  if (data) return data;
+  throw new InvalidInputError(
+    error.issues.map(({ path, message }) => ({ property: ["cutoverWindow", ...path].join("."), reason: message })),
+  );
 }
 
 /** Bytes per second, seconds, or a number. @throws InvalidInputError */

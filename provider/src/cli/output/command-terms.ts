@@ -12,6 +12,7 @@ const terms: readonly (readonly [RegExp, string])[] = [
   [/\b(?:set )?startDataMigration(?: to true|: true)?/g, "--start"],
   [/\bmigrationWindowStartTimeInUtc\b/g, "--window-start"],
   [/\bmigrationWindowEndTimeInUtc\b/g, "--window-end"],
+  [/\b(?:set )?cutoverWindow(?: to)?\b/g, "--cutover-window"],
   [/\b(?:set )?schemaChanges(?: to (carry|pause)|: "(carry|pause)")?/g, "--schema-changes $1$2"],
   [/\bmaxCopyRate\b/g, "--max-copy-rate"],
   [/\bapplySessions\b/g, "--apply-sessions"],

@@ -17,6 +17,7 @@ export type MigrationChange = Partial<
     | "startDataMigration"
     | "migrationWindowStartTimeInUtc"
     | "migrationWindowEndTimeInUtc"
+    | "cutoverWindow"
     | "maxCopyRate"
     | "maxReplicaLag"
     | "schemaChanges"

@@ -1,5 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type Duration, PgMigration, type PgMigrationArgs } from "../pg-migration.js";
+import { z } from "zod";
+import { cutoverWindowSchema } from "../../inputs/cutover-window.js";
+import { inputsSchema } from "../../inputs/inputs.js";
+import { type CutoverWindowArgs, type Duration, PgMigration, type PgMigrationArgs } from "../pg-migration.js";
 import { checkFleet, type CompleteMember } from "./check-fleet.js";
 import { readFleetFile, type FleetList } from "./fleet-file.js";
 import type { FleetMember } from "./fleet-member.js";
@@ -22,6 +25,17 @@ export interface FleetWave {
    * ```
    */
   readonly cutover?: boolean | { readonly maxLag: Duration } | undefined;
+  /**
+   * Cutovers of online members start only in this window. `pulumi up` does not wait for a window that is ahead: the workers cut
+   * over without it. A member that misses the window keeps replicating, and counts as failed.
+   *
+   * @example
+   * ```ts
+   * const cutoverWindow = { start: "2030-02-01T02:00", end: "2030-02-01T05:00", timeZone: "Europe/Berlin" };
+   * const waves = { 2: { cutover: { maxLag: "5s" }, cutoverWindow } };
+   * ```
+   */
+  readonly cutoverWindow?: pulumi.Unwrap<CutoverWindowArgs> | undefined;
 }
 
 export interface PgFleetMigrationArgs {
@@ -98,7 +112,7 @@ export class PgFleetMigration extends pulumi.ComponentResource {
   constructor(name: string, args: PgFleetMigrationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("pg-migration:index:PgFleetMigration", name, {}, opts);
     const { migrations, listed = "source", defaults = {}, waves = {}, concurrency = 4 } = args;
-    refuseUnusable(name, concurrency);
+    refuseUnusable(name, { concurrency, waves });
     const list = listMembers(migrations, listed);
     const complete = list.members.map(({ place, member: { name: member, wave = 1, ...own } }): CompleteMember => {
       const merged = mergeArgs(defaults, own);
@@ -159,9 +173,33 @@ export class PgFleetMigration extends pulumi.ComponentResource {
   }
 }
 
-function refuseUnusable(name: string, concurrency: number): void {
-  if (!Number.isInteger(concurrency) || concurrency < 1)
-    throw new pulumi.RunError(`${name}: concurrency is ${concurrency}; give a whole number of at least 1`);
+/** What all members have in common. A wrong member is only left out. */
+const commonSchema = z.object({
+  concurrency: z.int("give a whole number of at least 1").min(1, "give a whole number of at least 1"),
+  waves: z.record(
+    z.string().regex(/^[1-9]\d*$/),
+    z.strictObject({
+      windowStart: inputsSchema.shape.migrationWindowStartTimeInUtc,
+      windowEnd: inputsSchema.shape.migrationWindowEndTimeInUtc,
+      cutover: z
+        .union([z.boolean(), z.strictObject({ maxLag: inputsSchema.shape.maxCutoverLag.unwrap() })], {
+          error: 'give true, false, or a largest lag such as { maxLag: "5s" }',
+        })
+        .optional(),
+      cutoverWindow: cutoverWindowSchema.optional(),
+    }),
+    {
+      error: ({ code }) =>
+        code === "invalid_key" ? "the number of a wave is a whole number of at least 1" : undefined,
+    },
+  ),
+});
+
+function refuseUnusable(name: string, given: Pick<PgFleetMigrationArgs, "concurrency" | "waves">): void {
+  const { error } = commonSchema.safeParse(given);
+  if (!error) return;
+  const failures = error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  throw new pulumi.RunError(`${name}: ${failures.join("; ")}`);
 }
 
 function listMembers(migrations: PgFleetMigrationArgs["migrations"], listed: "source" | "target"): FleetList {
@@ -169,12 +207,17 @@ function listMembers(migrations: PgFleetMigrationArgs["migrations"], listed: "so
   return { members: migrations.map((member, index) => ({ place: `migrations[${index}]`, member })), problems: [] };
 }
 
-/** The window of the member's wave, and the cutover of online members once the wave is released. */
-function waveArgs({ windowStart, windowEnd, cutover }: FleetWave, args: PgMigrationArgs): PgMigrationArgs {
+/** The windows of the member's wave, and the cutover of online members once the wave is released. */
+function waveArgs(
+  { windowStart, windowEnd, cutover, cutoverWindow }: FleetWave,
+  args: PgMigrationArgs,
+): PgMigrationArgs {
+  const isOnline = args.migrationMode === "Online";
   return {
     ...(windowStart === undefined ? {} : { migrationWindowStartTimeInUtc: windowStart }),
     ...(windowEnd === undefined ? {} : { migrationWindowEndTimeInUtc: windowEnd }),
-    ...(cutover && args.migrationMode === "Online" ? cutoverArgs(cutover) : {}),
+    ...(cutover && isOnline ? cutoverArgs(cutover) : {}),
+    ...(cutoverWindow && isOnline ? { cutoverWindow } : {}),
   };
 }
 

@@ -2,18 +2,20 @@ import type { MigrationState, MigrationSubState } from "../../status.js";
 import type { Journal } from "../../store/journal.js";
 
 /** Stage of a database of an online migration. */
-export type DatabaseStage = "copying" | "awaitsCutover" | "completing" | "cutOver" | "kept" | "failed" | "ended";
+export type DatabaseStage =
+  "copying" | "awaitsCutover" | "awaitsWindow" | "completing" | "cutOver" | "kept" | "failed" | "ended";
 
 const statesByPriority: readonly (readonly [DatabaseStage, MigrationState, MigrationSubState])[] = [
   ["awaitsCutover", "WaitingForUserAction", "WaitingForCutoverTrigger"],
   ["completing", "InProgress", "CompletingMigration"],
   ["copying", "InProgress", "MigratingData"],
+  ["awaitsWindow", "InProgress", "WaitingForCutoverWindow"],
   ["kept", "WaitingForUserAction", "WaitingForRollbackDecision"],
 ];
 
 /**
  * Derives the state of an online migration from the stages of its databases. The first of these applies: a database awaits
- * its cutover; one is completing; one is copying; one keeps its rollback replication. The errors of failed databases are
+ * its cutover; one is completing; one is copying; one awaits its cutover window; one keeps its rollback replication. The errors of failed databases are
  * reported along with the state while the others continue.
  */
 export class MigrationStateTracker {

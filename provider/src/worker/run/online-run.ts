@@ -1,5 +1,6 @@
 import { Notifier } from "../../async/notifier.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
+import type { WindowPhase } from "../../inputs/cutover-window.js";
 import type { DatabasePhase, DatabaseRecord } from "../../store/records.js";
 import { rejectOnAbort } from "../../async/reject-on-abort.js";
 import type { DatabaseStep, DatabaseSteps } from "./database-steps.js";
@@ -31,7 +32,7 @@ export class OnlineRun {
   readonly #copies: CopyScheduler;
   readonly #cleanup: MigrationCleanup;
   readonly #followed = new Map<string, FollowedDatabase>();
-  readonly #cutovers: Promise<void>[] = [];
+  readonly #cutovers: Promise<boolean>[] = [];
   readonly #sourceSlots = new SourceSlots();
   /** One at a time, because a verification reads all rows and takes the source's only spare slot. */
   readonly #verificationSlots = new Semaphore(() => 1);
@@ -208,23 +209,36 @@ export class OnlineRun {
     const { name, phase } = record;
     if (isCutOver(phase)) return this.#keepRollback(name, work);
     const follower = this.#followed.get(name) ?? (await this.#followLate(name, work));
-    await this.#untilCutover(record, work, follower);
-    await this.#stateTracker.set(name, "completing");
-    const cutover = follower.cutOver(async () => {
+    const begin = async (): Promise<boolean> => {
+      if (!follower.isInCutoverWindow) return false;
       // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
       await this.#steps.guards.get(name)?.close();
       work.signal.throwIfAborted();
-    });
-    this.#cutovers.push(cutover);
-    await cutover;
+      return true;
+    };
+    for (let isCutOver = false; !isCutOver;) {
+      await this.#untilCutover(record, work, follower);
+      await this.#stateTracker.set(name, "completing");
+      const cutover = follower.cutOver(begin);
+      this.#cutovers.push(cutover);
+      isCutOver = await cutover;
+    }
     await this.#keepRollback(name, work);
   }
 
-  /** Waits for the request, and then for a lag within `maxCutoverLag`. The request can be withdrawn meanwhile. */
+  /**
+   * Waits for the request, then for the cutover window and a lag within `maxCutoverLag`. The request can be withdrawn meanwhile.
+   */
   async #untilCutover({ name }: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
+    const isRequested = (): boolean => this.#context.requests.isCutoverAsked(name);
+    const onPhase = (phase: WindowPhase): Promise<void> =>
+      this.#stateTracker.set(name, phase === "ahead" ? "awaitsWindow" : "awaitsCutover");
     for (;;) {
       await this.#untilCutoverIsAsked((await this.#context.currentDatabase(name))!, work, follower);
-      if (await follower.untilNearEnough(() => this.#context.requests.isCutoverAsked(name))) return;
+      const isInTime =
+        (await follower.untilCutoverWindow(isRequested, onPhase)) &&
+        (await follower.untilNearEnough(() => isRequested() && follower.isInCutoverWindow));
+      if (isInTime) return;
     }
   }
 

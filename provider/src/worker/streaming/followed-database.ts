@@ -9,12 +9,14 @@ import type { RelationName } from "../../postgres/identifiers.js";
 import { readRestoreContext } from "../../schema/restore/restore-context.js";
 import { relationKey } from "../../schema/plan/selection.js";
 import type { OnlineVerification } from "../../status.js";
+import { type WindowPhase, windowPhase } from "../../inputs/cutover-window.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { copyDatabase } from "../initial-copy/copy-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { compareDatabase, comparisonStep } from "../comparison/compare-database.js";
 import type { StreamState } from "../followers/stream-state.js";
+import { untilWindowOpens } from "./cutover-window.js";
 import { finishCutover } from "./finish-cutover.js";
 import { LiveStream } from "./live-stream.js";
 import { connect } from "../../postgres/connection/connect.js";
@@ -100,6 +102,27 @@ export class FollowedDatabase {
     return this.#stream?.isHeldUp ?? false;
   }
 
+  /** Whether the cutover may start now. True during clean-up, after the cutover. */
+  get isInCutoverWindow(): boolean {
+    return !this.#stream || windowPhase(this.#work.spec.cutoverWindow) === "open";
+  }
+
+  /**
+   * Waits for the cutover window. Does nothing during clean-up, after the cutover.
+   *
+   * @returns false if the cutover is no longer requested
+   */
+  async untilCutoverWindow(
+    isRequested: () => boolean,
+    onPhase: (phase: WindowPhase) => Promise<void>,
+  ): Promise<boolean> {
+    if (this.isInCutoverWindow) return true;
+    // An earlier worker may have ended during a cutover, and left its fence.
+    await this.takeDownFence();
+    const wait = { database: this.#name, failure: this.failure, isRequested, onPhase };
+    return untilWindowOpens(this.#work, wait);
+  }
+
   /**
    * Waits for a lag within `maxCutoverLag`. Does nothing during clean-up, after the cutover.
    *
@@ -133,8 +156,12 @@ export class FollowedDatabase {
     return stream && verifyOnline(this.#work, { database, stream, requestedBy, signal });
   }
 
-  /** @param onBegin called before the source is fenced or the stream is held: before that, the cutover may wait for hours */
-  async cutOver(onBegin: () => Promise<void>): Promise<void> {
+  /**
+   * @param onBegin called before the source is fenced or the stream is held: before that, the cutover may wait for hours. If it
+   *   returns false, the cutover does not begin.
+   * @returns whether the database was cut over
+   */
+  async cutOver(onBegin: () => Promise<boolean>): Promise<boolean> {
     const { journal, spec, signal } = this.#work;
     if (this.#stream) {
       if (spec.rollback === "keep") await this.#retryDatabaseStep(() => requireRollback(this.#work, this.#name));
@@ -144,7 +171,7 @@ export class FollowedDatabase {
         // The comparison may take hours.
         await this.untilNearEnough();
       }
-      await onBegin();
+      if (!(await onBegin())) return false;
       const stream = this.#stream;
       // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
@@ -164,8 +191,10 @@ export class FollowedDatabase {
       await this.stop();
       await finishCutover(this.#work, this.#name, this.#remainder);
     });
-    if (spec.rollback !== "keep")
-      return journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+    if (spec.rollback !== "keep") {
+      await journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
+      return true;
+    }
     const handover = this.#remainder;
     const places = { name: this.#name, targetName: targetDatabase(spec, this.#name) };
     await this.#retryDatabaseStep(() => openRollback(this.#work, places));
@@ -175,6 +204,7 @@ export class FollowedDatabase {
       message: null,
       deferredPlan: handover,
     });
+    return true;
   }
 
   /** Lifts the fence of an earlier worker, if the cutover is no longer requested. */

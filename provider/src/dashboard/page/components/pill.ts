@@ -17,9 +17,15 @@ const tones: ReadonlyMap<string, Tone> = new Map<string, Tone>([
   ...["Succeeded", "completed", "equal"].map((state) => [state, "good"] as const),
   ...["Failed", "ValidationFailed", "errored", "different", "lost"].map((state) => [state, "bad"] as const),
   ...["Warning", "WaitingForUserAction"].map((state) => [state, "warn"] as const),
-  ...["InProgress", "loading", "running", "CleaningUp", "Canceling", "WaitingForCutoverTrigger"].map(
-    (state) => [state, "active"] as const,
-  ),
+  ...[
+    "InProgress",
+    "loading",
+    "running",
+    "CleaningUp",
+    "Canceling",
+    "WaitingForCutoverTrigger",
+    "WaitingForCutoverWindow",
+  ].map((state) => [state, "active"] as const),
 ]);
 
 export const toneOf = (state: string): Tone => tones.get(state) ?? "idle";
