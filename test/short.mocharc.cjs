@@ -32,7 +32,7 @@ module.exports = suite(
     "online/schema-changes/additions.test.ts",
     "cdc/backlog/backlog.test.ts",
     "lifecycle/waits.test.ts",
-    "lifecycle/cutover.test.ts",
+    "lifecycle/cutover/cutover.test.ts",
     "lifecycle/ownership.test.ts",
   ],
 );

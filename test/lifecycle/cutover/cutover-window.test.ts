@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { CuttableProxy } from "../cdc/cuttable-proxy";
-import { assertSameContent } from "../support/content";
-import { findingsOf } from "../support/findings";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { CuttableProxy } from "../../cdc/cuttable-proxy";
+import { assertSameContent } from "../../support/content";
+import { findingsOf } from "../../support/findings";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 
 const ahead = { start: "2100-02-01T02:00", end: "2100-02-01T05:00", timeZone: "Europe/Berlin" };
 const over = { start: "2020-02-01T02:00", end: "2020-02-01T05:00", timeZone: "Europe/Berlin" };

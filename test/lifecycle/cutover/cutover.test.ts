@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { CuttableProxy } from "../cdc/cuttable-proxy";
-import { assertSameContent } from "../support/content";
-import { assertFinding } from "../support/findings";
-import { Lab } from "../support/lab";
-import { Resource } from "../support/resource";
-import { until } from "../support/until";
+import { CuttableProxy } from "../../cdc/cuttable-proxy";
+import { assertSameContent } from "../../support/content";
+import { assertFinding } from "../../support/findings";
+import { Lab } from "../../support/lab";
+import { Resource } from "../../support/resource";
+import { until } from "../../support/until";
 
 describe("a cutover", () => {
   let lab: Lab;
