@@ -466,8 +466,8 @@ describe("pg-migration, its own commands", () => {
   it("completion scripts complete commands and flags", async () => {
     const bash = (await command.run(["completion", "bash"])).stdout;
     const complete = `${bash}\nCOMP_WORDS=(pg-migration upd); COMP_CWORD=1; _pg_migration; echo "\${COMPREPLY[@]}"
-      COMP_WORDS=(pg-migration update --cut); COMP_CWORD=2; _pg_migration; echo "\${COMPREPLY[@]}"`;
-    assert.equal(execFileSync("bash", ["-c", complete], { encoding: "utf8" }), "update\n--cutover\n");
+      COMP_WORDS=(pg-migration update --cutover-); COMP_CWORD=2; _pg_migration; echo "\${COMPREPLY[@]}"`;
+    assert.equal(execFileSync("bash", ["-c", complete], { encoding: "utf8" }), "update\n--cutover-window\n");
     for (const shell of ["zsh", "fish"]) {
       const { stdout } = await command.run(["completion", shell]);
       assert.match(stdout, /cutover/);

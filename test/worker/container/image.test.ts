@@ -88,7 +88,7 @@ describe("the worker's image", () => {
       const resource = new Resource();
       assert.equal((await resource.create(spec)).state, "Succeeded");
       assert.deepEqual(await exited, [0, null], log);
-      assert.match(log, /schema entries read by pg_dump [\d.]+ \(wasm\)/);
+      assert.match(log, /which read them by pg_dump [\d.]+ \(wasm\)/);
       await assertSameContent(...lab.places(database));
       await resource.destroy();
     } finally {
