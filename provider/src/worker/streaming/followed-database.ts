@@ -169,7 +169,7 @@ export class FollowedDatabase {
         await journal.database(this.#name, { message: "comparing before the cutover" });
         refuseUnlessEqual(await this.verify("beforeCutover", signal));
         // The comparison may take hours.
-        await this.untilNearEnough();
+        await this.untilNearEnough(() => this.isInCutoverWindow);
       }
       if (!(await onBegin())) return false;
       const stream = this.#stream;
