@@ -1,10 +1,10 @@
 import { withTimeout } from "../async/with-timeout.js";
 import { log } from "../log.js";
 import { messageOf } from "../errors.js";
-import { observe, observedStatus } from "./observe.js";
+import { observe, observedStatus, type Observation } from "./observe.js";
 import { reportEnd } from "../report/report-end.js";
 import { hasEnded } from "../status.js";
-import { isOlderRecord, olderRecord } from "./ownership/older-record.js";
+import { olderRecord } from "./ownership/older-record.js";
 import { hasSameUrn, owns } from "./ownership/ownership.js";
 import { inputsWithin, reportedOutputs, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
 
@@ -26,12 +26,10 @@ export async function read(
     if (!seen) log.warn(`the migration's status could not be read within ${withinMs / 1000} s`);
     // The record may have been written although its creation failed. Another resource's record is not shown.
     if (wasNeverRecorded(props) && !(seen?.kind === "recorded" && hasSameUrn(props, seen.owner))) return { id, props };
-    if (seen?.kind === "recorded" && owns(props, seen.owner)) {
-      const record = { name: inputs.migrationName, state: seen.status.state, spec: seen.spec };
-      if (isOlderRecord(record, props)) {
-        log.warn(olderRecord(record).message);
-        return { id, props };
-      }
+    const older = seen?.kind === "recorded" && owns(props, seen.owner) && olderRecord(recorded(seen), props);
+    if (older) {
+      log.warn(older.message);
+      return { id, props };
     }
     const observed = seen && observedStatus(seen, props);
     // Later operations no longer see the end: their known status has ended.
@@ -43,3 +41,13 @@ export async function read(
     return { id, props };
   }
 }
+
+const recorded = ({ spec, status }: Extract<Observation, { kind: "recorded" }>): Parameters<typeof olderRecord>[0] => ({
+  spec,
+  databases: Object.values(status.currentSubStateDetails.dbDetails).map(
+    ({ databaseName: name, migrationOperation }) => ({
+      name,
+      phase: migrationOperation,
+    }),
+  ),
+});

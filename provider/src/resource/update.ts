@@ -25,7 +25,7 @@ import { resolveDatabases } from "./databases/resolve-databases.js";
 import { eraseFromServers } from "./delete.js";
 import { readSourceObjects } from "./source-objects.js";
 import { differingIdentity } from "./ownership/identity.js";
-import { isOlderRecord, olderRecord } from "./ownership/older-record.js";
+import { olderRecord } from "./ownership/older-record.js";
 import { describeOwner, formerOwnerRemedy, ownerFor, owns } from "./ownership/ownership.js";
 import { refuseDatabasesInUse } from "./refuse-databases-in-use.js";
 import { reachGoal, toStandardError } from "./reach-goal.js";
@@ -156,7 +156,8 @@ async function updateRecorded(store: Store, record: MigrationRecord, update: Upd
       `the migration ${record.name} belongs to ${describeOwner(record.owner)} since ${record.owner?.since}`,
       { remedy: formerOwnerRemedy(olds, record.owner) },
     );
-  if (isOlderRecord(record, olds)) throw olderRecord(record);
+  const older = olderRecord({ spec: record.spec, databases: await readDatabases(store, record.name) }, olds);
+  if (older) throw older;
   await claim(store, record, update);
   // After success, a program may drop its lists without reviving databases that were canceled before.
   const revived = record.state === "Succeeded" ? [] : revivedDatabases(inputsWithin(olds), inputs);

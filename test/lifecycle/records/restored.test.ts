@@ -39,7 +39,8 @@ describe("records of before the success of their migration", () => {
     for (const table of tables) await lab.target.query(`DROP TABLE saved_${table}`);
   }
 
-  const older = /the record of m-\w+ on the target is older than this state: it is \w+.*pg-migration delete --name m-/s;
+  const older =
+    /the record of m-\w+ on the target is older than this state: it lacks the end of the migration of db_\w+\..*pg-migration delete --name m-/s;
 
   it("are not continued with a state that has the success: refresh keeps it, and an update is refused", async () => {
     await resource.create(lab.onlineInputs([database]));
@@ -55,11 +56,13 @@ describe("records of before the success of their migration", () => {
   it("of an offline copy are not continued either, but those of an update that was killed are", async () => {
     await resource.create(lab.inputs([database]));
     await write();
-    const unfinished = `UPDATE pgmigration.migration SET state = 'InProgress', ended_at = NULL;
-      UPDATE pgmigration.database SET phase = 'copying', state = 'InProgress', ended_at = NULL`;
-    await lab.target.query(unfinished);
-    assert.equal((await resource.refresh()).state, "Succeeded");
-    assert.match(await Resource.failure(resource.update({ tags: { a: "b" } })), older);
+    const unfinished = (phase: string) => `UPDATE pgmigration.migration SET state = 'Failed';
+      UPDATE pgmigration.database SET phase = '${phase}', state = 'InProgress', ended_at = NULL`;
+    for (const phase of ["copying", "queued", "canceled"]) {
+      await lab.target.query(unfinished(phase));
+      assert.equal((await resource.refresh()).state, "Succeeded");
+      assert.match(await Resource.failure(resource.update({ tags: { a: "b" } })), older);
+    }
     await lab.target.query("UPDATE pgmigration.migration SET state = 'Succeeded', ended_at = now()");
     await lab.target.query("UPDATE pgmigration.database SET phase = 'done', state = 'Succeeded', ended_at = now()");
     const added = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
@@ -68,6 +71,18 @@ describe("records of before the success of their migration", () => {
     await lab.target.query("UPDATE pgmigration.migration SET state = 'InProgress', ended_at = NULL");
     resource.outputs = outputs;
     assert.equal((await resource.update({})).state, "Succeeded");
+  });
+
+  it("of the copy are not continued while the state has a cutover of one database", async () => {
+    const other = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    await resource.create(lab.onlineInputs([database, other]));
+    await resource.update({ triggerCutover: true, dbsToTriggerCutoverOn: [database] });
+    await write();
+    await lab.target.query(
+      "UPDATE pgmigration.database SET phase = 'copying', state = 'InProgress' WHERE phase = 'done'",
+    );
+    assert.equal((await resource.refresh()).currentSubStateDetails.dbDetails[database]?.migrationState, "Succeeded");
+    assert.match(await Resource.failure(resource.update({ tags: { a: "b" } })), older);
   });
 
   for (const rollback of ["drop", "keep"])

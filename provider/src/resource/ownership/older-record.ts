@@ -1,29 +1,35 @@
 import { RefusedError } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
-import { hasEnded, type MigrationState } from "../../status.js";
-import { haveSameMembers } from "../apply-inputs.js";
-import { inputsWithin, statusWithin, type Properties } from "../state.js";
+import { statusWithin, type Properties } from "../state.js";
 
 /** What is compared of a record. */
 interface Recorded {
-  readonly name: string;
-  readonly state: MigrationState;
-  readonly spec: Pick<MigrationSpec, "dbsToMigrate" | "migrationOption">;
+  readonly spec: Pick<MigrationSpec, "migrationName" | "migrationOption">;
+  readonly databases: readonly { readonly name: string; readonly phase: string }[];
 }
 
 /**
- * Whether the record was restored from a backup of the time before the success that the state has. Only an update that adds a
- * database, or one that follows a validation, continues a migration that has succeeded.
+ * The databases that were complete according to these outputs, and are not according to the record: it was restored from a backup
+ * of the time before that. Nothing else takes a complete database back.
  */
-export function isOlderRecord({ state, spec }: Recorded, outputs: Properties): boolean {
-  const before = inputsWithin(outputs);
-  if (!before || hasEnded(state) || statusWithin(outputs)?.state !== "Succeeded") return false;
-  return spec.migrationOption === before.migrationOption && haveSameMembers(spec.dbsToMigrate, before.dbsToMigrate);
+function takenBack({ spec, databases }: Recorded, outputs: Properties): string[] {
+  const known = statusWithin(outputs)?.currentSubStateDetails.dbDetails ?? {};
+  // A validation also ends with success.
+  if (spec.migrationOption === "Validate" || outputs.migrationOption === "Validate") return [];
+  return databases
+    .filter(({ name, phase }) => known[name]?.migrationState === "Succeeded" && !isComplete.has(phase))
+    .map(({ name }) => name);
 }
 
-/** The applications use the migrated databases since then, and another attempt would replace them. */
-export const olderRecord = ({ name, state }: Recorded): RefusedError =>
-  new RefusedError(
-    `the record of ${name} on the target is older than this state: it is ${state}, although the migration has succeeded. It may come from a backup`,
-    { remedy: `remove the record, which keeps the migrated databases: pg-migration delete --name ${name}` },
+const isComplete: ReadonlySet<string> = new Set(["rollingBack", "returned", "done"]);
+
+/** The error for a record that is older than these outputs. Applications use the databases, which another attempt would replace. */
+export function olderRecord(record: Recorded, outputs: Properties): RefusedError | undefined {
+  const databases = takenBack(record, outputs).join(", ");
+  const { migrationName } = record.spec;
+  if (databases === "") return undefined;
+  return new RefusedError(
+    `the record of ${migrationName} on the target is older than this state: it lacks the end of the migration of ${databases}. It may come from a backup`,
+    { remedy: `remove the record, which keeps the migrated databases: pg-migration delete --name ${migrationName}` },
   );
+}
