@@ -4,7 +4,7 @@ import { messageOf } from "../errors.js";
 import { observe, observedStatus, type Observation } from "./observe.js";
 import { reportEnd } from "../report/report-end.js";
 import { hasEnded } from "../status.js";
-import { olderRecord } from "./ownership/older-record.js";
+import { olderRecord, type Recorded } from "./ownership/older-record.js";
 import { hasSameUrn, owns } from "./ownership/ownership.js";
 import { inputsWithin, reportedOutputs, statusWithin, type Properties, wasNeverRecorded } from "./state.js";
 
@@ -42,12 +42,9 @@ export async function read(
   }
 }
 
-const recorded = ({ spec, status }: Extract<Observation, { kind: "recorded" }>): Parameters<typeof olderRecord>[0] => ({
+const recorded = ({ spec, status }: Extract<Observation, { kind: "recorded" }>): Recorded => ({
   spec,
   databases: Object.values(status.currentSubStateDetails.dbDetails).map(
-    ({ databaseName: name, migrationOperation }) => ({
-      name,
-      phase: migrationOperation,
-    }),
+    ({ databaseName: name, migrationOperation: phase }) => ({ name, phase }),
   ),
 });

@@ -25,6 +25,9 @@ export type DatabasePhase =
   | "canceled"
   | "done";
 
+/** Whether the target has the whole database. Online, applications use it since the cutover. */
+export const isComplete = (phase: string): boolean => ["rollingBack", "returned", "done"].includes(phase);
+
 export interface MigrationRecord {
   readonly name: string;
   readonly spec: MigrationSpec;

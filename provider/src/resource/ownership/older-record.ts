@@ -1,9 +1,10 @@
 import { RefusedError } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
+import { isComplete } from "../../store/records.js";
 import { statusWithin, type Properties } from "../state.js";
 
 /** What is compared of a record. */
-interface Recorded {
+export interface Recorded {
   readonly spec: Pick<MigrationSpec, "migrationName" | "migrationOption">;
   readonly databases: readonly { readonly name: string; readonly phase: string }[];
 }
@@ -17,11 +18,9 @@ function takenBack({ spec, databases }: Recorded, outputs: Properties): string[]
   // A validation also ends with success.
   if (spec.migrationOption === "Validate" || outputs.migrationOption === "Validate") return [];
   return databases
-    .filter(({ name, phase }) => known[name]?.migrationState === "Succeeded" && !isComplete.has(phase))
+    .filter(({ name, phase }) => known[name]?.migrationState === "Succeeded" && !isComplete(phase))
     .map(({ name }) => name);
 }
-
-const isComplete: ReadonlySet<string> = new Set(["rollingBack", "returned", "done"]);
 
 /** The error for a record that is older than these outputs. Applications use the databases, which another attempt would replace. */
 export function olderRecord(record: Recorded, outputs: Properties): RefusedError | undefined {

@@ -22,6 +22,7 @@ import {
   readDatabases,
   readMigrationState,
   type DatabaseRecord,
+  isComplete,
 } from "../../store/records.js";
 import type { Store } from "../../store/store.js";
 import { hasEnded } from "../../status.js";
@@ -215,11 +216,10 @@ const isInaccessible = (error: unknown): boolean =>
  */
 export async function eraseFences(store: Store, servers: Servers, database: DatabaseRecord): Promise<void> {
   const { name, phase, fences } = database;
-  const isCutOver = phase === "done" || phase === "rollingBack" || phase === "returned";
   for (const side of fenceSides) {
     const fence = fences[side];
     if (!fence) continue;
-    const mayBeOffline = isCutOver && side === "source";
+    const mayBeOffline = isComplete(phase) && side === "source";
     try {
       await removeFence(servers[side], fencedDatabase(database, side), fence, mayBeOffline ? 0 : undefined);
     } catch (error) {
