@@ -28,7 +28,9 @@ export interface MigrationListItem extends MigrationResource {
 /** Every migration, newest first, with its findings and the progress of those that have not ended. */
 export async function listWithOverviews(store: Store): Promise<MigrationListItem[]> {
   const overviews = new Map((await readOverviews(store)).map(({ name, ...overview }) => [name, overview]));
-  const findings = await readFindings(store);
+  const findings = new Map<string, RecordedFinding[]>();
+  for (const one of await listProblems(store))
+    findings.set(one.migration, [...(findings.get(one.migration) ?? []), one]);
   return (await listMigrations(store)).map((migration) => {
     const overview = overviews.get(migration.name);
     // State and substate come from one statement, so that they belong together.
@@ -36,7 +38,7 @@ export async function listWithOverviews(store: Store): Promise<MigrationListItem
       ...migrationResource(migration),
       hadWorker: migration.hadWorker,
       overview: overview && { ...overview, subState: migration.subState },
-      findings: reportedCodes(findings.filter((one) => one.migration === migration.name)),
+      findings: reportedCodes(findings.get(migration.name) ?? []),
     };
   });
 }
@@ -67,7 +69,7 @@ function readOverviews(store: Store): Promise<(Omit<Overview, "subState"> & { re
 }
 
 /** A migration may have a finding of the same code for each of thousands of tables. */
-function readFindings(store: Store): Promise<(RecordedFinding & { readonly migration: string })[]> {
+function listProblems(store: Store): Promise<(RecordedFinding & { readonly migration: string })[]> {
   return store.query(
     `SELECT migration, state, code, left(min(message), 500) AS message, left(min(remedy), 500) AS remedy
        FROM pgmigration.finding

@@ -2,6 +2,7 @@ import type { Client } from "pg";
 import { EngineError } from "../errors.js";
 import { qualify, type RelationName } from "../postgres/identifiers.js";
 import { serverVersion } from "../postgres/server-version.js";
+import { keyOf } from "../schema/catalogue/definitions.js";
 import { allKinds, isOptional, otherKinds, tableKinds } from "../schema/catalogue/kinds.js";
 import { comparableDefinition } from "../schema/catalogue/printed-definition.js";
 import { parseStatement, withoutSecrets } from "../schema/sql/statements.js";
@@ -183,8 +184,6 @@ export function differencesOf(
 }
 
 const nameOf = ({ schema, name }: RelationName): string => qualify(schema, name);
-
-const keyOf = ({ kind, identity }: SchemaObject): string => `${kind} ${identity}`;
 
 /** Attributes that PostgreSQL prints from a parsed definition. All others are names, numbers or free text. */
 const printedAttributes: ReadonlySet<string> = new Set(["definition", "default", "partition key"]);

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
 import pg from "pg";
-
 import { RefusedError } from "../../errors.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
