@@ -14,5 +14,8 @@ export interface RelationName {
   readonly name: string;
 }
 
+/** Identifies a relation, or another object with a schema, in maps and in the records. */
+export const relationKey = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
+
 /** Quotes the name of a setting. Settings of extensions have a prefix: `pgaudit.log`. */
 export const quoteSettingName = (name: string): string => name.split(".").map(quoteIdentifier).join(".");

@@ -1,4 +1,4 @@
-import type { RelationName } from "../../postgres/identifiers.js";
+import { relationKey } from "../../postgres/identifiers.js";
 import { firstRelation, grantedRelation, splitStatements } from "../sql/statements.js";
 import type { Entry } from "../sql/toc-entries.js";
 import { follows, tokenize } from "../sql/tokenize.js";
@@ -13,7 +13,9 @@ export function withNeededOwners(entries: readonly Entry[], isTrusted: (owner: s
   const [queries, withActions] = [new Map<string, Entry>(), new Set<string>()];
   for (const entry of entries) {
     if (entry.type !== "RULE" && !/VIEW$/.test(entry.type)) continue;
-    const relation = keyOf(firstRelation({ tokens: tokenize(entry.sql, 20) }));
+    const named = firstRelation({ tokens: tokenize(entry.sql, 20) });
+    if (!named) continue;
+    const relation = relationKey(named);
     // A view that needs a key is created with its columns only, and gets its query and options after the key, as a rule.
     if (entry.type !== "RULE" || isViewsQuery(entry)) queries.set(relation, entry);
     // Actions also run as the owner of a security_invoker view.
@@ -29,12 +31,10 @@ export function withNeededOwners(entries: readonly Entry[], isTrusted: (owner: s
     const relation = splitStatements(entry.sql)
       .map(grantedRelation)
       .find((one) => one !== undefined);
-    const needsOwner = relation && needOf(keyOf(relation));
+    const needsOwner = relation && needOf(relationKey(relation));
     return needsOwner === undefined ? entry : { ...entry, needsOwner };
   });
 }
-
-const keyOf = (relation: RelationName | undefined): string => JSON.stringify([relation?.schema, relation?.name]);
 
 const isViewsQuery = ({ sql }: Entry): boolean => /^\s*CREATE (OR REPLACE )?VIEW\b/.test(sql);
 

@@ -1,6 +1,5 @@
-import { quoteLiteral } from "../../postgres/identifiers.js";
+import { quoteLiteral, relationKey } from "../../postgres/identifiers.js";
 import type { Entry } from "../sql/toc-entries.js";
-import type { RelationName } from "../../postgres/identifiers.js";
 import { follows, identifierName } from "../sql/tokenize.js";
 import { type Statement, relationAt, splitStatements } from "../sql/statements.js";
 
@@ -59,7 +58,7 @@ function exclusionOf(entry: Entry): Exclusion | undefined {
       (index === 9 && follows(add.tokens, index, "EXCLUDE")) || follows(add.tokens, index, "WITHOUT", "OVERLAPS"),
   );
   return isExclusion
-    ? { key: keyOf({ schema: table.schema, name: identifierName(name) }), entry, add, others }
+    ? { key: relationKey({ schema: table.schema, name: identifierName(name) }), entry, add, others }
     : undefined;
 }
 
@@ -67,8 +66,8 @@ function exclusionOf(entry: Entry): Exclusion | undefined {
 function attachmentOf(entry: Entry, exclusions: ReadonlyMap<string, Exclusion>): Attachment | undefined {
   const [attach] = entry.type === "INDEX ATTACH" ? splitStatements(entry.sql) : [];
   const [parentName, childName] = attach ? [relationAt(attach, 2), relationAt(attach, 7)] : [];
-  const parent = parentName && exclusions.get(keyOf(parentName));
-  const child = childName && exclusions.get(keyOf(childName));
+  const parent = parentName && exclusions.get(relationKey(parentName));
+  const child = childName && exclusions.get(relationKey(childName));
   return parent && child && { entry, parent, child };
 }
 
@@ -94,5 +93,3 @@ function ofTree({ entry, add, others }: Exclusion): Entry {
   const whole = add.text.slice(0, only.start) + add.text.slice(only.end).trimStart();
   return { ...entry, sql: [whole, ...others.map(({ text }) => text)].map((text) => `${text};`).join("\n\n") };
 }
-
-const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);

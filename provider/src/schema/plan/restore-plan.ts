@@ -1,4 +1,4 @@
-import type { RelationName } from "../../postgres/identifiers.js";
+import { type RelationName, relationKey } from "../../postgres/identifiers.js";
 import { sourceObjectPrefix } from "../../cdc/model/names.js";
 import type { Entry } from "../sql/toc-entries.js";
 import { type KeyElement, keyElement, keyThroughIndex } from "./key-constraints.js";
@@ -101,8 +101,8 @@ export function planRestore(
   const { remaining, ownership } = separateOwnership(withNeededOwners(wanted, isTrusted), isTrusted);
   const isHandedOver = (entry: Entry): boolean => handoverRank(entry) !== undefined;
   const objects = remaining.filter((entry) => !isHandedOver(entry));
-  const routines = new Set(objects.flatMap((entry) => createdRoutine(entry) ?? []).map(keyOf));
-  const isUsers = (called: RelationName): boolean => routines.has(keyOf(called));
+  const routines = new Set(objects.flatMap((entry) => createdRoutine(entry) ?? []).map(relationKey));
+  const isUsers = (called: RelationName): boolean => routines.has(relationKey(called));
   const boundary = objects.findIndex((entry) => afterData.has(entry.type));
   const preData = boundary < 0 ? objects : objects.slice(0, boundary);
   const { before: unkeyed, checks, comments } = separateChecks(preData, isUsers);
@@ -169,11 +169,13 @@ function separateForeignKeys(
   before: readonly Entry[],
   entries: readonly Entry[],
 ): { after: Entry[]; validations: Validation[] } {
-  const partitioned = new Set(before.filter(isPartitionedTable).flatMap(createdRelation).map(keyOf));
+  const partitioned = new Set(before.filter(isPartitionedTable).flatMap(createdRelation).map(relationKey));
   const validations: Validation[] = [];
   const after = entries.map((entry) => {
     const deferred =
-      entry.type === "FK CONSTRAINT" ? deferredForeignKey(entry, (table) => partitioned.has(keyOf(table))) : undefined;
+      entry.type === "FK CONSTRAINT"
+        ? deferredForeignKey(entry, (table) => partitioned.has(relationKey(table)))
+        : undefined;
     if (deferred) validations.push(deferred.validation);
     return deferred?.added ?? entry;
   });
@@ -281,14 +283,14 @@ function withSmallKeys(
     const table = entry.type === "CONSTRAINT" ? tableOf(entry, splitStatements(entry.sql)[0]) : undefined;
     const element = table && isSmall(table) ? keyElement(entry) : undefined;
     if (!table || !element) continue;
-    const others = keys.get(keyOf(table)) ?? [];
+    const others = keys.get(relationKey(table)) ?? [];
     if (others.some((other) => other.element.columns === element.columns)) continue;
-    keys.set(keyOf(table), [...others, { entry, element }]);
+    keys.set(relationKey(table), [...others, { entry, element }]);
   }
   const made = new Set<Entry>();
   const keyed = before.map((table) => {
     const mayHave = isOrdinaryTable(table) && !inheritsColumns(table);
-    const own = mayHave ? createdRelation(table).flatMap((name) => keys.get(keyOf(name)) ?? []) : [];
+    const own = mayHave ? createdRelation(table).flatMap((name) => keys.get(relationKey(name)) ?? []) : [];
     const [create, ...others] = own.length > 0 ? splitStatements(table.sql) : [];
     const elements = own.map(({ element }) => element.text);
     const text = create && withElements(create, elements);
@@ -304,7 +306,7 @@ function separateBuilds(
   rest: readonly Entry[],
   { isUsers, isSmall }: Pick<Required<PlanOptions>, "isSmall"> & { isUsers: (routine: RelationName) => boolean },
 ): { builds: Build[]; deferredBuilds: Build[]; after: Entry[] } {
-  const ordinaryTables = new Set(before.filter(isOrdinaryTable).flatMap(createdRelation).map(keyOf));
+  const ordinaryTables = new Set(before.filter(isOrdinaryTable).flatMap(createdRelation).map(relationKey));
   const builds: Build[] = [];
   const deferredBuilds: Build[] = [];
   const after: Entry[] = [];
@@ -313,7 +315,7 @@ function separateBuilds(
     const statements = buildable.has(entry.type) ? splitStatements(entry.sql) : [];
     const table = tableOf(entry, statements[0]);
     const isBound = postponedRoutines.some((name) => entry.sql.includes(name));
-    if (table && ordinaryTables.has(keyOf(table)) && !isBound) {
+    if (table && ordinaryTables.has(relationKey(table)) && !isBound) {
       const key = entry.type === "CONSTRAINT" && !isSmall(table) ? keyThroughIndex(entry) : undefined;
       const isDeferred = statements.some((statement) => callsAny(statement, isUsers));
       (isDeferred ? deferredBuilds : builds).push({ entry: key?.index ?? entry, table });
@@ -331,8 +333,6 @@ function separateBuilds(
 const routine: ReadonlySet<string> = new Set(["AGGREGATE", "FUNCTION", "PROCEDURE"]);
 
 const routineName = ({ name }: Entry): string => name.slice(0, name.indexOf("("));
-
-const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
 
 /** The indexes of a partitioned table combine those of its partitions, and are created with them in `after`. */
 const isOrdinaryTable = (entry: Entry): boolean => entry.type === "TABLE" && !isPartitionedTable(entry);

@@ -3,7 +3,7 @@ import type { Client } from "pg";
 import { type Filter, patternExpression } from "../../inputs/filter.js";
 import { serverVersion } from "../../postgres/server-version.js";
 import { type Entry, catalogueKey } from "../sql/toc-entries.js";
-import type { RelationName } from "../../postgres/identifiers.js";
+import { relationKey, type RelationName } from "../../postgres/identifiers.js";
 import { relationAt } from "../sql/statements.js";
 import { follows, tokenize } from "../sql/tokenize.js";
 
@@ -75,20 +75,18 @@ export async function readSelection(
     isEssential: boolean;
     what: string | null;
     kind: string | null;
-    relation: [schema: string, name: string] | null;
+    relation: RelationName | null;
   }>(selectionQuery(await serverVersion(source)), [...parameters(include, exclude), oids]);
   return {
     cut: new Set(rows.map(({ key }) => key)),
-    cutRelations: new Set(rows.flatMap(({ relation }) => (relation ? [relationKey(...relation)] : []))),
+    cutRelations: new Set(rows.flatMap(({ relation }) => (relation ? [relationKey(relation)] : []))),
     cutSequences: new Set(
-      rows.flatMap(({ kind, relation }) => (relation && kind === "S" ? [relationKey(...relation)] : [])),
+      rows.flatMap(({ kind, relation }) => (relation && kind === "S" ? [relationKey(relation)] : [])),
     ),
     lost: rows.filter(({ lost }) => lost).map(({ what, isEssential }) => ({ what: what ?? "an object", isEssential })),
     left: rows.flatMap(({ what, named }) => (what === null ? [] : [{ what, isNamed: named }])),
   };
 }
-
-export const relationKey = (schema: string, name: string): string => JSON.stringify([schema, name]);
 
 export const isCutRelation = ({ cut }: Pick<Selection, "cut">, { oid }: { readonly oid: number }): boolean =>
   cut.has(catalogueKey({ classOid: relations, oid }));
@@ -117,7 +115,7 @@ export function selectEntries(entries: readonly Entry[], { cut, cutRelations }: 
     const isGone =
       cut.has(catalogueKey(entry)) ||
       entry.dependencies.some((id) => excluded.has(id)) ||
-      attachedRelations(entry).some(({ schema, name }) => cutRelations.has(relationKey(schema, name)));
+      attachedRelations(entry).some((relation) => cutRelations.has(relationKey(relation)));
     if (isGone) excluded.add(entry.id);
     return !isGone;
   });
@@ -214,6 +212,6 @@ SELECT classid || '/' || objid AS key, coalesce(lost, false) AS lost,
        CASE WHEN lost OR relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
               OR classid IN ('pg_namespace'::regclass, 'pg_extension'::regclass)
             THEN pg_describe_object(classid, objid, 0) END AS what,
-       relkind AS kind, CASE WHEN relkind IS NOT NULL THEN json_build_array(nspname, relname) END AS relation
+       relkind AS kind, CASE WHEN relkind IS NOT NULL THEN json_build_object('schema', nspname, 'name', relname) END AS relation
   FROM judged`;
 }

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError, messageOf } from "../../errors.js";
-import { qualify } from "../../postgres/identifiers.js";
+import { qualify, relationKey } from "../../postgres/identifiers.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
 import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { findingFor } from "./adapted-entry.js";
@@ -45,8 +45,8 @@ export async function refreshBeforeHandover(
   const filled = await populated(source, views);
   if (filled.length === 0) return { findings: [], later: [] };
   const ofOthers = await ofOtherOwners(source, context);
-  const later = filled.filter((view) => ofOthers.has(keyOf(view)));
-  const now = filled.filter((view) => !ofOthers.has(keyOf(view)));
+  const later = filled.filter((view) => ofOthers.has(relationKey(view)));
+  const now = filled.filter((view) => !ofOthers.has(relationKey(view)));
   const { findings, refusals } = await refreshInRounds(target, now, context);
   const waits = ([, refusal]: Refusal): boolean => later.length > 0 && isReadTooEarly(refusal);
   const lost = refusals.filter((one) => !waits(one));
@@ -66,8 +66,8 @@ export async function refreshAsOwners(
   const { rows } = await target.query<RelationName & { owner: string }>(
     "SELECT schemaname AS schema, matviewname AS name, matviewowner AS owner FROM pg_catalog.pg_matviews",
   );
-  const owners = new Map(rows.map((row) => [keyOf(row), row.owner]));
-  const owned = views.map((view) => ({ ...view, owner: owners.get(keyOf(view)) }));
+  const owners = new Map(rows.map((row) => [relationKey(row), row.owner]));
+  const owned = views.map((view) => ({ ...view, owner: owners.get(relationKey(view)) }));
   const { findings, refusals } = await refreshInRounds(target, owned, context);
   const empty = new Set(refusals.map(([view]) => view));
   // The statistics of all other relations were gathered before the handover.
@@ -79,15 +79,13 @@ export async function refreshAsOwners(
   ]);
 }
 
-const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);
-
 async function populated(source: pg.Client, views: readonly RelationName[]): Promise<RelationName[]> {
   if (views.length === 0) return [];
   const { rows } = await source.query<RelationName>(
     "SELECT schemaname AS schema, matviewname AS name FROM pg_catalog.pg_matviews WHERE ispopulated",
   );
-  const known = new Set(rows.map(keyOf));
-  return views.filter((view) => known.has(keyOf(view)));
+  const known = new Set(rows.map(relationKey));
+  return views.filter((view) => known.has(relationKey(view)));
 }
 
 /** The source's materialized views of owners who get their objects, and those that read a view of such an owner. */
@@ -117,7 +115,7 @@ async function ofOtherOwners(
       WHERE c.relkind = 'm'`,
     [owners.map(([name]) => name)],
   );
-  return new Set(rows.map(keyOf));
+  return new Set(rows.map(relationKey));
 }
 
 interface OwnedView extends RelationName {

@@ -1,3 +1,4 @@
+import { relationKey } from "../../postgres/identifiers.js";
 import type { Entry } from "../sql/toc-entries.js";
 import { createdRoutine } from "../plan/deferred-constraints.js";
 import { follows } from "../sql/tokenize.js";
@@ -78,11 +79,11 @@ function standardFunction(entry: Entry): StandardFunction | undefined {
   if (language < 0 || body < language) return undefined;
   const calls = tokens.flatMap((_, at) => {
     const called = at > body && follows(tokens, at + 3, "(") ? relationAt(create, at) : undefined;
-    return called ? [keyOf(called)] : [];
+    return called ? [relationKey(called)] : [];
   });
   return {
     entry,
-    name: keyOf(routine),
+    name: relationKey(routine),
     head: `${text.slice(0, tokens[language]!.start)}LANGUAGE sql AS '';`,
     replacement: `CREATE OR REPLACE${text.slice(tokens[0]!.end)};`,
     calls: new Set(calls),
@@ -98,6 +99,3 @@ function clauseAt({ tokens }: Statement, begins: (at: number) => boolean): numbe
     return depth === 0 && tokens[at - 1]?.text !== "." && begins(at);
   });
 }
-
-const keyOf = ({ schema, name }: { readonly schema: string; readonly name: string }): string =>
-  JSON.stringify([schema, name]);

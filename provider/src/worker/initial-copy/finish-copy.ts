@@ -1,12 +1,11 @@
 import type { Client } from "pg";
 import { initProgress } from "../../cdc/target/progress.js";
 import { carrySequences } from "../../copy/sequences.js";
-import { qualify, type RelationName } from "../../postgres/identifiers.js";
+import { qualify, relationKey, type RelationName } from "../../postgres/identifiers.js";
 import { carryConnectionLimit } from "../../schema/database/database.js";
 import { listTables, withPartitionedTables } from "../../postgres/tables.js";
 import { type Validation, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
-import { relationKey } from "../../schema/plan/selection.js";
 import { handOver } from "../../schema/restore/hand-over.js";
 import { refreshBeforeHandover } from "../../schema/restore/materialized-views.js";
 import { restoreEntries, restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
@@ -136,7 +135,7 @@ async function smallTables(target: Client, tables: readonly RelationName[]): Pro
 async function deriveFromRows(context: CopyContext): Promise<readonly RelationName[]> {
   const { work, database, source, target, selection, plan, restore, signal } = context;
   const sequences = await carrySequences(source, target, {
-    only: ({ schema, name }) => !selection.cutSequences.has(relationKey(schema, name)),
+    only: (sequence) => !selection.cutSequences.has(relationKey(sequence)),
   });
   await work.journal.sequences(database, "target", sequences);
   await work.journal.database(database, { message: "materialized views" });

@@ -9,7 +9,7 @@ import { tableReadsLaterTables } from "../../copy/yield-to-waiters.js";
 import { ConcurrentChangeError, EngineError, type LockNotAvailableError, RefusedError } from "../../errors.js";
 import { passBytes } from "../../postgres/connection/pass-bytes.js";
 import { withSession } from "../../postgres/connection/with-session.js";
-import { qualify, type RelationName } from "../../postgres/identifiers.js";
+import { qualify, type RelationName, relationKey } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { isUnsafeToPlan } from "../../postgres/planner-functions.js";
 import { useSearchPath } from "../../postgres/search-path.js";
@@ -39,13 +39,13 @@ export class TableCopier {
     /** Online. Offline, the session that holds the snapshot locks all tables. */
     readonly locks: TableLocks | undefined,
   ) {
-    this.#tables = new Map(options.tables.map((one) => [keyOf(one.table), one]));
+    this.#tables = new Map(options.tables.map((one) => [relationKey(one.table), one]));
   }
 
   /** Reads what the copy of every table needs. Call it before the first copy. */
   async readCatalogues({ source, target }: TableSessions): Promise<void> {
     this.#versions = { source: await serverVersion(source), target: await serverVersion(target) };
-    this.#targetTables = new Map((await listTables(target)).map((table) => [keyOf(table), table]));
+    this.#targetTables = new Map((await listTables(target)).map((table) => [relationKey(table), table]));
   }
 
   /** Gives values the same meaning on both servers, and keeps triggers from changing rows. */
@@ -194,14 +194,14 @@ export class TableCopier {
 
   #rowsOf(task: CopyTask): TableRows {
     const { table, condition } = this.#tableOf(task);
-    const targetTable = this.#targetTables.get(keyOf(table));
+    const targetTable = this.#targetTables.get(relationKey(table));
     if (!targetTable)
       throw new EngineError(`${table.schema}.${table.name} is missing on the target after its schema was restored`);
     return { table, condition, format: copyFormat(table, targetTable, this.#versions.source, this.#versions.target) };
   }
 
   #tableOf(task: CopyTask): TableToCopy {
-    const table = this.#tables.get(keyOf({ schema: task.schema, name: task.table }));
+    const table = this.#tables.get(relationKey({ schema: task.schema, name: task.table }));
     if (!table)
       throw new EngineError(`task ${task.id} names ${task.schema}.${task.table}, which is not selected for the copy`);
     return table;
@@ -213,5 +213,3 @@ async function currentTransaction(target: Client): Promise<string> {
   const { rows } = await target.query<{ transaction: string }>("SELECT pg_catalog.txid_current()::text AS transaction");
   return rows[0]!.transaction;
 }
-
-const keyOf = ({ schema, name }: RelationName): string => JSON.stringify([schema, name]);

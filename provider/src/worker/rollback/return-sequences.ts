@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { carrySequences, type SequenceName } from "../../copy/sequences.js";
-import { qualify } from "../../postgres/identifiers.js";
-import { type Filters, readSelection, relationKey } from "../../schema/plan/selection.js";
+import { qualify, relationKey } from "../../postgres/identifiers.js";
+import { type Filters, readSelection } from "../../schema/plan/selection.js";
 
 /** Sets the source's sequences to the target's values plus the margin. The source may lack sequences of the target. */
 export async function carryBack(target: Client, source: Client, filters: Filters, margin: number): Promise<void> {
@@ -15,5 +15,5 @@ export async function sequencesOf(source: Client, filters: Filters): Promise<(se
   );
   const names = new Set(rows.map(({ schema, name }) => qualify(schema, name)));
   const { cutSequences } = await readSelection(source, filters);
-  return ({ schema, name }) => names.has(qualify(schema, name)) && !cutSequences.has(relationKey(schema, name));
+  return (sequence) => names.has(qualify(sequence.schema, sequence.name)) && !cutSequences.has(relationKey(sequence));
 }

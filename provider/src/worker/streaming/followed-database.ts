@@ -5,9 +5,8 @@ import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { cutOver } from "../../cutover/cut-over.js";
 import { ContentDiffersError, ConcurrentChangeError, RefusedError } from "../../errors.js";
 import { refreshBeforeHandover } from "../../schema/restore/materialized-views.js";
-import type { RelationName } from "../../postgres/identifiers.js";
+import { relationKey, type RelationName } from "../../postgres/identifiers.js";
 import { readRestoreContext } from "../../schema/restore/restore-context.js";
-import { relationKey } from "../../schema/plan/selection.js";
 import type { OnlineVerification } from "../../status.js";
 import { type WindowPhase, windowPhase } from "../../inputs/cutover-window.js";
 import type { DatabaseRecord } from "../../store/records.js";
@@ -273,7 +272,7 @@ export class FollowedDatabase {
         signal,
         onWaiting: blockerReporter(this.#work, this.#name, "source"),
         onQueued: queueReporter(this.#work, this.#name),
-        hasSequence: ({ schema, name }) => !this.#remainder.cutSequences.includes(relationKey(schema, name)),
+        hasSequence: (sequence) => !this.#remainder.cutSequences.includes(relationKey(sequence)),
         sequenceMargin: spec.sequenceMargin,
         onSequences: (sequences) => journal.sequences(this.#name, "target", sequences),
         putUpFence: this.#stopWriters,
