@@ -10,7 +10,7 @@ export const referencedFiles = ["source", "target", "passfile"] as const;
 /** Where an engine keeps the content of these files. */
 export type References<Reference> = { readonly [File in (typeof referencedFiles)[number]]?: Reference };
 
-/** What every runner needs. */
+/** What every runner needs. Runs one migration, or a pool for the migrations of many targets: give either `job` or `pool`. */
 export interface RunnerArgs {
   /** The image built from the repository's Dockerfile: `example.azurecr.io/pg-migration:0.1.0`. */
   readonly image: string;
@@ -22,21 +22,21 @@ export interface RunnerArgs {
   readonly cpu?: number | undefined;
   /** Memory of each worker in GiB. Default 4. */
   readonly memoryGb?: number | undefined;
-}
-
-/** What runners need that run one migration, or a pool for the migrations of many targets. Give either `job` or `pool`. */
-export interface ScheduledRunnerArgs extends RunnerArgs {
   /** The servers and the name of one migration. May contain passwords, so it is sent as a secret. */
   readonly job?: pulumi.Input<WorkerJobInput> | undefined;
-  /**
-   * With `job`: the mode of the migration. Offline: the workers end with the migration. Online: they run until it is deleted.
-   */
-  readonly migrationMode?: "Offline" | "Online" | undefined;
   /**
    * Runs all migrations with `runner: "external"` on a list of targets, until the runner is deleted. `replicas` is then the number
    * of pool processes.
    */
   readonly pool?: WorkerPoolArgs | undefined;
+}
+
+/** What runners need whose engine distinguishes workers that end from those that stay. */
+export interface ScheduledRunnerArgs extends RunnerArgs {
+  /**
+   * With `job`: the mode of the migration. Offline: the workers end with the migration. Online: they run until it is deleted.
+   */
+  readonly migrationMode?: "Offline" | "Online" | undefined;
   /**
    * Increase it to start the workers of an offline migration again, after they ended with a failure that only you could
    * correct. Default 1.
@@ -58,13 +58,13 @@ export const runnerShape = {
   replicas: z.int().min(1).max(32).default(1),
   cpu: z.number().min(0.25).max(64).default(2),
   memoryGb: z.number().min(0.5).max(512).default(4),
+  job: z.unknown().optional(),
+  pool: poolSchema.optional(),
 };
 
 export const scheduledRunnerShape = {
   ...runnerShape,
-  job: z.unknown().optional(),
   migrationMode: z.enum(["Offline", "Online"]).optional(),
-  pool: poolSchema.optional(),
   attempt: z.int().min(1).optional(),
 };
 

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { WorkerJobInput } from "../worker/context/worker-job.js";
-import type { CheckedScheduledArgs, References, ScheduledRunnerArgs } from "./runner-args.js";
+import type { CheckedScheduledArgs, References, RunnerArgs } from "./runner-args.js";
 import { poolArguments } from "./worker-pool-args.js";
 
 /** Where a worker's secret files are mounted. */
@@ -33,8 +33,8 @@ const defaultEnvironment = { PG_MIGRATION_HTTP: `0.0.0.0:${httpPort}`, PG_MIGRAT
 
 /** @param given may have values that are not known yet; `checked` has all others */
 export function workerStart(
-  given: ScheduledRunnerArgs,
-  { migrationMode, pool }: CheckedScheduledArgs,
+  given: RunnerArgs,
+  { migrationMode, pool }: Pick<CheckedScheduledArgs, "migrationMode" | "pool">,
   references: References<unknown>,
 ): WorkerStart {
   if (pool) return poolStart(given.pool!, pool, references);
@@ -48,7 +48,7 @@ export function workerStart(
 }
 
 function poolStart(
-  { targets, passfile }: NonNullable<ScheduledRunnerArgs["pool"]>,
+  { targets, passfile }: NonNullable<RunnerArgs["pool"]>,
   pool: NonNullable<CheckedScheduledArgs["pool"]>,
   references: References<unknown>,
 ): WorkerStart {

@@ -36,7 +36,8 @@ export interface PoolBudget {
 export interface WorkerPoolArgs {
   /**
    * The targets, or `azure:` with an optional query of Azure Resource Graph. A changed list replaces the pool processes: in
-   * Kubernetes one after another. Container Apps starts all new ones before it stops the old ones.
+   * Kubernetes one after another. Container Apps starts all new ones before it stops the old ones. Container Instances stop all
+   * old ones first.
    *
    * @example
    * const pool = { targets: [{ host: "db1", user: "azureadmin" }, { host: "db2", user: "azureadmin" }] };

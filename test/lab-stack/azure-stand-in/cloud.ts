@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { runContainerAppsJob } from "../runners/engines";
-import type { PodEngine } from "../runners/pods";
-import { type Image, RunningContainer } from "./containers";
+import { runContainerAppsJob, runContainerGroup } from "../runners/engines";
+import type { Image, PodEngine } from "../runners/pods";
 import { RunningServer } from "./flexible-servers";
 import { MigrationService } from "./migration-service";
 import { at, list, type Properties, text } from "./properties";
@@ -33,7 +32,7 @@ export interface CloudOptions {
 export class Cloud {
   readonly resources = new Map<string, StoredResource>();
   readonly servers = new Map<string, RunningServer>();
-  readonly containers = new Map<string, RunningContainer>();
+  readonly containers = new Map<string, PodEngine>();
   /** The execution of each Container Apps job. */
   readonly executions = new Map<string, PodEngine>();
   /** All successful changes, in order. */
@@ -165,7 +164,7 @@ export class Cloud {
     const name = text(inputs, "containers.0.image");
     const image = this.options.images[name];
     if (!image) throw new AzureError("InaccessibleImage", `the image ${name} does not exist`);
-    this.containers.set(id, RunningContainer.start(inputs, image));
+    this.containers.set(id, runContainerGroup(inputs, image));
   }
 
   /** Like Azure, makes one change at a time to a server and its children, or to a network and its subnets. */
@@ -211,7 +210,7 @@ export class Cloud {
       case "managedidentity:UserAssignedIdentity":
         return { ...common, principalId: principalOf(id), clientId: principalOf(`${id}/client`) };
       case "containerinstance:ContainerGroup":
-        return { ...common, containers: list(inputs, "containers").map(withoutSecureValues) };
+        return { ...common, volumes: list(inputs, "volumes").map(withoutFiles) };
       case "app:Job":
       case "app:ContainerApp":
         return { ...common, configuration: withoutSecretValues(at(inputs, "configuration") as Properties) };
@@ -242,10 +241,5 @@ const withoutSecretValues = (configuration: Properties): Properties => ({
   secrets: list(configuration, "secrets").map((secret) => ({ ...(secret as Properties), value: undefined })),
 });
 
-/** Azure returns the names of secure variables without their values. */
-const withoutSecureValues = (container: unknown): unknown => ({
-  ...(container as Properties),
-  environmentVariables: list(container, "environmentVariables").map((variable) =>
-    at(variable, "secureValue") === undefined ? variable : { name: text(variable, "name") },
-  ),
-});
+/** Azure returns no content of a secret volume. */
+const withoutFiles = (volume: unknown): unknown => ({ ...(volume as Properties), secret: {} });

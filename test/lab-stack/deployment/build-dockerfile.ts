@@ -4,13 +4,15 @@ import { chmod, cp, mkdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import { Copy, DockerfileParser, type Instruction } from "dockerfile-ast";
-import type { Image } from "../azure-stand-in/containers";
+import type { Image } from "../runners/pods";
 
 export interface BuiltImage extends Image {
   /** The base image of the last stage. */
   readonly base: string;
   readonly user: string;
   readonly environment: Readonly<Record<string, string>>;
+  /** Arguments of the entry point if the container sets none. */
+  readonly command: readonly string[];
 }
 
 /** A stage of the build. Its root directory is a directory of this machine. */

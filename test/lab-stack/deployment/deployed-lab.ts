@@ -10,7 +10,7 @@ import type { RawLabConfig } from "../../../lab-stack/config/lab-schema";
 import { EmbeddedServer } from "../../support/servers/embedded-server";
 import { createHost, type HostName } from "../../support/pulumi-cli";
 import { AzureServer } from "../azure-stand-in/azure-server";
-import type { Image } from "../azure-stand-in/containers";
+import type { Image } from "../runners/pods";
 import { writePlugins } from "../azure-stand-in/plugins";
 
 export const database = "adventureworks";

@@ -62,10 +62,10 @@ describe("lab-stack: the runner's image and its migration", function () {
         assert.equal(containers.length, 2);
         const state = await lab.stateText();
         assert(!state.includes(administratorPassword) && !state.includes(source.login.password));
-        const logs = containers.map(({ log }) => log).join("");
+        const logs = containers.map(({ logs }) => logs).join("");
         assert(!logs.includes(administratorPassword) && !logs.includes(source.login.password));
-        assert.match(logs, /lab-migration: running the migration/);
-        assert.match(logs, /lab-migration: another worker runs the migration; standing by/);
+        assert.match(logs, /"migration":"lab-migration","message":"running the migration"/);
+        assert.match(logs, /"message":"another worker runs the migration; standing by/);
 
         process.kill(first, "SIGKILL");
         await until("the container restarts its process", () => container.processIds.length === 2);

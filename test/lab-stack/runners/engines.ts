@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { at, list, type Properties, text } from "../azure-stand-in/properties";
 import { type DeclaredResource, the } from "./declared-runner";
-import { type Engine, PodEngine, type PodTemplate } from "./pods";
+import { type Engine, type Image, PodEngine, type PodTemplate } from "./pods";
 
 const pairs = (items: readonly unknown[]): Record<string, string> =>
   Object.fromEntries(items.map((item) => [text(item, "name"), text(item, "value")]));
@@ -79,5 +80,32 @@ export function runContainerAppsJob({ configuration, template, identity }: Prope
     replicas: Number(at(configuration, "manualTriggerConfig.parallelism")),
     retries: Number(at(configuration, "replicaRetryLimit")),
     after: (code) => (code === 0 ? "complete" : "count"),
+  });
+}
+
+/** The entry point that the Dockerfile gives to the image. */
+const entrypoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(readFileSync("Dockerfile", "utf8"))![1]!) as string[];
+
+/** Runs the only container of a container group. Its command replaces the image's entry point. */
+export function runContainerGroup(inputs: Properties, image?: Image): PodEngine {
+  const command = list(inputs, "containers.0.command").map(String);
+  const [begin, args] = [command.slice(0, entrypoint.length), command.slice(entrypoint.length)];
+  if (begin.join(" ") !== entrypoint.join(" "))
+    throw new Error(`exec failed: ${command[0] ?? "no command"}: the image has only ${entrypoint.join(" ")}`);
+  const isMounted = text(inputs, "containers.0.volumeMounts.0.name") === text(inputs, "volumes.0.name");
+  const files = Object.entries((at(inputs, "volumes.0.secret") ?? {}) as Contents).map(([name, content]) => {
+    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(content)) throw new Error(`InvalidSecretVolume: ${name} is not in base64`);
+    const path = `${text(inputs, "containers.0.volumeMounts.0.mountPath")}/${name}`;
+    return [path, Buffer.from(content, "base64").toString()] as const;
+  });
+  return new PodEngine({
+    template: {
+      ...{ image, args },
+      environment: pairs(list(inputs, "containers.0.environmentVariables")),
+      files: isMounted ? Object.fromEntries(files) : {},
+    },
+    replicas: 1,
+    retries: Infinity,
+    after: (code) => (code === 0 && text(inputs, "restartPolicy") === "OnFailure" ? "complete" : "replace"),
   });
 }

@@ -4,8 +4,21 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
+/** An image, whose entry point is a program of this machine. */
+export interface Image {
+  readonly entrypoint: readonly [program: string, ...given: string[]];
+  readonly directory: string;
+}
+
+/** The worker of this repository. */
+const ownWorker: Image = {
+  entrypoint: [process.execPath, resolve("provider/bin/pg-migration.js"), "worker"],
+  directory: ".",
+};
+
 /** A container as an engine starts it: arguments of the image's entry point, variables, and mounted files by path. */
 export interface PodTemplate {
+  readonly image?: Image | undefined;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly files: Readonly<Record<string, string>>;
@@ -27,7 +40,7 @@ class Pod {
     child.stderr!.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
   }
 
-  static async start({ args, environment, files }: PodTemplate): Promise<Pod> {
+  static async start({ image = ownWorker, args, environment, files }: PodTemplate): Promise<Pod> {
     const folder = await mkdtemp(join(tmpdir(), "pod-"));
     await chmod(folder, 0o755);
     // The paths of the job are those in the container.
@@ -42,8 +55,11 @@ class Pod {
       PATH: process.env.PATH,
       PG_MIGRATION_HTTP: "127.0.0.1:0",
     };
-    const command = [resolve("provider/bin/pg-migration.js"), "worker", ...args.map(here)];
-    const child = spawn(process.execPath, command, { env, stdio: ["ignore", "ignore", "pipe"], ...unprivileged });
+    const [program, ...given] = image.entrypoint;
+    const child = spawn(program, [...given, ...args.map(here)], {
+      ...{ cwd: image.directory, env, stdio: ["ignore", "ignore", "pipe"] },
+      ...unprivileged,
+    });
     return new Pod(child, folder);
   }
 
@@ -61,6 +77,8 @@ class Pod {
   }
 }
 
+const endWithinMs = 20_000;
+
 export interface Engine {
   readonly template: PodTemplate;
   readonly replicas: number;
@@ -70,9 +88,11 @@ export interface Engine {
   readonly retries: number;
 }
 
-/** Runs and replaces pods like a Job, a StatefulSet or a Container Apps job. */
+/** Runs and replaces pods like a Job, a StatefulSet, a Container Apps job or a container group. */
 export class PodEngine {
   readonly #pods = new Map<number, Pod>();
+  /** Also those that ended. */
+  readonly #allPods: Pod[] = [];
   readonly #exitCodes: number[] = [];
   readonly #running: Promise<void>[];
   #isStopped = false;
@@ -91,8 +111,13 @@ export class PodEngine {
     return [...this.#pods.values()];
   }
 
+  /** All processes so far. */
+  get processIds(): readonly number[] {
+    return this.#allPods.map(({ child }) => child.pid!);
+  }
+
   get logs(): string {
-    return this.pods.map(({ log }) => log).join("\n");
+    return this.#allPods.map(({ log }) => log).join("\n");
   }
 
   podWith(pid: number): Pod | undefined {
@@ -112,14 +137,22 @@ export class PodEngine {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const { child } of this.pods) child.kill("SIGKILL");
+    this.#signal("SIGKILL");
     await Promise.all(this.#running);
+  }
+
+  /** Ends the processes like Azure: SIGTERM, and later SIGKILL. */
+  async delete(): Promise<void> {
+    this.#isStopped = true;
+    this.#signal("SIGTERM");
+    const killing = setTimeout(() => this.#signal("SIGKILL"), endWithinMs);
+    await Promise.all(this.#running);
+    clearTimeout(killing);
   }
 
   async #run(index: number): Promise<void> {
     for (let failures = 0; !this.#isStopped && !this.#hasFailed;) {
-      const pod = await Pod.start(this.engine.template);
-      this.#pods.set(index, pod);
+      const pod = await this.#start(index);
       const code = await pod.ended();
       this.#exitCodes.push(code);
       const next = this.engine.after(code, pod.isEvicted);
@@ -129,8 +162,21 @@ export class PodEngine {
     }
   }
 
+  async #start(index: number): Promise<Pod> {
+    const pod = await Pod.start(this.engine.template);
+    this.#pods.set(index, pod);
+    this.#allPods.push(pod);
+    // It was stopped meanwhile.
+    if (this.#isStopped) pod.child.kill("SIGKILL");
+    return pod;
+  }
+
   #fail(): void {
     this.#hasFailed = true;
-    for (const { child } of this.pods) child.kill("SIGTERM");
+    this.#signal("SIGTERM");
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    for (const { child } of this.pods) child.kill(signal);
   }
 }

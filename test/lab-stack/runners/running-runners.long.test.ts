@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { ContainerAppsRunner } from "../../../provider/src/runners/container-apps";
+import { ContainerGroupRunner } from "../../../provider/src/runners/container-group";
 import { KubernetesRunner, type KubernetesRunnerArgs } from "../../../provider/src/runners/kubernetes";
+import type { WorkerPoolArgs } from "../../../provider/src/runners/worker-pool-args";
 import { assertSameContent } from "../../support/content";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { rowSeconds, setRowSeconds, slowTables } from "../../worker/container/slow-tables";
 import { until } from "../../support/until";
 import { declaredBy, the } from "./declared-runner";
-import { runContainerAppsJob, runInKubernetes } from "./engines";
+import { runContainerAppsJob, runContainerGroup, runInKubernetes } from "./engines";
 import type { PodEngine } from "./pods";
 
 interface WorkerSpec {
@@ -23,12 +25,14 @@ const vaultUrl = "https://example.vault.azure.net/secrets/source";
 describe("the workers that a runner declares", () => {
   let lab: Lab;
   let engine: PodEngine | undefined;
+  let engines: readonly PodEngine[] = [];
   before(async () => {
     lab = await Lab.start({ source: { parameters: { [rowSeconds]: 0 } }, target: { parameters: { [rowSeconds]: 0 } } });
   });
   afterEach(async function () {
-    if (this.currentTest?.state === "failed") console.log(engine?.logs);
-    await engine?.stop();
+    const all = [...engines, ...(engine ? [engine] : [])];
+    if (this.currentTest?.state === "failed") console.log(...all.map(({ logs }) => logs));
+    await Promise.all(all.map((one) => one.stop()));
     await setRowSeconds(lab, 0);
   });
   after(() => lab.stop());
@@ -148,43 +152,62 @@ describe("the workers that a runner declares", () => {
     await resource.destroy();
   });
 
-  it("serve a list of targets as a pool in a StatefulSet, which replaces a killed pool process", async () => {
-    const databases = [await lab.database(slowTables(4)), await lab.database(slowTables(4))];
-    // Neither copy ends before the replacement has taken over the other one.
-    await setRowSeconds(lab, 0.1);
-    const { host, user, password } = lab.administrator;
-    const pool = {
-      targets: [{ host, port: lab.target.port, user }],
-      passfile: [
-        `*:${lab.target.port}:*:${user}:${password}`,
-        `*:${lab.source.port}:*:${lab.source.login.user}:${lab.source.login.password}`,
-      ].join("\n"),
-      maxMigrations: 1,
-    };
-    const declared = await declaredBy(() => new KubernetesRunner("fleet", { image, pool, replicas: 2 }));
-    engine = runInKubernetes(declared, {});
-    const resources = databases.map(() => new Resource());
-    const created = databases.map((database, i) => resources[i]!.create(inputs(database)));
-    await until(
-      "each pool process runs a migration",
-      () => engine!.pods.length === 2 && engine!.pods.every(({ log }) => log.includes("starts worker")),
-    );
-    const victim = engine.pods[0]!;
-    const { pid } = victim.child;
-    const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ").map(Number);
-    // The loss of a container ends all of its processes.
-    victim.child.kill("SIGKILL");
-    for (const worker of workers) process.kill(worker, "SIGKILL");
-    await until("the pool process was replaced", () => engine!.pods[0] !== victim);
-    const replacement = engine.pods[0]!;
-    await until("the replacement is ready", () => replacement.isReady());
-    await until("the replacement runs the migration", () => replacement.log.includes("starts worker"));
-    await setRowSeconds(lab, 0);
-    for (const one of created) assert.equal((await one).state, "Succeeded");
-    for (const database of databases) await assertSameContent(...lab.places(database));
-    for (const pod of engine.pods) engine.evict(pod);
-    await until("both ended with their leases released", () => engine!.exitCodes.length === 3);
-    assert.deepEqual(engine.exitCodes, [137, 0, 0]);
-    for (const resource of resources) await resource.destroy();
-  });
+  /** The engines that run two pool processes. */
+  const pools: Record<string, (pool: WorkerPoolArgs) => Promise<readonly PodEngine[]>> = {
+    "a StatefulSet": async (pool) => [
+      runInKubernetes(await declaredBy(() => new KubernetesRunner("fleet", { image, pool, replicas: 2 })), {}),
+    ],
+    "container groups": async (pool) => {
+      const place = { resourceGroupName: "rg", location: "westeurope", subnetId: "/subnets/runner" };
+      const declared = await declaredBy(
+        () => new ContainerGroupRunner("fleet", { image, pool, replicas: 2, ...place }),
+      );
+      return declared
+        .filter(({ type }) => type.endsWith(":ContainerGroup"))
+        .map(({ inputs }) => runContainerGroup(inputs));
+    },
+  };
+  for (const [what, start] of Object.entries(pools))
+    it(`serve a list of targets as a pool in ${what}, which replace a killed pool process`, async () => {
+      const databases = [await lab.database(slowTables(4)), await lab.database(slowTables(4))];
+      // Neither copy ends before the replacement has taken over the other one.
+      await setRowSeconds(lab, 0.1);
+      const { host, user, password } = lab.administrator;
+      engines = await start({
+        targets: [{ host, port: lab.target.port, user }],
+        passfile: [
+          `*:${lab.target.port}:*:${user}:${password}`,
+          `*:${lab.source.port}:*:${lab.source.login.user}:${lab.source.login.password}`,
+        ].join("\n"),
+        maxMigrations: 1,
+      });
+      const pods = () => engines.flatMap((one) => one.pods);
+      const exitCodes = () => engines.flatMap((one) => one.exitCodes);
+      const resources = databases.map(() => new Resource());
+      const created = databases.map((database, i) => resources[i]!.create(inputs(database)));
+      await until(
+        "each pool process runs a migration",
+        () => pods().length === 2 && pods().every(({ log }) => log.includes("starts worker")),
+      );
+      const victim = pods()[0]!;
+      const { pid } = victim.child;
+      const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ").map(Number);
+      // The loss of a container ends all of its processes.
+      victim.child.kill("SIGKILL");
+      for (const worker of workers) process.kill(worker, "SIGKILL");
+      await until("the pool process was replaced", () => pods()[0] !== victim);
+      const replacement = pods()[0]!;
+      await until("the replacement is ready", () => replacement.isReady());
+      await until("the replacement runs the migration", () => replacement.log.includes("starts worker"));
+      await setRowSeconds(lab, 0);
+      for (const one of created) assert.equal((await one).state, "Succeeded");
+      for (const database of databases) await assertSameContent(...lab.places(database));
+      for (const pod of pods()) engines[0]!.evict(pod);
+      await until("both ended with their leases released", () => exitCodes().length === 3);
+      assert.deepEqual(
+        exitCodes().sort((a, b) => a - b),
+        [0, 0, 137],
+      );
+      for (const resource of resources) await resource.destroy();
+    });
 });
