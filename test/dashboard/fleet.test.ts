@@ -6,6 +6,7 @@ import { startDashboard, type Dashboard } from "../../provider/dist/dashboard/se
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
+import { grafanaQuestions, servedLabels } from "./grafana";
 
 const token = "a token for the tests";
 
@@ -89,13 +90,22 @@ describe("the dashboard of many targets", () => {
 
   it("serves the metrics of all targets that answer, and names the others", async () => {
     await create("crm");
-    const text = await (await ask("/metrics")).text();
+    let text = "";
+    await until("the lag is measured", async () =>
+      (text = await (await ask("/metrics")).text()).includes("pg_migration_lag_seconds{"),
+    );
     assert.match(text, /^pg_migration_target_up\{target="a main"\} 1$/m);
     assert.match(text, /^pg_migration_target_up\{target="b\/closed"\} 0$/m);
     assert.match(text, /^pg_migration_target_up\{target="c-silent"\} 0$/m);
     assert.match(text, /^pg_migration_state\{target="a main",migration="crm",state="WaitingForUserAction"\} 1$/m);
     assert.match(text, /^pg_migration_attention\{target="a main",migration="crm"\} 2$/m);
     assert.match(text, /^pg_migration_rows_copied\{target="a main",migration="crm",database="\w+"\} 1$/m);
+    assert.match(text, /^pg_migration_copied_ratio\{target="a main",migration="crm"\} 1$/m);
+    const served = servedLabels(text);
+    for (const { place, metrics, labels } of await grafanaQuestions())
+      for (const metric of metrics)
+        for (const label of labels)
+          assert(served.get(metric)?.has(label), `${place} of the Grafana dashboard asks for ${label} of ${metric}`);
   });
 
   it("serves the API of each target below its name, and changes a migration there", async () => {

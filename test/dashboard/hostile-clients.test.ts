@@ -43,6 +43,7 @@ describe("a dashboard with hostile clients", () => {
         PGUSER: user,
         PGPASSWORD: password,
         PG_MIGRATION_DASHBOARD_TOKEN: token,
+        PG_MIGRATION_ALLOWED_HOSTS: "migrations.example, mapped.example:9000",
       },
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -91,6 +92,13 @@ describe("a dashboard with hostile clients", () => {
     assert.equal(dashboard.exitCode, null, "the dashboard has ended");
     assert.equal(await statusOf("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), 200);
   }
+
+  it("accepts the Hosts in its environment, and no others", async () => {
+    const statusFor = (host: string): Promise<number> =>
+      statusOf(`GET /healthz HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    for (const host of ["migrations.example", "mapped.example:9000"]) assert.equal(await statusFor(host), 200, host);
+    for (const host of ["mapped.example", "evil.example"]) assert.equal(await statusFor(host), 421, host);
+  });
 
   const fragment = fc.constantFrom(
     ...[

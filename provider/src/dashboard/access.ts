@@ -33,7 +33,7 @@ export class Access {
   checkHost(host: string | undefined): AccessDecision {
     const { hosts, proxies, port } = this.options;
     if (isOwnHost(host, [...hosts, ...proxies], port)) return allowed;
-    return refuse(421, "unknown Host; start the dashboard with --allowed-host to accept it");
+    return refuse(421, "unknown Host: to accept it, start the dashboard with --allowed-host");
   }
 
   /** For everything else, after {@link checkHost}. */

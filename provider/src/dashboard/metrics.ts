@@ -39,8 +39,8 @@ const databaseMetrics: readonly Metric[] = [
   { name: "tables_copying", type: "gauge", help: "Tables being copied", value: (d) => d.fullLoadLoadingTables },
   { name: "tables_copied", type: "gauge", help: "Tables copied", value: (d) => d.fullLoadCompletedTables },
   { name: "tables_errored", type: "gauge", help: "Tables that failed", value: (d) => d.fullLoadErroredTables },
-  { name: "bytes_copied", type: "gauge", help: "Bytes copied so far", value: (d) => d.bytesCopied },
-  { name: "bytes", type: "gauge", help: "Bytes to copy", value: (d) => d.bytesTotal },
+  { name: "bytes_copied", type: "gauge", help: "Bytes sent so far", value: (d) => d.bytesCopied },
+  { name: "bytes", type: "gauge", help: "Size of the tables on disk", value: (d) => d.bytesTotal },
   { name: "rows_copied", type: "gauge", help: "Rows copied so far", value: (d) => d.rowsCopied },
   { name: "indexes_built", type: "gauge", help: "Indexes built", value: (d) => d.indexesCompleted },
   { name: "indexes", type: "gauge", help: "Indexes to build", value: (d) => d.indexesTotal },
@@ -84,6 +84,8 @@ export function metricsText(migrations: readonly MigrationSample[], targets: rea
     ...migrations.map((one) => sample("attention", labelsOf(one), attentionOf(one.status))),
     ...head("worker_running", "gauge", "1 while a worker holds the lease"),
     ...migrations.map((one) => sample("worker_running", labelsOf(one), one.status.worker.state === "running" ? 1 : 0)),
+    ...head("copied_ratio", "gauge", "The copied part of the migration: 1 when all rows are copied"),
+    ...migrations.map((one) => sample("copied_ratio", labelsOf(one), one.status.percent / 100)),
     ...databaseMetrics.flatMap((metric) => [
       ...head(metric.name, metric.type, metric.help),
       ...migrations.flatMap((one) =>
