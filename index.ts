@@ -33,10 +33,13 @@ function valueOf(key: string, text: string): unknown {
 /** These contain passwords, set with `--secret`. They stay secrets in the state. */
 const mayBeSecret = /password|auth|secret|webhook|^(source|target)$/i;
 
-const given = (key: string): unknown =>
-  mayBeSecret.test(key)
-    ? config.requireSecret(key).apply((text) => valueOf(key, text))
-    : valueOf(key, config.require(key));
+/**
+ * Parses at once. Pulumi prints an error of a promise with everything that the promise refers to, which takes a minute.
+ */
+function given(key: string): unknown {
+  const value = valueOf(key, config.require(key));
+  return mayBeSecret.test(key) ? pulumi.secret(value) : value;
+}
 
 function inputsFromConfiguration(): Given {
   const prefix = `${config.name}:`;

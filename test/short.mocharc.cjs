@@ -5,6 +5,7 @@ module.exports = suite(
   (file) => !file.endsWith(".long.test.ts"),
   [
     "cdc/exactly-once.test.ts",
+    "pool/lent-streams.test.ts",
     "programs/examples.test.ts",
     "dashboard/page.test.ts",
     "verify/compare-tables.test.ts",
@@ -16,6 +17,7 @@ module.exports = suite(
     "offline/choices.test.ts",
     "offline/late-writes.test.ts",
     "lifecycle/safety.test.ts",
+    "faults/random-schema-changes.test.ts",
     "online/schema-changes/pauses.test.ts",
     "worker/workers.test.ts",
     "online/schema-changes/locks.test.ts",

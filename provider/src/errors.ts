@@ -13,7 +13,7 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-abstract class MigrationError extends Error {
+export abstract class MigrationError extends Error {
   readonly remedy: string | undefined;
   readonly code: FindingCode | undefined;
 

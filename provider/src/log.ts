@@ -1,5 +1,5 @@
 import pino from "pino";
-import { escapeControls } from "./units/terminal-text.js";
+import { escapeControls, escapeLine, indentFurtherLines } from "./units/terminal-text.js";
 
 const levels = ["debug", "info", "warn", "error"] as const;
 
@@ -57,8 +57,7 @@ export class ChangeReporter {
 
 /** Outside a worker a person reads the line below a command's own output, where time and level are noise. */
 function textOf({ time, level, migration, database, message }: Line): string {
-  const where = database === undefined ? "" : `[${database}] `;
+  const where = database === undefined ? "" : `[${escapeLine(database)}] `;
   const prefix = migration === undefined ? "" : `${time} ${level.toUpperCase()} ${migration}: `;
-  // Indented, so that a name with a line break cannot look like another line of the log.
-  return escapeControls(prefix + where + message.replaceAll("\n", "\n  "));
+  return escapeControls(prefix + where + indentFurtherLines(message));
 }

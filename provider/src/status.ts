@@ -97,6 +97,8 @@ export interface DatabaseDetails {
   /** Time of the last measurement; present if the database has a stream, but no worker measures it. */
   readonly lagUnknownSince?: string;
   readonly message?: string;
+  /** The cutover window that the database waits for. The message may name another wait, such as for a change of the schema. */
+  readonly awaitedWindow?: string;
   /** Bytes and rows copied so far, and in total (heap and TOAST, and estimated rows). */
   readonly bytesCopied: number;
   readonly bytesTotal: number;
@@ -106,6 +108,8 @@ export interface DatabaseDetails {
   readonly indexesTotal: number;
   /** Bytes of WAL between the source's current position and the applied LSN. */
   readonly lagBytes: number;
+  /** Host and process ID of the worker of another pool process that applies the changes; absent if the migration's worker does. */
+  readonly streamWorker?: string;
   /** Transactions received from the source and not applied yet. */
   readonly pendingTransactions: number;
   /** Applied inserts, averaged over the last ten seconds. */
@@ -164,6 +168,8 @@ export interface OnlineVerification {
   readonly state: "running" | "equal" | "different" | "failed";
   /** The value of `verifyNow`, or `beforeCutover`. */
   readonly requestedBy: string;
+  /** With `beforeCutover`: the value of `verifyNow`, whose result this comparison replaces. */
+  readonly answers?: string;
   readonly startedOn: string;
   readonly endedOn?: string;
   /** Position in the source's WAL. Both servers show all transactions committed before it, and no later ones. */
@@ -182,6 +188,9 @@ export interface OnlineVerification {
   }[];
   readonly message?: string;
 }
+
+/** The value of `verifyNow` that a comparison answers, or `beforeCutover`. */
+export const answeredRequest = ({ answers, requestedBy }: OnlineVerification): string => answers ?? requestedBy;
 
 /** The stream from the target to the source after a cutover with `rollback: "keep"`. */
 export interface RollbackStatus {

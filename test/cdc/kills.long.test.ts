@@ -1,3 +1,3 @@
 import { killFollower } from "./killed-follower";
 
-killFollower(Number(process.env.PG_MIGRATION_TEST_KILLS ?? 60));
+killFollower(Number(process.env.PG_MIGRATION_TEST_KILLS ?? 25));

@@ -23,6 +23,10 @@ describe("databaseFacts", () => {
     ]);
   });
 
+  it("names the worker of another pool process that applies the changes", () => {
+    assert.equal(databaseFacts({ ...followed, streamWorker: "db1:4711" })[0], "changes are applied by worker db1:4711");
+  });
+
   it("shows running index builds and a running comparison", () => {
     const indexBuilds = [
       { index: "t_pkey", table: "public.t", seconds: 600, phase: "scanning table", percent: 42 },

@@ -317,6 +317,24 @@ describe("pg-migration, its own commands", () => {
     assert.equal((await command.run(["report", "--name", "none"])).code, 3);
   });
 
+  it("show and logs print the line break of a database's name as text", async () => {
+    const database = await lab.database(schema);
+    await lab.source.query(`ALTER DATABASE ${database} RENAME TO "${database}\nforged"`);
+    const resource = declare();
+    await resource.create(lab.onlineInputs([`${database}\nforged`]));
+    const args = ["--name", resource.inputs.migrationName as string];
+    // Only a measured lag gives the database a line below its table.
+    await until("the lag is measured", async () => {
+      const { currentSubStateDetails } = await resource.refresh();
+      return Object.values(currentSubStateDetails.dbDetails).every((one) => one.isLagMeasured);
+    });
+    const shown = await command.run(["show", ...args, "-o", "table"]);
+    assert.match(shown.stdout, new RegExp(`^${database}\\\\nforged: `, "m"));
+    const logged = await command.run(["logs", ...args]);
+    assert.match(logged.stdout, new RegExp(`info +\\[${database}\\\\nforged\\] `));
+    for (const { stdout } of [shown, logged]) assert.doesNotMatch(stdout, /^forged/m);
+  });
+
   it("watch draws bars on a terminal", async function () {
     if (!has("script")) {
       process.stderr.write("    NOT TESTED: there is no command script, which gives a terminal\n");
@@ -334,7 +352,9 @@ describe("pg-migration, its own commands", () => {
     assert.match(shown, /Succeeded \/ Completed/);
     assert.match(shown, /● Prepare {3}● Validate {3}● Copy {3}◉ Succeeded/);
     assert.match(shown, new RegExp(`${database} +█{24} 100 % +2/2 tables +1/1 indexes`));
-    assert(!shown.includes("\u001b["), "no colors on a terminal without colors");
+    // A watch of several seconds also moves the cursor back, to draw its lines again.
+    const sequences = shown.split("\u001b[").slice(1);
+    assert(!sequences.some((sequence) => /^[\d;]*m/.test(sequence)), "no colors on a terminal without colors");
     return undefined;
   });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copySmallTables, type TableRows } from "../../provider/src/copy/copy-table";
+import { copySmallTables, copyTable, emptyTarget, type TableRows } from "../../provider/src/copy/copy-table";
 import { RefusedError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { listSizedTables } from "../../provider/src/postgres/tables";
@@ -45,6 +45,23 @@ describe("small tables copied together", () => {
         const counts = copied.map((each, position) => [tables[position]!.table.name, each.rows]);
         assert.deepEqual(Object.fromEntries(counts), { empty: 0, columnless: 3, few: 500, "O'Dd": 2, ten: 10 });
       }
+    });
+    await assertSameContent({ server: sourceServer, database: from }, { server: targetServer, database: into });
+  });
+
+  it("replace rows of tables without key although the target publishes all tables", async () => {
+    const from = await freshDatabase(sourceServer, shape, rows);
+    const into = await freshDatabase(
+      targetServer,
+      shape,
+      "INSERT INTO few VALUES (0, 'former'); CREATE PUBLICATION everything FOR ALL TABLES",
+    );
+    await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
+      const tables = await rowsOf(source);
+      for (let time = 0; time < 2; time++) await copySmallTables(tables, { source, target });
+      for (const { table, format } of tables) await copyTable({ source, target, table, format });
+      for (const { table } of tables) await emptyTarget(target, table);
+      await copySmallTables(tables, { source, target });
     });
     await assertSameContent({ server: sourceServer, database: from }, { server: targetServer, database: into });
   });

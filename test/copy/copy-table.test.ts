@@ -3,10 +3,12 @@ import { copyFormat } from "../../provider/src/copy/format";
 import { copyTable, emptyTarget } from "../../provider/src/copy/copy-table";
 import { planParts } from "../../provider/src/copy/plan-parts";
 import { RefusedError } from "../../provider/src/errors";
+import { connect } from "../../provider/src/postgres/connection/connect";
 import { compareTables } from "../../provider/src/verify/compare-tables";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { everyTypeInserts, everyTypeSchema } from "./every-type";
-import { freshDatabase, open, tableNamed, withSessions } from "./pairs";
+import { endpointOf, freshDatabase, open, tableNamed, withSessions } from "./pairs";
 
 describe("the copy of a table", () => {
   const servers = new Map<number, EmbeddedServer>();
@@ -159,6 +161,32 @@ describe("the copy of a table", () => {
       assert.equal(await count(), "5000");
       assert.equal((await target.query("SELECT FROM public.r")).rowCount, 1);
     });
+  });
+
+  it("takes four round trips to the target and one to the source", async () => {
+    const shape = "CREATE TABLE t (id int PRIMARY KEY)";
+    const ends = [
+      {
+        server: server(14),
+        database: await freshDatabase(server(14), shape, "INSERT INTO t SELECT generate_series(1, 5000)"),
+      },
+      { server: server(18), database: await freshDatabase(server(18), shape) },
+    ] as const;
+    const proxies = await Promise.all(ends.map((end) => CuttableProxy.to(endpointOf(end.server))));
+    const [source, target] = await Promise.all(
+      proxies.map(({ endpoint }, n) => connect(endpoint, { database: ends[n]!.database, purpose: "test" })),
+    );
+    try {
+      const table = await tableNamed(source!, "t");
+      const before = proxies.map(({ turns }) => turns.length);
+      const beforeCommit = (): Promise<void> => Promise.resolve();
+      await copyTable({ source: source!, target: target!, table, format: "binary", beforeCommit });
+      const requests = proxies.map(({ turns }, n) => turns.length - before[n]!);
+      assert.deepEqual(requests, [1, 4]);
+    } finally {
+      await Promise.all([source!.end(), target!.end()]);
+      await Promise.all(proxies.map((proxy) => proxy.close()));
+    }
   });
 
   it("replaces only the rows of an extension's condition", async () => {

@@ -3,6 +3,7 @@ import { delay } from "../../provider/src/async/delay";
 import { Snapshot, openInSnapshot } from "../../provider/src/copy/snapshot";
 import { yieldToWaiters } from "../../provider/src/copy/yield-to-waiters";
 import { ConcurrentChangeError } from "../../provider/src/errors";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { until } from "../support/until";
 import { endpointOf, freshDatabase } from "./pairs";
@@ -41,6 +42,25 @@ describe("yieldToWaiters", () => {
       throw new Error("the copy was stopped");
     });
     await Promise.all([assert.rejects(run, isYield), server.query("TRUNCATE t", { database, login: impatiently })]);
+  });
+
+  it("releases the snapshot on a busy source, where a look at the locks takes seconds", async () => {
+    const { source, ...locked } = await lockedSnapshot();
+    const proxy = await CuttableProxy.to(source);
+    const held = proxy.hold("look at locks");
+    const run = yieldToWaiters({ ...locked, source: proxy.endpoint }, async (signal) => {
+      await held.first;
+      await delay(2000, signal);
+      held.release();
+      await delay(60_000, signal);
+      throw new Error("the copy was stopped");
+    });
+    try {
+      await Promise.all([assert.rejects(run, isYield), server.query("TRUNCATE t", { database, login: impatiently })]);
+    } finally {
+      await locked.snapshot.release();
+      await proxy.close();
+    }
   });
 
   describe("with a reader whose locks are not the snapshot's", () => {

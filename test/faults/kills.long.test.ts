@@ -2,7 +2,7 @@ import { versionPairs } from "../support/servers/version-pairs";
 import { migrateUnderFaults } from "./killed-migrations";
 
 /** For each pair of versions. */
-const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 25);
+const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 12);
 
 for (const pair of versionPairs([
   { from: 10, to: 16 },
@@ -11,4 +11,3 @@ for (const pair of versionPairs([
   { from: 18, to: 18 },
 ]))
   migrateUnderFaults(pair, kills);
-for (const pair of versionPairs([{ from: 14, to: 18 }])) migrateUnderFaults(pair, 3);

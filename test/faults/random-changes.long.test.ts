@@ -2,7 +2,7 @@ import { versionPairs } from "../support/servers/version-pairs";
 import { followRandomChanges } from "./random-changes";
 
 /** Over each pair of versions. */
-const schemas = Number(process.env.PG_MIGRATION_TEST_SCHEMAS ?? 25);
+const schemas = Number(process.env.PG_MIGRATION_TEST_SCHEMAS ?? 10);
 
 for (const pair of versionPairs([
   { from: 10, to: 17 },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
+import { logFileOf, logTail } from "../../provider/src/supervisor/launch-worker";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { endpointOf } from "../cdc/scene";
 import { assertSameContent } from "../support/content";
@@ -75,6 +76,36 @@ describe("an online migration with server restarts", () => {
     await created;
     assert.equal(resource.status.state, "WaitingForUserAction");
     await resource.destroy();
+  });
+
+  it("validates again after the source did not answer for a while", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    const proxy = await CuttableProxy.to({ ...lab.source.login, sslMode: "Disable" });
+    const obstacle = await lab.source.connect(database);
+    const resource = new Resource();
+    try {
+      await obstacle.query("BEGIN; LOCK TABLE pg_catalog.pg_collation IN ACCESS EXCLUSIVE MODE");
+      const inputs = lab.onlineInputs([database], { source: proxy.endpoint });
+      await resource.create({ ...inputs, waitFor: "started" });
+      await until("the validation waits for the lock", async () => {
+        const waiting =
+          "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE '%validate%'";
+        return (await lab.source.query(waiting)).length > 0;
+      });
+      proxy.refuse();
+      const log = logFileOf({ migrationName: String(inputs.migrationName), target: inputs.target as Endpoint });
+      await until("the worker could not connect twice", async () => {
+        const lines = await logTail(log, 100);
+        return lines.split("the connection was lost").length > 2 || lines.includes("603000");
+      });
+      await obstacle.query("COMMIT");
+      proxy.mend();
+      const { worker } = await resource.refresh();
+      await assertSucceeds(resource, database, worker.pid);
+    } finally {
+      await obstacle.end();
+      await proxy.close();
+    }
   });
 
   it("restarts a copy that a server restart ended", async () => {

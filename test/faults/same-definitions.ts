@@ -16,13 +16,13 @@ async function definitions({ server, database, login }: Place): Promise<string[]
      SELECT format('column %s.%I %s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
                    pg_get_expr(adbin, adrelid)) AS definition
        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
+      WHERE ${isUsers("relnamespace")} AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
       UNION ALL
      SELECT format('constraint %s on %s %s %s', conname, conrelid::regclass, convalidated, pg_get_constraintdef(oid))
-       FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+       FROM pg_constraint WHERE ${isUsers("connamespace")} AND contype <> 'n'
       UNION ALL
      SELECT format('index %s %s', pg_get_indexdef(indexrelid), indisvalid AND indisready)
-       FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE relnamespace = 'public'::regnamespace
+       FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE ${isUsers("relnamespace")}
       UNION ALL
      SELECT format('trigger %s %s', replace(pg_get_triggerdef(oid), 'EXECUTE PROCEDURE', 'EXECUTE FUNCTION'), tgenabled)
        FROM pg_trigger WHERE NOT tgisinternal
@@ -33,3 +33,6 @@ async function definitions({ server, database, login }: Place): Promise<string[]
   );
   return rows.map(({ definition }) => definition);
 }
+
+const isUsers = (schema: string): string =>
+  `${schema}::regnamespace::text !~ '^"?(pg_|pgmigration|information_schema)'`;

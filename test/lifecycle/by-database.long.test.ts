@@ -172,7 +172,8 @@ describe("a migration of several databases", () => {
       (await resource.failures({ ...resource.inputs, cancel: false, triggerCutover: true })).join(),
       /603113/,
     );
-    assert.equal((await resource.update({ cancel: false })).state, "WaitingForUserAction");
+    const restarted = await resource.update({ cancel: false, overwriteDbsInTarget: true });
+    assert.equal(restarted.state, "WaitingForUserAction");
     await resource.destroy();
   });
 
@@ -260,7 +261,7 @@ describe("a migration of several databases", () => {
     assert.equal(await scene.slots(), 1, "the canceled one's slot is dropped");
     assert((await scene.lab.targetDatabases()).includes(first), "nothing on the target is dropped");
     await scene.lab.source.query("INSERT INTO t VALUES (1000)", { database: first });
-    await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
+    await resource.update({ cancel: false, dbsToCancelMigrationOn: [], overwriteDbsInTarget: true });
     assert.deepEqual(
       scene.statesOf(resource),
       ["WaitingForCutoverTrigger", "WaitingForCutoverTrigger"],

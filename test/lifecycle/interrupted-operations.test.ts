@@ -39,6 +39,21 @@ describe("an interrupted operation", () => {
     return found[0]!.owner;
   };
 
+  /** What `pulumi destroy` does first. */
+  async function destroyOnSource(): Promise<void> {
+    process.kill(resource.status.worker.pid!, "SIGKILL");
+    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
+    const slots = "SELECT pg_terminate_backend(active_pid), slot_name FROM pg_replication_slots WHERE NOT temporary";
+    const [slot] = await lab.source.query<{ slot_name: string }>(slots);
+    await until("the slot is free", async () => {
+      const dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
+      return (await lab.source.query(dropped)).length > 0;
+    });
+    for (const publication of [slot!.slot_name, `${slot!.slot_name}_ins`])
+      await lab.source.query(`DROP PUBLICATION ${publication}`, { database });
+    await lab.target.query("UPDATE pgmigration.database SET slot = NULL, publications = '{}'");
+  }
+
   it("that cut over is completed by the next one with the same inputs", async () => {
     await resource.create(online());
     await interrupted({ triggerCutover: true });
@@ -55,24 +70,25 @@ describe("an interrupted operation", () => {
 
   it("that destroyed a part: refresh shows what is missing, and the next up copies the database again", async () => {
     await resource.create(online());
-    process.kill(resource.status.worker.pid!, "SIGKILL");
-    await until("the lease is free", async () => (await resource.refresh()).worker.state === "lost");
-    const slots = "SELECT pg_terminate_backend(active_pid), slot_name FROM pg_replication_slots WHERE NOT temporary";
-    const [slot] = await lab.source.query<{ slot_name: string }>(slots);
-    await until("the slot is free", async () => {
-      const dropped = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active";
-      return (await lab.source.query(dropped)).length > 0;
-    });
-    for (const publication of [slot!.slot_name, `${slot!.slot_name}_ins`])
-      await lab.source.query(`DROP PUBLICATION ${publication}`, { database });
-    await lab.target.query("UPDATE pgmigration.database SET slot = NULL, publications = '{}'");
-    await lab.target.query("DROP SCHEMA pgmigration CASCADE", { database });
+    await destroyOnSource();
     await lab.source.query("INSERT INTO t VALUES (101)", { database });
     assert.match(
       (await resource.refresh()).error ?? "",
       /the slot .* is missing on the source.*run pulumi up, which copies/,
     );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.equal(await rows(), 101);
+    await resource.destroy();
+  });
+
+  it("that destroyed all but the record has left the database to the user, and the next up does not replace it", async () => {
+    await resource.create(online());
+    await destroyOnSource();
+    await lab.target.query("DROP SCHEMA pgmigration CASCADE; INSERT INTO t VALUES (1000)", { database });
+    assert.match(
+      await Resource.failure(resource.update({})),
+      new RegExp(`${database} on .* may be in use.*drop it on the target and run pulumi up`, "s"),
+    );
     assert.equal(await rows(), 101);
     await resource.destroy();
   });

@@ -373,7 +373,7 @@ export const refusedDatabases: readonly HardDatabase[] = [
   {
     name: "refused: a schema pgmigration",
     refused: /schema pgmigration, and leaves out other objects in it: table pgmigration.mine$/,
-    sql: `CREATE SCHEMA pgmigration; CREATE TABLE pgmigration.mine (a int); CREATE TABLE pgmigration.progress (applied_through_lsn int)`,
+    sql: `CREATE SCHEMA pgmigration; CREATE TABLE pgmigration.mine (a int); CREATE TABLE pgmigration.progress (applied_through_lsn int); CREATE TABLE pgmigration.table_progress (a int)`,
   },
   {
     name: "refused: generated otherwise now",

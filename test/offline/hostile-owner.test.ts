@@ -535,6 +535,25 @@ describe("an owner on the source whose views the target's administrator could re
       }
     });
 
+  it("cannot disguise a view and a function by the name of their schema", async () => {
+    const schema = '"s; Type: TABLE; Schema: public"';
+    const disguised = `CREATE SCHEMA ${schema}; GRANT USAGE ON SCHEMA ${schema} TO PUBLIC;
+      CREATE VIEW ${schema}.stolen AS SELECT * FROM secret; GRANT SELECT ON ${schema}.stolen TO reader;
+      CREATE FUNCTION ${schema}.me() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text';`;
+    const mayCreate =
+      "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO mallory', current_database()); END $$";
+    const database = await lab.database(`${mayCreate}; ${objectsOf("mallory", disguised)}`);
+    const resource = new Resource();
+    try {
+      await resource.create(lab.inputs([database]));
+      const asReader = (sql: string): Promise<unknown[]> => lab.target.query(sql, { database, login: reader });
+      assert.deepEqual(await asReader(`SELECT ${schema}.me() AS user`), [{ user: "reader" }]);
+      await assert.rejects(asReader(`SELECT FROM ${schema}.stolen`), /permission denied for view stolen/);
+    } finally {
+      await resource.destroy();
+    }
+  });
+
   const materialized = `
     CREATE FUNCTION me() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
     CREATE VIEW own_view AS SELECT * FROM own;
@@ -603,6 +622,45 @@ describe("an owner on the source whose views the target's administrator could re
         { values: [resource.inputs.migrationName] },
       )) as [{ count: number }];
       assert.equal(count, 0);
+    } finally {
+      await resource.destroy();
+    }
+  });
+
+  it("gets no code executed by a cast when a column gets another type while the source is followed", async () => {
+    const database = await lab.database(`GRANT CREATE ON SCHEMA public TO mallory; SET SESSION AUTHORIZATION mallory;
+      CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN known_mood AS mood;
+      CREATE FUNCTION f(mood) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        IF current_user = 'azureadmin' THEN RAISE LOG 'a cast is run as the administrator'; END IF;
+        RETURN 1;
+      END $$;
+      CREATE CAST (mood AS int) WITH FUNCTION f(mood) AS ASSIGNMENT;
+      CREATE TYPE entry AS (id int, m mood); CREATE TABLE typed OF entry (PRIMARY KEY (id)); INSERT INTO typed VALUES (1, 'bad');
+      CREATE TABLE t (id int PRIMARY KEY, m known_mood[]); INSERT INTO t VALUES (1, '{good}')`);
+    const resource = await lab.follow([database]);
+    try {
+      const changes = [
+        [
+          "t",
+          "ALTER TABLE t ALTER m TYPE int[] USING m::int[]",
+          'ALTER TABLE "public"."t" ALTER COLUMN "m" TYPE integer[] USING "m"::integer[]',
+        ],
+        [
+          "typed",
+          "ALTER TYPE entry ALTER ATTRIBUTE m TYPE int CASCADE",
+          'ALTER TYPE "public"."entry" ALTER ATTRIBUTE "m" TYPE integer CASCADE',
+        ],
+      ] as const;
+      for (const [table, change, asked] of changes) {
+        await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${change}`, { database });
+        await until("the operator is asked", async () => (await resource.messageOf(database)).includes(asked));
+        // The worker copies the rows again, because the source rewrote them.
+        await lab.queryTarget(database, `TRUNCATE ${table}; ${asked}`);
+        await until("the stream resumes", async () => (await resource.messageOf(database)) === "");
+      }
+      await resource.update({ triggerCutover: true });
+      assert.equal(await assertSameContent(...lab.places(database)), 2);
+      assert.doesNotMatch(await lab.target.log(), /a cast is run as the administrator/);
     } finally {
       await resource.destroy();
     }

@@ -1,6 +1,6 @@
 import { migrateWithKills } from "./killed-workers";
 
-const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 40);
+const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 15);
 
 migrateWithKills({ kills: 6, killedWithinMs: 800, workers: 1 });
 // Long enough for some migrations to end before the kill.

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { rehearsalDatabase } from "../../provider/src/schema/database/rehearsal-database";
+import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { CommandLine } from "../cli/command";
 import { assertFinding, findingsOf } from "../support/findings";
 import { Lab } from "../support/lab";
@@ -88,6 +90,25 @@ describe("the rehearsal of the restore", () => {
       assert.deepEqual(indexes.sort(), ["INDEX public.i_1", "INDEX public.i_2", "INDEX public.i_3"]);
     } finally {
       await resource.destroy();
+    }
+  });
+
+  it("restores the schema once if the target only lacks an object that concerns no other", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t_1 (id int); CREATE TABLE t_2 (id int);
+      CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+      CREATE EVENT TRIGGER watcher ON ddl_command_end EXECUTE FUNCTION watch()`);
+    const inputs = lab.inputs([database], { migrationOption: "Validate" });
+    const proxy = await CuttableProxy.to(inputs.target as Endpoint);
+    const resource = new Resource();
+    try {
+      await resource.create({ ...inputs, target: proxy.endpoint });
+      assertFinding(resource.status, /EVENT TRIGGER watcher/, database);
+      const created = proxy.turns.filter(({ request }) => request.includes("CREATE DATABASE"));
+      assert.equal(created.length, 1);
+    } finally {
+      await resource.destroy();
+      await proxy.close();
     }
   });
 

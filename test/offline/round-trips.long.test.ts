@@ -7,6 +7,8 @@ import { until } from "../support/until";
 
 const fewTables = 50;
 const manyTables = 250;
+/** Of a migration of one table, on both servers. */
+const maxSessions = 44;
 /** Of the beginning of each request. */
 const statementBytes = 100;
 
@@ -80,5 +82,11 @@ describe("the round trips of an offline migration", () => {
     const limit = (manyTables - fewTables) / 3;
     const grown = [...many].filter(([request, number]) => number - (few.get(request) ?? 0) > limit);
     assert.deepEqual(grown, []);
+  });
+
+  it("do not include new sessions for what an open session can read", async () => {
+    const sessions = [...(await requestsFor(1))].filter(([request]) => /: +user \S+ database /.test(request));
+    const number = sessions.reduce((sum, [, count]) => sum + count, 0);
+    assert(number <= maxSessions, sessions.map(([request, count]) => `${count} ${request}`).join("\n"));
   });
 });

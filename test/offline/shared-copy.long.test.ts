@@ -6,7 +6,7 @@ import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import { specOf } from "../../provider/src/inputs/inputs";
 import { CopyHelper } from "../../provider/src/worker/initial-copy/copy-helper";
 import { workerJobSchema } from "../../provider/src/worker/context/worker-job";
-import { LocalCopyHelpers } from "../../provider/src/worker/run/local-copy-helpers";
+import { LocalHelpers } from "../../provider/src/worker/context/local-helpers";
 import { assertSameContent } from "../support/content";
 import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
@@ -198,7 +198,7 @@ describe("a copy shared by several workers", () => {
   });
 
   it("is run by the leader alone if no process can be started", async () => {
-    const helpers = new LocalCopyHelpers(workerJobSchema.parse(inputs()), () => 2, new AbortController().signal);
+    const helpers = new LocalHelpers(workerJobSchema.parse(inputs()), () => 2, new AbortController().signal);
     // Linux refuses environment strings of more than 128 kB, which fails like a lack of memory.
     process.env.PG_MIGRATION_TEST_TOO_LONG = "x".repeat(200_000);
     try {
@@ -216,6 +216,7 @@ describe("a copy shared by several workers", () => {
     const startedAt = new Date().toISOString();
     await helper.share({
       ...{ startedAt, state: "InProgress", hasLeader: true, toCopy: 1, generation, spec: specOf(parseInputs(spec)) },
+      comparisons: [],
       copies: [
         {
           ...{

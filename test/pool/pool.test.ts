@@ -81,7 +81,7 @@ describe("a pool of workers", () => {
   /** Databases whose tables are copied now. The source has sent a small table long before its copy ends. */
   const copying = async (target: Client): Promise<string[]> => {
     const { rows } = await target.query<{ datname: string }>(
-      "SELECT DISTINCT datname FROM pg_stat_activity WHERE state = 'active' AND query ILIKE 'COPY %' AND application_name LIKE 'pg-migration %'",
+      "SELECT DISTINCT datname FROM pg_stat_activity WHERE state = 'active' AND query ILIKE '%; COPY %' AND application_name LIKE 'pg-migration %'",
     );
     return rows.map(({ datname }) => datname);
   };
@@ -151,11 +151,10 @@ describe("a pool of workers", () => {
     const list = await targetList();
     const database = await lab.database(table);
     const first = start("--targets", list);
-    const opensAt = new Date(Date.now() + 20_000).toISOString();
     await create(
       lab.onlineInputs([database], {
         ...{ migrationName: "in-window", triggerCutover: true },
-        cutoverWindow: { start: opensAt, end: "2100-01-01T00:00" },
+        cutoverWindow: { start: "2100-01-01T00:00", end: "2100-01-02T00:00" },
       }),
     );
     const { currentSubStateDetails } = await resources[0]!.refresh();
@@ -163,6 +162,8 @@ describe("a pool of workers", () => {
     await first.killAll();
     const second = start("--targets", list);
     await second.logs(/in-window: worker generation 2 took over/);
+    const opensAt = new Date(Date.now() + 2000).toISOString();
+    await resources[0]!.update({ cutoverWindow: { start: opensAt, end: "2100-01-01T00:00" }, waitFor: "started" });
     await until("it is cut over", async () => (await resources[0]!.refresh()).state === "Succeeded");
     const [ended] = await lab.target.query<{ inTime: boolean }>(
       'SELECT ended_at >= $1 AS "inTime" FROM pgmigration.database WHERE name = $2',
@@ -249,11 +250,14 @@ describe("a pool of workers", () => {
   it("is not ready without a list that it can read, or without a target that answers", async () => {
     const absent = start("--targets", join(command.directory, "absent.csv"), "--http", "0");
     await absent.logs(/the list of targets cannot be read/);
-    assert.equal(await absent.get("/readyz"), "503 not ready: the list of targets cannot be read; see the log\n");
+    assert.equal(
+      await absent.get("/readyz"),
+      "503 not ready: the list of targets cannot be read. The log has the reason.\n",
+    );
     const closed = await command.file("closed.csv", "host,port\n127.0.0.1,1\n");
     const alone = start("--targets", closed, "--http", "0");
     await alone.logs(/is skipped: .*ECONNREFUSED/);
-    assert.equal(await alone.get("/readyz"), "503 not ready: no target has answered; see the log\n");
+    assert.equal(await alone.get("/readyz"), "503 not ready: no target has answered. The log has the reason.\n");
     assert.equal(await alone.get("/healthz"), "200 ok\n");
     alone.child.kill("SIGTERM");
     assert.deepEqual(await alone.exited, [0, null]);

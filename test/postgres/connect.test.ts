@@ -12,6 +12,7 @@ import type { Endpoint } from "../../provider/src/postgres/connection/endpoint";
 import { connectionErrorOf } from "../../provider/src/postgres/connection/session";
 import { endEarlierSessions } from "../../provider/src/worker/cleanup/earlier-sessions";
 import { type SessionOwner, ownerTag } from "../../provider/src/worker/context/session-owner";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { until } from "../support/until";
 import { certificateFor, type ServerCertificate } from "../support/servers/certificates";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -101,6 +102,31 @@ describe("a connection", () => {
     const login = { user: "unguarded", password: "unguarded" };
     assert.equal(await isEncrypted(encrypted, { ...login, sslMode: "Prefer" }), false);
     await refused(encrypted, { ...login, sslMode: "Require" }, /PGM-101.*pg_hba\.conf/s);
+  });
+
+  it("with Prefer asks a server without TLS once, and again if it refuses a session without TLS", async () => {
+    const proxy = await CuttableProxy.to({ ...encrypted.login, sslMode: "Prefer" });
+    const { port } = proxy.endpoint;
+    const questions = (): number =>
+      proxy.turns.filter(({ request }) => request.startsWith("\0\0\0\b\x04\xd2\x16/")).length;
+    const configure = async (setting: string): Promise<void> => {
+      await encrypted.query(`ALTER SYSTEM ${setting}`);
+      await encrypted.query("SELECT pg_reload_conf()");
+    };
+    try {
+      await configure("SET ssl = off");
+      await until("the server has no TLS", async () => !(await isEncrypted(encrypted, { port, sslMode: "Prefer" })));
+      const asked = questions();
+      for (let session = 0; session < 3; session++) await isEncrypted(encrypted, { port, sslMode: "Prefer" });
+      assert.equal(questions(), asked);
+      await configure("RESET ssl");
+      const guarded = { port, user: "guarded", password: "guarded", sslMode: "Prefer" as const };
+      await until("the server has TLS", () => isEncrypted(encrypted, guarded).catch(() => false));
+      assert.equal(await isEncrypted(encrypted, { port, sslMode: "Prefer" }), true);
+    } finally {
+      await configure("RESET ssl");
+      await proxy.close();
+    }
   });
 
   it("with Prefer connects without TLS if the server requires a client certificate, and otherwise reports that requirement", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import { connect } from "../../provider/src/postgres/connection/connect";
 import { connectionFailure } from "../../provider/src/postgres/connection/connection-failure";
 import { isConnectionLoss } from "../../provider/src/postgres/connection/connection-loss";
@@ -80,6 +81,24 @@ describe("a server that breaks the protocol causes one error:", () => {
       assert.match(failure.message, /^603000: reader@127.*does not follow PostgreSQL's protocol.*check host and port/s);
       assert.equal(isConnectionLoss(failure), false);
     });
+
+  for (const field of ["M", "D", "H"])
+    it(`a password that the server got in cleartext and repeats in the field ${field}`, async () => {
+      const texts = { M: "no", D: "no", H: "no", [field]: "no login with secret, reader" };
+      const fields = Object.entries({ S: "FATAL", V: "FATAL", C: "28P01", ...texts }).map(
+        ([key, text]) => `${key}${text}\0`,
+      );
+      const failure = await failureOf(authenticationRequest(3), serverMessage("E", `${fields.join("")}\0`));
+      assert.match(failure.message, /the role or the password is wrong \(the server's message contains the password/);
+      assert.doesNotMatch(inspect(failure, { depth: 9 }), /secret/);
+    });
+
+  it("a message of megabytes, which is shortened", async () => {
+    const text = `SFATAL\0VFATAL\0C28P01\0M${"x".repeat(100_000)}\0\0`;
+    const failure = await failureOf(serverMessage("E", text));
+    assert.match(failure.message, /xxx… \(99,000 more characters\)/);
+    assert(failure.message.length < 2000);
+  });
 
   it("a server without room for another process, which is tried again", async () => {
     const failure = await failureOf(Buffer.from("Ecould not fork new process for connection: no memory\n\0"));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type pg from "pg";
-import { qualify, quoteIdentifier, quoteLiteral } from "../../provider/src/postgres/identifiers";
+import { qualify, quoteIdentifier, quoteLiteral, temporaryName } from "../../provider/src/postgres/identifiers";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 
 describe("quoting", () => {
@@ -39,6 +39,15 @@ describe("quoting", () => {
       }),
       { numRuns: 200 },
     ));
+
+  it("keep the end of a temporary name, which the server does not cut off", () => {
+    assert.equal(temporaryName("short"), "short (renamed)");
+    for (const long of ["n".repeat(63), "ü".repeat(31), `n${"ü".repeat(31)}`]) {
+      const temporary = temporaryName(long);
+      assert.match(temporary, /^[nü]+ \(renamed\)$/);
+      assert(Buffer.byteLength(temporary) <= 63);
+    }
+  });
 
   it("join schema and name", () => {
     assert.equal(qualify('a"b', "c.d"), '"a""b"."c.d"');

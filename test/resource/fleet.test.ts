@@ -251,7 +251,7 @@ describe("PgFleetMigration", () => {
         const migrations = await file("deep.json", deep);
         assert.throws(
           () => new PgFleetMigration("fleet", { migrations, defaults }),
-          /^InvalidInputError: migrations: \S+deep\.json is nested too deeply; give a list of objects$/,
+          /^InvalidInputError: migrations: \S+deep\.json is nested too deeply: give a list of objects$/,
         );
       });
 
@@ -341,6 +341,15 @@ describe("PgFleetMigration", () => {
       ["first-1", "second-1", "second-2"].map((name) => declared.get(name)!.cutoverWindow),
       [undefined, cutoverWindow, undefined],
     );
+  });
+
+  it("reports a wave without members, whose settings have no effect", async () => {
+    const migrations = [{ name: "crm", wave: 2, dbsToMigrate: ["crm"], ...serversOf("crm") }];
+    const { summary } = await declareFleet({ migrations, waves: { 2: {}, 20: { cutover: true } } });
+    assert.deepEqual(summary.problems, [
+      "waves.20: no member has this wave, so its settings have no effect; members have: 2",
+    ]);
+    assert.equal(summary.total, 1);
   });
 
   it("refuses what is wrong for a whole wave, with its name", () => {

@@ -42,4 +42,28 @@ describe("changes that a migration's state forbids", () => {
       if (refused.length > 0) assert.match(found[0]!.reason, /^kept has been cut over/);
     });
   }
+
+  for (const [migrationMode, refused] of [
+    ["Offline", []],
+    ["Online", ["exclude"]],
+  ] as const)
+    it(`after a failure in the clean-up, ${migrationMode}: ${refused.join() || "none"}`, () => {
+      const one = {
+        ...{ migrationMode, rollback: undefined, triggerCutover: undefined },
+        dbsToTriggerCutoverOn: undefined,
+      };
+      const failed = {
+        ...{ state: "Failed", worker: { state: "ended" } },
+        currentSubStateDetails: {
+          currentSubState: "Completed",
+          dbDetails: { open: { migrationOperation: "completing" } },
+        },
+      } as unknown as MigrationStatus;
+      const after = inputs({ ...one, exclude: { tables: ["t"] } });
+      const found = impossibleTransitions({ before: inputs(one), after }, failed);
+      assert.deepEqual(
+        found.map(({ property }) => property),
+        refused,
+      );
+    });
 });

@@ -433,10 +433,14 @@ for (const major of [16, 18] as const) {
     it("does not accept an object of another role instead of one that an earlier run created", async () => {
       await server.query(
         `GRANT CREATE ON SCHEMA public TO stranger; GRANT CREATE ON DATABASE restored TO stranger; SET ROLE stranger; CREATE SCHEMA s;
-         CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE DOMAIN d AS int; CREATE TABLE "a ""b" (id int)`,
+         CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE DOMAIN d AS int; CREATE TABLE "a ""b" (id int);
+         CREATE EXTENSION tablefunc; CREATE FUNCTION g(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE hidden (id int);
+         ALTER EXTENSION tablefunc ADD FUNCTION g(int); ALTER EXTENSION tablefunc ADD TABLE hidden`,
         { database: "restored" },
       );
       const taken = [
+        entry("FUNCTION", "g(integer)", "CREATE FUNCTION public.g(integer) RETURNS int LANGUAGE sql AS 'SELECT 2';"),
+        entry("TABLE", "hidden", "CREATE TABLE public.hidden (id integer);"),
         entry("FUNCTION", "f(integer)", "CREATE FUNCTION public.f(integer) RETURNS int LANGUAGE sql AS 'SELECT 2';"),
         entry("TYPE", "d", "CREATE TYPE public.d AS ENUM ('x');"),
         entry("TABLE", 'a "b', 'CREATE TABLE public."a ""b" (id integer);'),

@@ -10,6 +10,7 @@ import type { Endpoint, SslMode } from "../../provider/src/postgres/connection/e
 import { dumpSchema } from "../../provider/src/schema/dump/dump";
 import type { DumpOptions } from "../../provider/src/schema/dump/dump-options";
 import { dumpNatively, findNativeTool } from "../../provider/src/schema/dump/native-dump";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { certificateFor } from "../support/servers/certificates";
 import { EmbeddedServer } from "../support/servers/embedded-server";
 import { startTlsGate } from "../support/servers/tls-gate";
@@ -231,6 +232,18 @@ describe("the dump of a schema", () => {
       }
     });
   }
+
+  it("by the wasm tool fails wherever the connection breaks", async () => {
+    const proxy = await CuttableProxy.to({ ...endpoint, sslMode: "Disable" });
+    try {
+      for (let bytes = 4000; bytes < 40_000; bytes += 3000) {
+        proxy.breakAfter(bytes);
+        await assert.rejects(dumpSchema(proxy.endpoint, odd, { tool: "wasm" }), UnreachableError, `${bytes} bytes`);
+      }
+    } finally {
+      await proxy.close();
+    }
+  });
 
   it("leaves no secret if it is killed: a native tool has it only in its environment", async () => {
     process.env.SECRET_OF_MINE = "geheim";

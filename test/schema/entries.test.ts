@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { EngineError } from "../../provider/src/errors";
+import { EngineError, RefusedError } from "../../provider/src/errors";
 import { quoteLiteral } from "../../provider/src/postgres/identifiers";
-import { replaceEntry } from "../../provider/src/schema/catalogue/definitions";
+import { replaceEntry } from "../../provider/src/worker/schema-sync/replaced-objects";
 import { parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
 import {
   parseStatement,
@@ -68,6 +68,32 @@ describe("the entries of a dump", () => {
         sql: "CREATE TABLE app.a ();",
       },
     ]);
+  });
+
+  it("get kind, schema and owner from their statements if names look like the rest of a header", () => {
+    const schema = "s; Type: TABLE; Schema: public";
+    const readings = [
+      [`v; Type: VIEW; Schema: ${schema}; Owner: me`, `CREATE VIEW "${schema}".v AS SELECT 1 FROM public.v;`],
+      [`f(); Type: FUNCTION; Schema: ${schema}; Owner: me`, `CREATE FUNCTION "${schema}".f() RETURNS int;`],
+      ["v; Type: VIEW; Schema: public; Owner: me; Owner: postgres", "CREATE VIEW public.v AS SELECT 1;"],
+      ["v; Type: VIEW; Schema: public; Owner: postgres; Tablespace: x", "CREATE VIEW public.v AS SELECT 1;"],
+      [`${schema}; Type: SCHEMA; Schema: -; Owner: me`, `CREATE SCHEMA "${schema}";`],
+    ] as const;
+    const found = readings.map(([title, sql]) => {
+      const [{ type, schema: where, owner }] = parseTocEntries(dump(headerOf(1, `-- Name: ${title}`), sql)) as [
+        ReturnType<typeof parseTocEntries>[number],
+      ];
+      return [type, where, owner];
+    });
+    assert.deepEqual(found, [
+      ["VIEW", schema, "me"],
+      ["FUNCTION", schema, "me"],
+      ["VIEW", "public", "me; Owner: postgres"],
+      ["VIEW", "public", "postgres; Tablespace: x"],
+      ["SCHEMA", undefined, "me"],
+    ]);
+    const undecided = headerOf(1, "-- Name: x; Type: VIEW; Schema: a; Owner: q; Type: TABLE; Schema: a; Owner: me");
+    assert.throws(() => parseTocEntries(dump(undecided, "CREATE VIEW a.x AS SELECT 1;")), RefusedError);
   });
 
   it("are never found inside strings, names, comments or bodies", () => {
@@ -165,7 +191,15 @@ describe("the statements of an entry", () => {
     const replacing = (sql: string): string => {
       const [entry] = parseTocEntries(dump(table(1, sql)));
       return replaceEntry(
-        { key: "trigger r on s.t", id: "1/1", digest: "", drop, isRelationPart: true, ofParent: false },
+        {
+          kind: "trigger",
+          key: "trigger r on s.t",
+          id: "1/1",
+          digest: "",
+          drop,
+          isRelationPart: true,
+          ofParent: false,
+        },
         entry!,
       ).sql;
     };

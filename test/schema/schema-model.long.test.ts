@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import pg, { escapeIdentifier, type Client } from "pg";
+import { dumpSchema } from "../../provider/dist/schema/dump/dump.js";
 import { allKinds } from "../../provider/src/schema/catalogue/kinds";
 import { readSchema, type SchemaObject } from "../../provider/src/schema/catalogue/read-schema";
-import { dumpSchema } from "../../provider/src/schema/dump/dump";
 import { parseTocEntries } from "../../provider/src/schema/sql/toc-entries";
 import { differencesOf } from "../../provider/src/verify/compare-schema";
 import { readSourceVersion } from "../../provider/src/worker/schema-diff/source-version";
@@ -18,8 +18,9 @@ import { changes, existing } from "./schema-changes";
 /** A dump does not show them. */
 const invisible = ["INSERT INTO parts VALUES (2, 'x')", "ANALYZE", "REFRESH MATERIALIZED VIEW kept"];
 
+/** By the native pg_dump if it is new enough, because the embedded one takes several times the CPU. */
 const dumpOf = async (server: EmbeddedServer, database: string): Promise<string> => {
-  const { text } = await dumpSchema({ ...server.login, sslMode: "Disable" }, database, { tool: "wasm" });
+  const { text } = await dumpSchema({ ...server.login, sslMode: "Disable" }, database);
   return JSON.stringify(
     parseTocEntries(text).map(({ type, schema, name, owner, sql }) => [type, schema, name, owner, sql]),
   );
@@ -27,8 +28,11 @@ const dumpOf = async (server: EmbeddedServer, database: string): Promise<string>
 
 const modelOf = (session: Client): Promise<SchemaObject[]> => readSchema(session, allKinds, "complete");
 
-for (const major of [10, 18] as const)
+const majors = [10, 18] as const;
+
+for (const [index, major] of majors.entries())
   describe(`the schema model of PostgreSQL ${major}`, () => {
+    const earlier = majors[index - 1] ?? 0;
     let server: EmbeddedServer;
     let session: Client;
 
@@ -43,22 +47,25 @@ for (const major of [10, 18] as const)
       await server.stop();
     });
 
-    const look = async () => ({
-      dump: await dumpOf(server, "postgres"),
-      model: await modelOf(session),
-      version: await readSourceVersion(session),
-    });
+    const look = async () => ({ model: await modelOf(session), version: await readSourceVersion(session) });
 
     it("differs after each change that pg_dump shows", async () => {
       let before = await look();
+      let dump: string | undefined;
       const unseen: string[] = [];
-      for (const { sql, undumped = false } of changes.filter(({ from = 10 }) => from <= major)) {
+      for (const { sql, from = 10, undumped = false } of changes) {
+        if (from > major) continue;
+        // Changes that are possible on the earlier server are dumped there.
+        const isDumped = !undumped && from > earlier;
+        if (isDumped) dump ??= await dumpOf(server, "postgres");
         await server.query(sql);
         const now = await look();
         if (differencesOf(before.model, now.model, { exact: true }).length === 0) unseen.push(`model: ${sql}`);
-        if (!undumped && now.dump === before.dump) unseen.push(`dump: ${sql}`);
         if (!undumped && now.version === before.version) unseen.push(`version: ${sql}`);
+        const dumpNow = isDumped ? await dumpOf(server, "postgres") : undefined;
+        if (isDumped && dumpNow === dump) unseen.push(`dump: ${sql}`);
         before = now;
+        dump = dumpNow;
       }
       assert.deepEqual(unseen, []);
     });
@@ -89,13 +96,20 @@ const objectsQuery = `
 
 describe("random changes of databases that are hard to migrate", () => {
   const perDatabase = 12;
-  let shown = 0;
+  let found = 0;
   let server: EmbeddedServer;
   before(async () => {
     server = await EmbeddedServer.start({ major: 18 });
     await server.query(rolesOfSource);
   });
   after(() => server.stop());
+
+  /** Dumps are expensive, so only changes that the model does not show are dumped. */
+  async function isDumped(database: string, change: () => Promise<unknown>): Promise<boolean> {
+    const before = await dumpOf(server, database);
+    await change();
+    return (await dumpOf(server, database)) !== before;
+  }
 
   const generated = [0, 1, 2].map((one) => ({
     ...{ name: `random schema ${one}`, sql: randomSchema(new Seeded(seed + one), 18).ddl },
@@ -110,18 +124,23 @@ describe("random changes of databases that are hard to migrate", () => {
       await server.query(`CREATE SCHEMA elsewhere; ${sql}`, { database });
       const session = await open(server, database);
       try {
-        let before = { dump: await dumpOf(server, database), model: await modelOf(session) };
+        let before = await modelOf(session);
         const unseen: string[] = [];
         for (let round = 0; round < perDatabase; round++) {
           const { rows } = await session.query<{ type: string; object: string }>(objectsQuery);
           if (rows.length === 0) return;
           const { type, object } = random.pick(rows);
           const change = random.pick(changesOf)(type, object);
+          await session.query("BEGIN");
           if (!(await accepts(session, change))) continue;
-          const now = { dump: await dumpOf(server, database), model: await modelOf(session) };
-          const found = differencesOf(before.model, now.model, { exact: true });
-          if (now.dump !== before.dump) shown++;
-          if (now.dump !== before.dump && found.length === 0) unseen.push(change);
+          const now = await modelOf(session);
+          if (differencesOf(before, now, { exact: true }).length > 0) {
+            await session.query("COMMIT");
+            found++;
+          } else {
+            await session.query("ROLLBACK");
+            if (await isDumped(database, () => session.query(change))) unseen.push(change);
+          }
           before = now;
         }
         assert.deepEqual(unseen, []);
@@ -130,16 +149,18 @@ describe("random changes of databases that are hard to migrate", () => {
       }
     });
 
-  it("were shown by pg_dump for most databases", () => {
-    assert(shown > databases.length, `${shown} changes of ${databases.length} databases`);
+  it("were accepted by most databases", () => {
+    assert(found > databases.length, `${found} changes of ${databases.length} databases`);
   });
 });
 
+/** Makes a change in the open transaction, and rolls it back if the server refuses the change. */
 async function accepts(session: Client, change: string): Promise<boolean> {
   try {
     await session.query(change);
     return true;
   } catch (error) {
+    await session.query("ROLLBACK");
     if (error instanceof pg.DatabaseError) return false;
     throw error;
   }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Store } from "../../provider/src/store/store";
+import { setTimeout as delay } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { Store, withStore } from "../../provider/src/store/store";
 import { holdLease, Lease, leaseHolder } from "../../provider/src/store/lease";
 import { deleteMigration, bumpGeneration, insertMigration, readMigration } from "../../provider/src/store/records";
 import { Membership } from "../../provider/src/store/membership";
@@ -17,8 +20,9 @@ import { CopyTasks } from "../../provider/src/store/copy-tasks/copy-tasks";
 import { Journal } from "../../provider/src/store/journal";
 import { parseInputs } from "../../provider/src/inputs/check-inputs";
 import { type MigrationSpec, specOf } from "../../provider/src/inputs/inputs";
-import { type RefusedError, TakenOverError, UnreachableError } from "../../provider/src/errors";
+import { type RefusedError, TakenOverError, TimeoutError, UnreachableError } from "../../provider/src/errors";
 import { until } from "../support/until";
+import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { CommandLine } from "../cli/command";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
@@ -59,6 +63,20 @@ describe("the store", () => {
         "SELECT FROM pg_stat_activity WHERE pid = $1 AND state_change < clock_timestamp() - interval '1 s'";
       return (await lab.target.query(silent, { values: [pid] })).length === 1;
     });
+
+  it("names the loss of a session during an operation, and what to do", async () => {
+    const losing = withStore(address(), "test", ({ client }) =>
+      client.query("SELECT pg_terminate_backend(pg_backend_pid())"),
+    );
+    await assert.rejects(losing, (error: unknown) => {
+      assert(error instanceof UnreachableError);
+      assert.match(
+        error.message,
+        /^a session with the source or the target was lost: .*To do: check that both servers/s,
+      );
+      return true;
+    });
+  });
 
   it("is created once by several concurrent sessions", async () => {
     const stores = await Promise.all(Array.from({ length: 5 }, () => Store.open(address(), "test")));
@@ -317,6 +335,91 @@ describe("the store", () => {
     await assert.rejects(journal.state("InProgress", "MigratingData"), TakenOverError);
     await lease.release();
     await store.close();
+  });
+
+  /** Holds a lease through a proxy. The records' database has a table `written` with one row. */
+  async function withLease(run: (lease: Lease, proxy: CuttableProxy) => Promise<void>): Promise<void> {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, spec("busy"));
+    await store.query("CREATE TABLE public.written AS SELECT -1 AS n");
+    const proxy = await CuttableProxy.to({ ...lab.administrator, sslMode: "Disable" });
+    const lease = await Lease.acquire({ ...address(), target: proxy.endpoint }, "busy");
+    try {
+      await run(lease, proxy);
+      await lease.release();
+    } finally {
+      await proxy.close();
+      await store.query("DROP TABLE public.written");
+      await deleteMigration(store, "busy");
+      await store.close();
+    }
+  }
+
+  const held = "$1::text IS NOT NULL AND $2::int8 > 0";
+
+  it("sends the statements of concurrent tasks without awaiting each answer, and reports each error to its own task", async () => {
+    const numbers = Array.from({ length: 20 }, (_, n) => n);
+    await withLease(async (lease, proxy) => {
+      const before = proxy.turns.length;
+      const results = await Promise.allSettled(
+        numbers.map((n) => lease.query(`SELECT 12 / ($3::int - 7) AS one WHERE ${held}`, [n])),
+      );
+      assert(proxy.turns.length - before < 5, `${proxy.turns.length - before} round trips`);
+      assert.deepEqual(
+        results.map((result) => (result.status === "fulfilled" ? result.value : "refused")),
+        numbers.map((n) => (n === 7 ? "refused" : [{ one: Math.trunc(12 / (n - 7)) }])),
+      );
+    });
+  });
+
+  it("repeats statements in their order after its session was lost, also if the target is away for a while", async () => {
+    await withLease(async (lease, proxy) => {
+      const write = (n: number): Promise<object[]> =>
+        lease.query(`UPDATE public.written SET n = $3::int WHERE ${held} RETURNING n`, [n]);
+      const early = [1, 2, 3].map(write);
+      proxy.refuse();
+      const late: Promise<object[]>[] = [];
+      for (let n = 4; n < 12; n++) {
+        late.push(write(n));
+        await delay(100);
+      }
+      proxy.mend();
+      const last = write(12);
+      assert.deepEqual(
+        await Promise.all([...early, ...late, last]),
+        Array.from({ length: 12 }, (_, n) => [{ n: n + 1 }]),
+      );
+      assert.deepEqual(await lease.query(`SELECT n FROM public.written WHERE ${held}`), [{ n: 12 }]);
+    });
+  });
+
+  it("gives up a statement that ends its session each time, although others succeed in between", async () => {
+    await withLease(async (lease) => {
+      lease.reconnectForSeconds = 2;
+      const poll = (): Promise<unknown> => lease.query(`SELECT WHERE ${held}`).catch((error: unknown) => error);
+      const polls: Promise<unknown>[] = [];
+      const timer = setInterval(() => polls.push(poll()), 50);
+      try {
+        await assert.rejects(lease.query(`SELECT pg_terminate_backend(pg_backend_pid()) WHERE ${held}`), TimeoutError);
+      } finally {
+        clearInterval(timer);
+      }
+      await Promise.all(polls);
+      assert.deepEqual(await lease.query(`SELECT n FROM public.written WHERE ${held}`), [{ n: -1 }]);
+    });
+  });
+
+  it("keeps no result of a statement", async () => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage = runInNewContext("gc") as () => void;
+    await withLease(async (lease) => {
+      const ask = async (): Promise<WeakRef<object[]>> =>
+        new WeakRef(await lease.query(`SELECT n FROM public.written WHERE ${held}`));
+      const result = await ask();
+      await ask();
+      collectGarbage();
+      assert.equal(result.deref(), undefined);
+    });
   });
 
   it("does not give the lease of a new migration to the worker of a deleted one of the same name", async () => {

@@ -8,7 +8,7 @@ const { log, logMigration } = require(${JSON.stringify(resolve("provider/dist/lo
 log.warn("before");
 logMigration("crm-online");
 log.debug("hidden");
-log.error({ database: "crm" }, "table \\u001b[2J\\u009b2J\\n2030-01-01 is gone");
+log.error({ database: "crm\\nx" }, "table \\u001b[2J\\u009b2J\\n2030-01-01 is gone");
 `;
 
 /** Lines that the program writes to standard error; standard output stays free for answers. */
@@ -24,7 +24,7 @@ describe("the log", () => {
   it("writes time, level, migration and database as text, and escapes control characters", async () => {
     const [before, error, ...rest] = await linesWith({});
     assert.equal(before, "before");
-    assert.match(error!, /^\d{4}-\d\d-\d\dT[\d:.]+Z ERROR crm-online: \[crm\] table \\x1b\[2J\\u009b2J$/);
+    assert.match(error!, /^\d{4}-\d\d-\d\dT[\d:.]+Z ERROR crm-online: \[crm\\nx\] table \\x1b\[2J\\u009b2J$/);
     assert.deepEqual(rest, ["  2030-01-01 is gone"], "a line break in a name begins no other line");
   });
 
@@ -36,7 +36,7 @@ describe("the log", () => {
     const { time, ...fields } = error!;
     assert.match(String(time), /Z$/);
     assert.deepEqual(fields, {
-      ...{ level: "error", migration: "crm-online", database: "crm" },
+      ...{ level: "error", migration: "crm-online", database: "crm\nx" },
       message: "table \u001b[2J\u009b2J\n2030-01-01 is gone",
     });
     assert.doesNotMatch(lines.join(""), /[\u007f-\u009f]/);

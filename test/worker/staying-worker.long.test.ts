@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
-import { StayingWorker } from "./staying-worker";
+import { stayingWorkers } from "./staying-worker";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
 
 describe("two workers with --stay", () => {
   let lab: Lab;
   let database: string;
-  const workers: StayingWorker[] = [];
+  const { start } = stayingWorkers();
 
   before(async () => {
     lab = await Lab.start();
@@ -17,20 +17,9 @@ describe("two workers with --stay", () => {
   beforeEach(async () => {
     database = await lab.database(table);
   });
-  afterEach(async () => {
-    for (const { child, exited } of workers.splice(0)) {
-      child.kill("SIGKILL");
-      await exited;
-    }
-  });
   after(() => lab.stop());
 
   const inputs = (changes: Record<string, unknown> = {}) => lab.inputs([database], { runner: "external", ...changes });
-  const start = ({ migrationName, source, target }: ReturnType<typeof inputs>): StayingWorker => {
-    const worker = new StayingWorker({ migrationName, source, target });
-    workers.push(worker);
-    return worker;
-  };
 
   it("hand over when the leader is killed, and exit when the migration is destroyed", async () => {
     const spec = inputs({ migrationMode: "Online" });

@@ -4,14 +4,14 @@ import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";
 import { Resource } from "../support/resource";
 import { until } from "../support/until";
-import { stayCommand, StayingWorker } from "./staying-worker";
+import { stayCommand, stayingWorkers } from "./staying-worker";
 
 const table = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)";
 
 describe("a worker with --stay", () => {
   let lab: Lab;
   let database: string;
-  const workers: StayingWorker[] = [];
+  const { start } = stayingWorkers();
 
   before(async () => {
     lab = await Lab.start();
@@ -19,20 +19,9 @@ describe("a worker with --stay", () => {
   beforeEach(async () => {
     database = await lab.database(table);
   });
-  afterEach(async () => {
-    for (const { child, exited } of workers.splice(0)) {
-      child.kill("SIGKILL");
-      await exited;
-    }
-  });
   after(() => lab.stop());
 
   const inputs = (changes: Record<string, unknown> = {}) => lab.inputs([database], { runner: "external", ...changes });
-  const start = ({ migrationName, source, target }: ReturnType<typeof inputs>): StayingWorker => {
-    const worker = new StayingWorker({ migrationName, source, target });
-    workers.push(worker);
-    return worker;
-  };
 
   it("waits for its migration, retries after an update, and exits when the migration is deleted", async () => {
     const spec = inputs();

@@ -6,6 +6,27 @@ import { until } from "../support/until";
 const workerCommand = [resolve("provider/bin/pg-migration.js"), "worker"];
 export const stayCommand = [...workerCommand, "--stay"];
 
+/** The workers of a suite, which are killed after each test. Call it in `describe`. */
+export function stayingWorkers(): {
+  readonly workers: readonly StayingWorker[];
+  /** Starts a worker for the migration of a resource with these inputs. */
+  readonly start: (inputs: Readonly<Record<string, unknown>>) => StayingWorker;
+} {
+  const workers: StayingWorker[] = [];
+  afterEach(async () => {
+    for (const { child, exited } of workers.splice(0)) {
+      child.kill("SIGKILL");
+      await exited;
+    }
+  });
+  const start = ({ migrationName, source, target }: Readonly<Record<string, unknown>>): StayingWorker => {
+    const worker = new StayingWorker({ migrationName, source, target });
+    workers.push(worker);
+    return worker;
+  };
+  return { workers, start };
+}
+
 /** `pg-migration worker --stay`, as a container runs it, or with other options. */
 export class StayingWorker {
   output = "";

@@ -79,6 +79,17 @@ describe("the goal of an operation, when a database has failed,", () => {
     });
   }
 
+  it("is reached when a comparison before the cutover has replaced the result of the verification", () => {
+    const { isReached } = goalFromInputs(inputs({ verifyNow: "monday" }));
+    const replacedBy = (state: string): MigrationStatus => {
+      const status = statusOf(waiting, { a: ready });
+      const verification = { requestedBy: "beforeCutover", answers: "monday", state };
+      Object.assign(status.currentSubStateDetails.dbDetails.a!, { verification });
+      return status;
+    };
+    assert.deepEqual([isReached(replacedBy("running")), isReached(replacedBy("equal"))], [false, true]);
+  });
+
   it("stays reachable until the migration reports the error", () => {
     const { isUnreachable, isReached } = goalFromInputs(inputs({}));
     for (const databases of [{ a: "Failed" }, { a: "Failed", b: ready }] as const) {

@@ -177,13 +177,17 @@ describe("the workers of a resource", () => {
     const command = join(directory, "token");
     const calls = join(directory, "calls");
     await writeFile(join(directory, "secret"), lab.source.login.password, { mode: 0o600 });
-    await writeFile(command, `#!/bin/sh\necho >> ${calls}\ncat ${join(directory, "secret")}\n`);
+    await writeFile(command, `#!/bin/sh\ncat /proc/$PPID/cmdline >> ${calls}\ncat ${join(directory, "secret")}\n`);
     await chmod(command, 0o755);
     const { host, port, user, password } = lab.source.login;
     const resource = new Resource();
-    await resource.create(lab.inputs([database], { source: { host, port, user, auth: { kind: "command", command } } }));
+    const auth = { kind: "command", command: `${command} 'a "quoted" secret' | cat` };
+    await resource.create(lab.inputs([database], { source: { host, port, user, auth } }));
     await assertSameContent({ server: lab.source, database }, { server: lab.target, database });
-    assert((await readFile(calls, "utf8")).length > 3);
+    const shells = (await readFile(calls, "utf8")).split("/bin/sh").slice(1);
+    assert(shells.length > 3);
+    // Every user of the machine can read the arguments of the shell.
+    assert(shells.every((line) => !line.includes("secret")));
     assert.deepEqual(await secretsIn([password], { lab, texts: [JSON.stringify(resource.outputs)] }), []);
     await resource.destroy();
     const refused = new Resource();

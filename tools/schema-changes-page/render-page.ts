@@ -51,7 +51,8 @@ ${changeRules
 A table that is dropped on the source may have been dropped by mistake. So the worker does not drop it on the target. It moves
 the table, with its rows, indexes and sequences, to a schema of its own: \`pgmigration_dropped_<number>\`. The comment of the
 schema is the former name of the table. Two tables of the same name, dropped one after the other, do not collide. The table is
-detached from its parents, and its foreign keys are dropped, so that it does not affect other tables.
+detached from its parents, and its foreign keys are dropped, so that it does not affect other tables. If the source creates a
+table under the name of a dropped one, the target gets a new table, whose columns may be others.
 
 A finding (PGM-510) lists each of them at once, and again after the cutover. The schemas stay after the cutover until you drop them. The
 same applies to the former copy of a table that was copied again under a new name. It also applies to a table that got a name that

@@ -5,6 +5,8 @@ export interface PeriodicTaskOptions {
   readonly everyMs: number;
   /** Largest share of the time that the runs take: longer runs have longer pauses. By default there is no limit. */
   readonly busyShare?: number;
+  /** Longest pause after a long run, whatever the share. By default there is no limit. */
+  readonly atMostMs?: number;
   readonly run: () => Promise<void>;
   /** Receives the error of a failed run, which ends the task. */
   readonly onFailure: (error: unknown) => void;
@@ -36,6 +38,7 @@ export class PeriodicTask {
   async #repeat({
     everyMs,
     busyShare = Infinity,
+    atMostMs = Infinity,
     run,
     signal,
     pausesFirst = false,
@@ -45,7 +48,8 @@ export class PeriodicTask {
     while (!end.aborted) {
       const startedAt = Date.now();
       await run();
-      await delay(Math.max(everyMs, (Date.now() - startedAt) / busyShare), end);
+      const afterRunMs = Math.min((Date.now() - startedAt) / busyShare, atMostMs);
+      await delay(Math.max(everyMs, afterRunMs), end);
     }
   }
 }

@@ -89,7 +89,7 @@ export class ApplyConnection {
     { notifier, barrier, singleThroughLsn, onBlocked }: ApplyConnectionContext & { readonly onBlocked: OnBlocked },
   ) {
     const { sessions, progress, tableProgress, clock, form, remaining } = begin;
-    const { migration, generation, parts, writableTables, onEvent } = options;
+    const { migration, generation, parts, writableTables, isExchanged, onEvent } = options;
     this.#options = options;
     this.#sessions = sessions;
     this.#notifier = notifier;
@@ -98,7 +98,7 @@ export class ApplyConnection {
     this.clock = clock;
     this.buffer = new TransactionBuffer(batchLimits);
     const applier: ApplierOptions = {
-      ...{ migration, generation, progress, tableProgress, form, parts, writableTables },
+      ...{ migration, generation, progress, tableProgress, form, parts, writableTables, isExchanged },
       onOrderedBatch: (reason) => onEvent?.({ kind: "orderedBatch", reason }),
     };
     this.applier = new Applier(sessions.target, {

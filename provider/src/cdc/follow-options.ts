@@ -1,8 +1,10 @@
 import type { Client } from "pg";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
+import type { RelationName } from "../postgres/identifiers.js";
 import type { Lsn } from "../postgres/lsn.js";
 import type { Table } from "../postgres/tables.js";
 import type { ChangeCounts, TableCounts } from "./model/change-counts.js";
+import type { Relation } from "./model/change.js";
 import type { StreamRoles } from "./model/stream-roles.js";
 import type { BacklogLimits } from "./reader/backlog-limits.js";
 import type { OutputPlugin } from "./source/slot.js";
@@ -38,6 +40,13 @@ export interface FollowOptions {
   readonly silenceLimitSeconds?: number;
   /** The target's tables that may be written; by default all tables. */
   readonly writableTables?: (target: Client) => Promise<readonly Table[]>;
+  /**
+   * How the target names a table of the stream, read at each connection; by default as the source does. Not for
+   * test_decoding.
+   */
+  readonly targetNames?: (target: Client) => Promise<(relation: Relation) => RelationName>;
+  /** Whether a relation is another table, or has other columns, than the target's under the same names; by default none is. */
+  readonly isExchanged?: (relation: Relation) => boolean;
   /** Tables, qualified and quoted, whose changes are ignored, because they are copied at a later LSN. */
   readonly skip?: ReadonlySet<string>;
   /** When and how a backlog is read in portions. Only tests change it. */

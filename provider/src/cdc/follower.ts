@@ -161,12 +161,7 @@ export class Follower {
       const session = await connect(target, { database: targetDatabase, purpose: "check for a successor" });
       const progress = await readProgress(session, migration).finally(() => session.end());
       if (progress === undefined || progress.generation <= generation) return failure;
-      return new TakenOverError(
-        `a worker of generation ${progress.generation} now applies the changes of ${migration}`,
-        {
-          cause: failure,
-        },
-      );
+      return new TakenOverError(`another worker now applies the changes of ${migration}`, { cause: failure });
     } catch {
       // Without the progress, report the original error.
       return failure;

@@ -53,7 +53,7 @@ export async function beginStream(sessions: FollowSessions, options: FollowOptio
   const decoder =
     plugin === "test_decoding"
       ? new TestDecodingDecoder(await (options.tables ?? listTables)(sessions.source))
-      : new PgOutputDecoder(form, publishesGeneratedColumns);
+      : new PgOutputDecoder(form, publishesGeneratedColumns, await options.targetNames?.(sessions.target));
   const backlog = await openBacklog(
     options,
     sessions.source,

@@ -1,7 +1,7 @@
-import type { Client } from "pg";
+import type { Client, QueryResult } from "pg";
 import { RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
-import { qualify, quoteIdentifier } from "../postgres/identifiers.js";
+import { qualify, quoteIdentifier, quoteLiteral, relationKey } from "../postgres/identifiers.js";
 import { type SizedTable, type Table, storedColumns } from "../postgres/tables.js";
 import type { CopyRate } from "./copy-rate.js";
 import type { CopyFormat } from "./format.js";
@@ -30,8 +30,12 @@ export interface TableCopy {
   readonly signal?: AbortSignal | undefined;
   /** Limits reading from the source, together with other copies. */
   readonly rate?: CopyRate | undefined;
-  /** Runs in the target's transaction before its COMMIT, to record there that this copy is complete. */
-  readonly beforeCommit?: ((relayed: readonly Relayed[]) => Promise<void>) | undefined;
+  /**
+   * Runs before the COMMIT of the target's transaction, to record that this copy is complete.
+   *
+   * @param transaction the ID of the transaction in the form of txid_status, which works from every database of the server
+   */
+  readonly beforeCommit?: ((relayed: readonly Relayed[], transaction: string) => Promise<void>) | undefined;
 }
 
 /**
@@ -45,22 +49,78 @@ export interface TableCopy {
  */
 export async function copyTable(copy: TableCopy): Promise<Relayed> {
   const { target, table } = copy;
-  await run(copy, "BEGIN");
-  try {
-    const frozen = copy.part === undefined && (await makeRoom(copy));
+  return inTransaction(target, [table], async (begun) => {
+    const before = copy.part === undefined ? emptying(copy, begun) : undefined;
     const relayed = await relayCopy({
       what: qualify(table.schema, table.name),
       source: copy.source,
       target,
+      before: before?.sql,
       copyOut: copyOut(copy),
-      copyIn: copyIn(copy, frozen),
+      copyIn: copyIn(copy, before?.allowsFreeze ?? false),
       onProgress: copy.onProgress,
       signal: copy.signal,
       rate: copy.rate,
     });
-    await copy.beforeCommit?.([relayed]);
-    await run(copy, "COMMIT");
+    await copy.beforeCommit?.([relayed], begun.transaction);
     return relayed;
+  });
+}
+
+/** Removes the target's rows before a table is copied in parts. @throws RefusedError, UnreachableError */
+export async function emptyTarget(target: Client, table: SizedTable): Promise<void> {
+  await naming(table, async () => {
+    const { rows } = await target.query<Emptied>(`SELECT ${emptied([table])}`);
+    await target.query(emptying({ table }, rows[0]!).sql);
+  });
+}
+
+/** Runs statements on the target, and names their table if one fails. */
+async function naming<Result>(table: Table | undefined, run: () => Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!table) throw error;
+    const what = `${qualify(table.schema, table.name)} on the target: ${messageOf(error)}`;
+    if (isConnectionLoss(error)) throw new UnreachableError(what, { cause: error });
+    throw new RefusedError(what, { remedy: "the target's role has to own the table", cause: error });
+  }
+}
+
+/** What a copy needs to know from the target to remove the former rows of a table. */
+interface Emptied {
+  /** Whether a foreign key of another table references the only table. */
+  readonly isReferenced: boolean;
+  /** Schemas and names of the tables of which the server deletes no rows. */
+  readonly undeletable: readonly (readonly [string, string])[];
+}
+
+interface Begun extends Emptied {
+  readonly transaction: string;
+}
+
+const emptied = (tables: readonly Table[]): string =>
+  `${tables.length === 1 ? isReferenced(tables[0]!) : "false"} AS "isReferenced", ${undeletableTables(tables)} AS undeletable`;
+
+/** Begins a transaction, in one round trip. */
+async function begin(target: Client, tables: readonly Table[]): Promise<Begun> {
+  const results = await target.query(
+    `BEGIN; SELECT pg_catalog.txid_current()::text AS transaction, ${emptied(tables)}`,
+  );
+  // The result of several statements is a list.
+  return (results as unknown as readonly QueryResult<Begun>[])[1]!.rows[0]!;
+}
+
+async function inTransaction<Result>(
+  target: Client,
+  tables: readonly Table[],
+  copy: (begun: Begun) => Promise<Result>,
+): Promise<Result> {
+  const table = tables.length === 1 ? tables[0] : undefined;
+  try {
+    const result = await copy(await naming(table, () => begin(target, tables)));
+    await naming(table, () => target.query("COMMIT"));
+    return result;
   } catch (error) {
     // Keep the first error. After a lost connection the server rolls back by itself.
     await target.query("ROLLBACK").catch(() => undefined);
@@ -68,40 +128,61 @@ export async function copyTable(copy: TableCopy): Promise<Relayed> {
   }
 }
 
-/** Removes the target's rows before a table is copied in parts. */
-export async function emptyTarget(target: Client, table: SizedTable): Promise<void> {
-  await makeRoom({ target, table });
-}
-
 /**
- * Removes the rows that the copy replaces. Returns whether the table was created or truncated in this transaction, so
- * that FREEZE is possible.
+ * The statement that removes the rows that a copy replaces, and whether the copy may use FREEZE: only if the table was
+ * created or truncated in its transaction.
  */
-async function makeRoom(copy: Pick<TableCopy, "target" | "table" | "condition">): Promise<boolean> {
-  const name = qualify(copy.table.schema, copy.table.name);
+function emptying(
+  rows: Pick<TableCopy, "table" | "condition">,
+  target: Emptied,
+): { readonly sql: string; readonly allowsFreeze: boolean } {
+  const { table, condition } = rows;
   // TRUNCATE creates new files and removes the old ones, which takes longer than the copy of a few rows. FREEZE saves a
   // later vacuum, which is negligible for few pages.
-  const isFew = copy.condition !== undefined || isSmall(copy.table);
+  const isFew = condition !== undefined || isSmall(table);
   // TRUNCATE fails for a table referenced by another one, and CASCADE must never empty that table.
-  if (isFew || (await isReferenced(copy))) {
-    await run(copy, deleteRows(copy));
-    return false;
-  }
-  await run(copy, `TRUNCATE ONLY ${name}`);
-  return true;
+  const deletes = (isFew || target.isReferenced) && !isUndeletable(rows, target);
+  return deletes ? { sql: deleteRows(rows), allowsFreeze: false } : { sql: truncate(table), allowsFreeze: true };
 }
 
-async function isReferenced({ target, table }: Pick<TableCopy, "target" | "table">): Promise<boolean> {
-  const { rows } = await target.query<{ referenced: boolean }>(
-    `SELECT EXISTS (
-       SELECT FROM pg_constraint r
-         JOIN pg_class c ON c.oid = r.confrelid
-         JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE r.contype = 'f' AND r.conrelid <> r.confrelid AND n.nspname = $1 AND c.relname = $2) AS referenced`,
-    [table.schema, table.name],
-  );
-  return rows[0]!.referenced;
-}
+const truncate = ({ schema, name }: Table): string => `TRUNCATE ONLY ${qualify(schema, name)}`;
+
+const isUndeletable = (
+  { table, condition }: Pick<TableCopy, "table" | "condition">,
+  { undeletable }: Pick<Emptied, "undeletable">,
+): boolean =>
+  condition === undefined && undeletable.some(([schema, name]) => relationKey({ schema, name }) === relationKey(table));
+
+/**
+ * SQL expression: which tables have no replica identity while a publication of a user sends deletes. The server then refuses
+ * DELETE, also in an empty table. The key of a new table is created only after its copy. Names are qualified as in
+ * {@link isReferenced}.
+ */
+const undeletableTables = (tables: readonly Table[]): string => `(
+  SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)), '[]')
+    FROM ROWS FROM (${unnested(tables.map(({ schema }) => schema))}, ${unnested(tables.map(({ name }) => name))}) AS wanted (schema, name)
+    JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) wanted.schema
+    JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) wanted.name
+   WHERE EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubdelete)
+     AND c.relreplident OPERATOR(pg_catalog.<>) 'f'
+     AND NOT EXISTS (
+       SELECT FROM pg_catalog.pg_index i
+        WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indimmediate
+          AND (i.indisreplident OR (c.relreplident OPERATOR(pg_catalog.=) 'd' AND i.indisprimary))))`;
+
+const unnested = (names: readonly string[]): string =>
+  `pg_catalog.unnest(ARRAY[${names.map(quoteLiteral).join(", ")}]::pg_catalog.name[])`;
+
+/**
+ * SQL expression: whether a foreign key of another table references this one. Names are qualified, because the session
+ * has the search_path of the database, whose operators could replace those of PostgreSQL.
+ */
+const isReferenced = ({ schema, name }: Table): string => `EXISTS (
+  SELECT FROM pg_catalog.pg_constraint r
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.confrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+   WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.conrelid OPERATOR(pg_catalog.<>) r.confrelid
+     AND n.nspname OPERATOR(pg_catalog.=) ${quoteLiteral(schema)} AND c.relname OPERATOR(pg_catalog.=) ${quoteLiteral(name)})`;
 
 /** The rows of one table that are being copied. */
 export type TableRows = Pick<TableCopy, "table" | "format" | "condition">;
@@ -121,28 +202,27 @@ export async function copySmallTables(
   tables: readonly TableRows[],
   { source, target, signal, rate, onFailed, beforeCommit }: SmallTablesCopy,
 ): Promise<Relayed[]> {
-  await target.query("BEGIN");
-  try {
-    const relayed = await relayCopies({
-      source,
-      target,
-      copies: tables.map((rows) => ({
-        what: qualify(rows.table.schema, rows.table.name),
-        before: deleteRows(rows),
-        copyOut: copyOut(rows),
-        copyIn: copyIn(rows, false),
-      })),
-      signal,
-      rate,
-      onFailed,
-    });
-    await beforeCommit?.(relayed);
-    await target.query("COMMIT");
-    return relayed;
-  } catch (error) {
-    await target.query("ROLLBACK").catch(() => undefined);
-    throw error;
-  }
+  return inTransaction(
+    target,
+    tables.map(({ table }) => table),
+    async (begun) => {
+      const relayed = await relayCopies({
+        source,
+        target,
+        copies: tables.map((rows) => ({
+          what: qualify(rows.table.schema, rows.table.name),
+          before: isUndeletable(rows, begun) ? truncate(rows.table) : deleteRows(rows),
+          copyOut: copyOut(rows),
+          copyIn: copyIn(rows, false),
+        })),
+        signal,
+        rate,
+        onFailed,
+      });
+      await beforeCommit?.(relayed, begun.transaction);
+      return relayed;
+    },
+  );
 }
 
 function deleteRows({ table, condition }: Pick<TableCopy, "table" | "condition">): string {
@@ -175,13 +255,3 @@ const columnNames = (table: Table): string =>
  * columns: none.
  */
 const columnList = (table: Table): string => (storedColumns(table).length === 0 ? "" : ` (${columnNames(table)})`);
-
-async function run({ target, table }: Pick<TableCopy, "target" | "table">, sql: string): Promise<void> {
-  try {
-    await target.query(sql);
-  } catch (error) {
-    const what = `${qualify(table.schema, table.name)} on the target: ${messageOf(error)}`;
-    if (isConnectionLoss(error)) throw new UnreachableError(what, { cause: error });
-    throw new RefusedError(what, { remedy: "the target's role has to own the table", cause: error });
-  }
-}

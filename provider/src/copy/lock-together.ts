@@ -68,12 +68,13 @@ async function tryToLock(
 ): Promise<{ readonly error?: unknown; readonly among: readonly string[] }> {
   let among: string[] = [];
   try {
-    await session.query("SAVEPOINT lock_together");
     for (let first = 0; first < tables.length; first += tablesPerLock) {
       among = tables.slice(first, first + tablesPerLock).map(({ schema, name }) => qualify(schema, name));
-      await session.query(`LOCK TABLE ${among.map((name) => `ONLY ${name}`).join(", ")} IN ACCESS SHARE MODE NOWAIT`);
+      const lock = `LOCK TABLE ${among.map((name) => `ONLY ${name}`).join(", ")} IN ACCESS SHARE MODE NOWAIT`;
+      const begin = first === 0 ? ["SAVEPOINT lock_together"] : [];
+      const end = first + tablesPerLock < tables.length ? [] : ["RELEASE SAVEPOINT lock_together"];
+      await session.query([...begin, lock, ...end].join("; "));
     }
-    await session.query("RELEASE SAVEPOINT lock_together");
     return { among: [] };
   } catch (error) {
     if (isConnectionLoss(error)) throw new UnreachableError(`locking tables: ${messageOf(error)}`, { cause: error });

@@ -1,6 +1,7 @@
 import { DatabaseError, type Client } from "pg";
 import { EngineError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { watchOf } from "../postgres/connection/session-watch.js";
+import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
 import { cancellation } from "./cancellation.js";
 import { CopyFrames } from "./copy-frames.js";
 import type { CopyRate } from "./copy-rate.js";
@@ -313,12 +314,16 @@ function failureOf(what: string, side: "source" | "target", { error, connectionL
       cause: error,
     });
   return new RefusedError(`copying ${what} stopped: the ${side} refused: ${reason}`, {
-    remedy:
-      side === "source"
-        ? "make sure that the role can read every row of this table, then start again"
-        : "correct the row on the source, or the table's definition on the target, then start again",
+    remedy: remedyFor(side, error),
     cause: error,
   });
+}
+
+function remedyFor(side: "source" | "target", error: Error): string {
+  if (side === "source") return "make sure that the role can read every row of this table, then start again";
+  if (sqlStateOf(error) === sqlStates.insufficientPrivilege)
+    return "let the target's role own this table, then start again";
+  return "correct the row on the source, or the table's definition on the target, then start again";
 }
 
 function describe(error: Error): string {

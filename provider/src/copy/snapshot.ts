@@ -4,12 +4,12 @@ import { connect } from "../postgres/connection/connect.js";
 import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { quoteLiteral } from "../postgres/identifiers.js";
-import { limitLockWaits } from "../postgres/locks/lock-waits.js";
-import { refuseViews } from "../postgres/planner-functions.js";
+import { limitedLockWaits } from "../postgres/locks/lock-waits.js";
+import { refusedViews } from "../postgres/planner-functions.js";
 import { sqlStateOf } from "../postgres/sql-state.js";
 import { type LockOptions, lockTogether, type TableName } from "./lock-together.js";
 import { tablesAlteredSince } from "./tables-altered-since.js";
-import { passBytes } from "../postgres/connection/pass-bytes.js";
+import { passedBytes } from "../postgres/connection/pass-bytes.js";
 import { enumerate } from "../units/enumerate.js";
 
 /** Firewalls and gateways drop connections that are silent for some minutes (Azure's: four). */
@@ -28,6 +28,7 @@ const maxSnapshots = 10;
 /** The session that exported a snapshot has ended. Its reads have to be repeated under another snapshot. */
 export class SnapshotGone extends UnreachableError {}
 
+const exportSnapshot = `SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS "txidSnapshot", pg_backend_pid() AS "processId"`;
 const beginReadOnly = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /**
@@ -78,10 +79,18 @@ export class Snapshot {
     this.#heartbeat.unref();
   }
 
-  /** Exports a snapshot of the current state. */
-  static async export(source: Endpoint, database: string): Promise<Snapshot> {
+  /** Exports a snapshot of the current state. @param before reads in the same session before the snapshot */
+  static async export(
+    source: Endpoint,
+    database: string,
+    before: (session: Client) => Promise<void> = () => Promise.resolve(),
+  ): Promise<Snapshot> {
     const session = await connect(source, { database, purpose: "snapshot" });
-    return Snapshot.#exportFrom(session, () => session.query(beginReadOnly), database);
+    await before(session).catch(async (error: unknown) => {
+      await session.end();
+      throw error;
+    });
+    return Snapshot.#exportFrom(session, [beginReadOnly], database);
   }
 
   /**
@@ -90,16 +99,15 @@ export class Snapshot {
    */
   static async hold(source: Endpoint, database: string, snapshotId: string): Promise<Snapshot> {
     const session = await openInSnapshot(source, database, snapshotId, "snapshot");
-    return Snapshot.#exportFrom(session, () => Promise.resolve(), database);
+    return Snapshot.#exportFrom(session, [], database);
   }
 
-  static async #exportFrom(session: Client, begin: () => Promise<unknown>, where: string): Promise<Snapshot> {
+  static async #exportFrom(session: Client, begin: readonly string[], where: string): Promise<Snapshot> {
     try {
-      await begin();
-      const { rows } = await session.query<Pick<Snapshot, "id" | "txidSnapshot" | "processId">>(
-        `SELECT pg_export_snapshot() AS id, txid_current_snapshot()::text AS "txidSnapshot", pg_backend_pid() AS "processId"`,
+      const results = await session.query<Pick<Snapshot, "id" | "txidSnapshot" | "processId">>(
+        [...begin, exportSnapshot].join("; "),
       );
-      return new Snapshot(session, rows[0]!, where);
+      return new Snapshot(session, [results].flat().at(-1)!.rows[0]!, where);
     } catch (error) {
       await session.end();
       if (isConnectionLoss(error)) throw new UnreachableError(`${where}: ${messageOf(error)}`, { cause: error });
@@ -199,13 +207,11 @@ export async function openInSnapshot(
     throw new EngineError(`not a snapshot: ${JSON.stringify(snapshotId)}`);
   const session = await connect(source, { database, purpose });
   try {
-    await session.query(beginReadOnly);
-    if (snapshotId !== undefined) await session.query(`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`);
+    const inSnapshot = snapshotId === undefined ? [] : [`SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshotId)}`];
     // Other sessions may wait for tables that the snapshot's holder has locked. Later requests queue after them,
     // including reads of this session.
-    await limitLockWaits(session);
-    await passBytes(session);
-    await refuseViews(session);
+    const settings = [limitedLockWaits, passedBytes, refusedViews("session")];
+    await session.query([beginReadOnly, ...inSnapshot, ...settings].join("; "));
     return session;
   } catch (error) {
     await session.end();

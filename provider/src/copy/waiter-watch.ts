@@ -7,6 +7,8 @@ import { type LockHolders, type LockWaiter, lockWaiters } from "../postgres/lock
 const lookEveryMs = 200;
 /** A look at many thousands of locks costs the source much. */
 const busyShare = 1 / 10;
+/** On a busy server a look may take a second. Applications must not wait ten times as long. */
+const atMostMs = 1000;
 /** How long an application waits for locks of the migration before they are released. */
 export const defaultPatienceMs = 300;
 
@@ -40,7 +42,7 @@ export class WaiterWatch {
     this.#observer = new ReopenedSession(() => connect(source, { database, purpose: "look at locks" }));
     // The sessions that copy report a source that does not answer.
     const run = (): Promise<void> => this.#look().catch(() => undefined);
-    this.#task = new PeriodicTask({ everyMs: lookEveryMs, busyShare, run, onFailure: () => undefined });
+    this.#task = new PeriodicTask({ everyMs: lookEveryMs, busyShare, atMostMs, run, onFailure: () => undefined });
   }
 
   async close(): Promise<void> {

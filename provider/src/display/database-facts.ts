@@ -40,8 +40,9 @@ function lagFacts(one: DatabaseDetails): string[] {
     [one.updatesPerSecond, "updates"],
     [one.deletesPerSecond, "deletes"],
   ] as const;
-  const { secondsToCatchUp } = one;
+  const { secondsToCatchUp, streamWorker } = one;
   return [
+    ...(streamWorker === undefined ? [] : [`changes are applied by worker ${streamWorker}`]),
     `behind ${formatBytes(one.lagBytes)}, ${one.latencySeconds.toFixed(1)} s, ${one.pendingTransactions} transactions pending`,
     rates.map(([rate, what]) => `${Math.round(rate)} ${what}/s`).join(", "),
     ...(secondsToCatchUp === undefined || secondsToCatchUp < 1

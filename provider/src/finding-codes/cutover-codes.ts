@@ -46,6 +46,7 @@ export const cutoverCodes = {
   "PGM-608": {
     meaning: "the cutover window is over, and the cutover has not started",
     severity: "Warning",
-    remedy: "set cutoverWindow to a future window, or remove it to cut over now",
+    remedy:
+      "set cutoverWindow to a future window, with verifyBeforeCutover one that leaves time for the comparison, or remove it to cut over now",
   },
 } as const satisfies Catalogue;

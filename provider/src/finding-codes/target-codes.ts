@@ -73,4 +73,11 @@ export const targetCodes = {
     remedy: "end the sessions, or drop the database on the target",
     privilege: "owner of the database",
   },
+  "PGM-313": {
+    meaning:
+      "the record is older than the database that the migration created and handed over, for example from a backup",
+    severity: "Failed",
+    remedy: "remove the record with pg-migration delete, or drop the database on the target",
+    privilege: "owner of the database",
+  },
 } as const satisfies Catalogue;

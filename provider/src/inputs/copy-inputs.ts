@@ -16,11 +16,17 @@ export function differingCopyInputs(before: CopyInputs, after: CopyInputs): stri
   return stops ? [...differing, "migrationOption"] : differing;
 }
 
+const copyPhases: readonly string[] = ["copying", "completing"];
 const replicatedPhases: readonly string[] = ["following", "completing", "rollingBack", "returned"];
 
 /** Whether a database is copied or replicated, so that its inputs cannot change. */
-export const isUnderWay = (state: MigrationState, phases: readonly string[]): boolean =>
-  phases.some((phase) => replicatedPhases.includes(phase) || (phase === "copying" && !hasEnded(state)));
+export const isUnderWay = (
+  { migrationMode }: Pick<Inputs, "migrationMode">,
+  state: MigrationState,
+  phases: readonly string[],
+): boolean =>
+  (migrationMode === "Online" && phases.some((phase) => replicatedPhases.includes(phase))) ||
+  (!hasEnded(state) && phases.some((phase) => copyPhases.includes(phase)));
 
 export const fixedReason = "it determines what is copied, and databases are being copied or replicated";
 

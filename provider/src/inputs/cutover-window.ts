@@ -50,16 +50,29 @@ function notOnce(text: string, timeZone: string, times: number): string {
     : `${text} occurs twice in ${timeZone}, because clocks are set back: give it with an offset`;
 }
 
+/** When the window opens. A worker with other time zone data may find two instants, or none: the later one counts. */
+export const windowOpensAt = ({ start, timeZone }: CutoverWindow): number =>
+  instantsOf(start, timeZone).at(-1) ?? Infinity;
+
 export type WindowPhase = "ahead" | "open" | "over";
 
 /** Whether a window is open, or why not. Without a window, a cutover may start at any time. */
 export function windowPhase(window: CutoverWindow | undefined, now = Date.now()): WindowPhase {
   if (!window) return "open";
-  const { start, end, timeZone } = window;
-  // A worker with other time zone data may find two instants, or none: the window is then the shorter one.
-  if (now < (instantsOf(start, timeZone).at(-1) ?? Infinity)) return "ahead";
-  return now < (instantsOf(end, timeZone)[0] ?? -Infinity) ? "open" : "over";
+  if (now < windowOpensAt(window)) return "ahead";
+  return now < (instantsOf(window.end, window.timeZone)[0] ?? -Infinity) ? "open" : "over";
 }
+
+/** What the worker reports before a window. */
+export const awaitedWindowText = (window: CutoverWindow): string =>
+  `the cutover waits for its window: ${windowText(window)}`;
+
+/** What the worker reports after a window. */
+export const missedWindowText = (window: CutoverWindow): string =>
+  `the cutover window ${windowText(window)} is over, and the cutover has not started`;
+
+/** The code of that finding. */
+export const missedWindowCode = "PGM-608";
 
 /** `2030-02-01T02:00 to 2030-02-01T05:00 (Europe/Berlin)`. */
 export const windowText = ({ start, end, timeZone }: CutoverWindow): string => `${start} to ${end} (${timeZone})`;

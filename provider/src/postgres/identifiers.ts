@@ -9,6 +9,15 @@ export const quoteLiteral = (text: string): string => escapeLiteral(text);
 /** `schema.name`, both quoted. */
 export const qualify = (schema: string, name: string): string => `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 
+const maxNameBytes = 63;
+const temporarySuffix = " (renamed)";
+
+/** A name for an object until another one has left its new name. The server would cut off the end of a longer one. */
+export function temporaryName(name: string): string {
+  const bytes = Buffer.from(name).subarray(0, maxNameBytes - temporarySuffix.length);
+  return `${bytes.toString().replace(/\uFFFD+$/, "")}${temporarySuffix}`;
+}
+
 export interface RelationName {
   readonly schema: string;
   readonly name: string;

@@ -61,13 +61,14 @@ const query = (version: number, condition: string): string =>
     WHERE c.relkind = 'r' AND c.oid >= 16384 AND ${condition}
       AND CASE WHEN ${planningCallsWritten("c.oid", version)} THEN NOT (${isAllTrusted}) ELSE false END`;
 
+/** The statement of {@link refuseViews}. */
+export const refusedViews = (during: "session" | "transaction"): string =>
+  `SELECT set_config(name, 'view, foreign-table', ${during === "transaction"}) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`;
+
 /**
  * Makes the server refuse views and foreign tables in the queries of a session or of its transaction. Otherwise a table's owner
  * could replace the table by one of these after it was listed. Servers have this setting since their minor releases of August 2024.
  */
 export async function refuseViews(session: Client, during: "session" | "transaction" = "session"): Promise<void> {
-  await session.query(
-    `SELECT set_config(name, 'view, foreign-table', $1) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
-    [during === "transaction"],
-  );
+  await session.query(refusedViews(during));
 }

@@ -12,6 +12,7 @@ export const sqlStates = {
   readOnlySqlTransaction: "25006",
   invalidAuthorizationSpecification: "28000",
   invalidPassword: "28P01",
+  dependentObjectsStillExist: "2BP01",
   invalidCatalogName: "3D000",
   deadlockDetected: "40P01",
   insufficientPrivilege: "42501",

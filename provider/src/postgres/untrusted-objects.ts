@@ -38,25 +38,27 @@ const inSchemas = kinds.map(
        FROM pg_catalog.${catalogue} WHERE ${condition}`,
 );
 
-/** SQL of the set `owned`: objects of users, without those of extensions. */
+/** SQL of the set `owned`: objects of users and of extensions. */
 const owned = `
   owned AS (
-    SELECT o.kind, n.nspname::text AS schema, o.name::text AS name, o.catalogue, o.oid, o.owner, o.is_table
+    SELECT o.kind, n.nspname::text AS schema, o.name::text AS name, o.catalogue, o.oid, o.owner, o.is_table,
+           EXISTS (SELECT FROM pg_catalog.pg_depend d
+                    WHERE d.classid = o.catalogue AND d.objid = o.oid AND d.deptype = 'e') AS is_member
       FROM (${inSchemas.join(" UNION ALL ")}) AS o JOIN pg_catalog.pg_namespace n ON n.oid = o.schema
      WHERE ${userSchemas("n")} AND n.nspname <> '${controlSchema}'
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                        WHERE d.classid = o.catalogue AND d.objid = o.oid AND d.deptype = 'e')
     UNION ALL
-    SELECT 'schema', '', n.nspname, 'pg_namespace'::regclass, n.oid, n.nspowner, false
+    SELECT 'schema', '', n.nspname, 'pg_namespace'::regclass, n.oid, n.nspowner, false, false
       FROM pg_catalog.pg_namespace n WHERE ${userSchemas("n")}
   )`;
 
-const columns = `o.kind, o.schema, o.name, r.rolname::text AS owner, o.is_table AS "isTable",
+// A table of an extension is no copy of a table.
+const columns = `o.kind, o.schema, o.name, r.rolname::text AS owner, o.is_table AND NOT o.is_member AS "isTable",
          pg_catalog.concat(o.catalogue, '/', o.oid) AS key`;
 
 /**
  * Objects whose owners are not trusted: their code would run with this role's privileges without being this role's. Predefined
- * roles own nothing that other roles could change.
+ * roles own nothing that other roles could change. The owner of an extension may add any object of its own to it, so membership
+ * in an extension shows nothing.
  *
  * @param place only objects in this place; by default all of the database
  */
@@ -72,12 +74,12 @@ export async function untrustedObjects(session: Client, place?: ObjectPlace): Pr
   return rows;
 }
 
-/** The objects in some places, with any owner. */
+/** The objects in some places, with any owner, without those of extensions. */
 export async function objectsAt(session: Client, places: readonly ObjectPlace[]): Promise<OwnedObject[]> {
   const { rows } = await session.query<OwnedObject>(
     `WITH ${owned}
      SELECT ${columns} FROM owned o JOIN pg_catalog.pg_roles r ON r.oid = o.owner
-      WHERE (o.kind, o.schema, o.name) IN (SELECT * FROM ROWS FROM
+      WHERE NOT o.is_member AND (o.kind, o.schema, o.name) IN (SELECT * FROM ROWS FROM
               (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])))`,
     [places.map(({ kind }) => kind), places.map(({ schema }) => schema), places.map(({ name }) => name)],
   );

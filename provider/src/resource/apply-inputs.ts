@@ -5,6 +5,7 @@ import { specOf, type Inputs, type MigrationSpec } from "../inputs/inputs.js";
 import { hasEnded } from "../status.js";
 import {
   forgetDatabases,
+  isComplete,
   lockMigration,
   readDatabases,
   readMigration,
@@ -17,7 +18,7 @@ import {
 import { allDatabases, setRequests } from "../store/requests.js";
 import type { Store } from "../store/store.js";
 import { stopWorker } from "../supervisor/stop-worker.js";
-import { eraseFences } from "../worker/cleanup/erase-migration.js";
+import { eraseFences, leaveToUser } from "../worker/cleanup/erase-migration.js";
 import { differingIdentity } from "./ownership/identity.js";
 import { concernedDatabases } from "./transitions.js";
 
@@ -87,7 +88,7 @@ async function refuseFixed(
   const fixed = differingCopyInputs(before, after);
   if (fixed.length === 0) return;
   const phases = (await readDatabases(store, name)).map(({ phase }) => phase);
-  if (isUnderWay(state, phases))
+  if (isUnderWay(before, state, phases))
     throw new RefusedError(`${fixed.join(", ")} of ${name} cannot change: ${fixedReason}`, { remedy: fixedRemedy });
 }
 
@@ -135,7 +136,10 @@ async function leaveOutDatabases(store: Store, inputs: Inputs): Promise<void> {
     throw new RefusedError(`${busy.join(", ")} cannot be removed from dbsToMigrate while it is replicated`, {
       remedy: "list it in dbsToCancelMigrationOn with cancel set to true first",
     });
-  for (const database of left) await eraseFences(store, inputs, database);
+  for (const database of left) {
+    await eraseFences(store, inputs, database);
+    if (!isComplete(database.phase)) await leaveToUser(store, inputs, database);
+  }
   await forgetDatabases(
     store,
     migrationName,
@@ -155,6 +159,8 @@ export const cancelsAll = (inputs: Switches): boolean => inputs.cancel && inputs
 export async function recordRequests(store: Store, inputs: Switches): Promise<void> {
   const cutover = concernedDatabases(inputs.triggerCutover, inputs.dbsToTriggerCutoverOn, [allDatabases]);
   const cancel = concernedDatabases(inputs.cancel, inputs.dbsToCancelMigrationOn, [allDatabases]);
-  await setRequests(store, inputs.migrationName, "cutover", cutover);
-  await setRequests(store, inputs.migrationName, "cancel", cancel);
+  await Promise.all([
+    setRequests(store, inputs.migrationName, "cutover", cutover),
+    setRequests(store, inputs.migrationName, "cancel", cancel),
+  ]);
 }

@@ -12,7 +12,7 @@ import {
   readMigration,
   type MigrationRecord,
 } from "../store/records.js";
-import { existingDatabase, withExistingStore, withStore, type Store } from "../store/store.js";
+import { type SessionCheck, withExistingStore, withStore, type Store } from "../store/store.js";
 import type { Report } from "../supervisor/supervise-worker.js";
 import { refuseTransactionPooler } from "../validation/servers/pooler.js";
 import { adoptRecord } from "./ownership/adopt-record.js";
@@ -42,13 +42,13 @@ export async function create(
   const inputs = parseInputs(inputsAmong(raw));
   const unreadable = certificateFailures(inputs);
   if (unreadable.length > 0) throw new InvalidInputError(unreadable);
-  await refuseTransactionPooler(inputs.target, existingDatabase(inputs));
   const owner = ownerFor(inputsAmong(raw));
   if (inputs.onExistingRecord === "restart") await eraseEnded(inputs, owner, note);
-  await withStore(inputs, `${inputs.migrationName} create`, async (store) => {
+  const record = async (store: Store): Promise<void> => {
     if (await insertMigration(store, specOf(inputs), owner)) await recordRequests(store, inputs);
     else await adoptRecord(store, inputs, owner, note);
-  });
+  };
+  await withStore(inputs, `${inputs.migrationName} create`, record, notPooled(inputs));
   const { token: ownershipToken } = owner;
   const id = idOf(inputs);
   try {
@@ -61,9 +61,14 @@ export async function create(
   }
 }
 
+const notPooled =
+  ({ target }: Inputs): SessionCheck =>
+  (session) =>
+    refuseTransactionPooler(target, session);
+
 /** Implements `onExistingRecord: "restart"`. The record of an interrupted `create` is not restarted. */
-const eraseEnded = (inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> =>
-  withExistingStore(inputs, `${inputs.migrationName} restart`, async (store) => {
+function eraseEnded(inputs: Inputs, owner: RecordOwner, note: Report): Promise<void> {
+  const erase = async (store: Store | undefined): Promise<void> => {
     const record = store && (await readMigration(store, inputs.migrationName));
     if (!record || !hasEnded(record.state) || isInterruptedCreate(record.owner, owner)) return;
     // Its owner may resume a failed migration, whose slots still retain the changes.
@@ -72,7 +77,9 @@ const eraseEnded = (inputs: Inputs, owner: RecordOwner, note: Report): Promise<v
     await refuseUsedDatabases(store.client, replacedDatabases(inputs));
     await eraseRecorded(store, inputs, record);
     note(`erased the record of ${inputs.migrationName}, which had ended as ${record.state}, to start it again`);
-  });
+  };
+  return withExistingStore(inputs, `${inputs.migrationName} restart`, erase, notPooled(inputs));
+}
 
 /** Without its record, nothing would name what is left on the former source. @throws RefusedError */
 async function refuseFormerSource(store: Store, { name, state, spec }: MigrationRecord, inputs: Inputs): Promise<void> {

@@ -60,9 +60,8 @@ export async function eraseRecorded(
   // First, because the worker of another owner must not be stopped.
   await refuseChanged(store, inputs, record);
   await stopWorker(store, inputs.migrationName);
-  await bumpGeneration(store, inputs.migrationName);
-  // Held until the store is closed, so that no worker starts during the removal.
-  await holdLease(store, inputs.migrationName);
+  // Sent in this order. The lease is held until the store is closed, so that no worker starts during the removal.
+  await Promise.all([bumpGeneration(store, inputs.migrationName), holdLease(store, inputs.migrationName)]);
   await refuseChanged(store, inputs, record);
   await eraseMigration(store, inputs);
 }

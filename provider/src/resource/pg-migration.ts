@@ -171,7 +171,8 @@ export interface PgMigrationArgs {
   readonly verification?: pulumi.Input<"none" | "counts" | "content"> | undefined;
   /**
    * Online: compares every table's content before the cutover starts, while writes continue, on both servers at the
-   * same LSN. A database that differs is not cut over. Default false: the comparison takes place during the cutover.
+   * same LSN. A database that differs is not cut over. With `cutoverWindow`, the comparison starts so early that it ends before
+   * the window. Default false: the comparison takes place during the cutover.
    */
   readonly verifyBeforeCutover?: pulumi.Input<Switch> | undefined;
   /**
@@ -304,7 +305,7 @@ export interface PgMigrationArgs {
    * What happens to a database at `maxRetainedWal`. `pause` (default) ends the migration as Failed, and the next
    * `pulumi up` copies that database from scratch. `cancel` cancels the database, and the others continue. To migrate a
    * canceled database again, remove it from `dbsToMigrate` in one update, and add it in the next. If all databases are
-   * canceled, any changed input restarts them.
+   * canceled, any changed input restarts them. A canceled database stays on the target unless `overwriteDbsInTarget` is set.
    */
   readonly onMaxRetainedWal?: pulumi.Input<"pause" | "cancel"> | undefined;
   /** The target's database with the migration's records. Default postgres, or pgmigration if postgres is migrated. */

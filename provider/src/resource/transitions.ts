@@ -11,7 +11,7 @@ interface Change {
 }
 
 type TransitionInputs = CopyInputs &
-  Pick<Inputs, "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate" | "dbsToCancelMigrationOn">;
+  Pick<Inputs, "migrationMode" | "triggerCutover" | "cancel" | "rollback" | "dbsToMigrate" | "dbsToCancelMigrationOn">;
 
 /** Whether a change may be impossible in some states, so that the migration's state has to be read. */
 export const dependsOnState = ({ before, after }: Change): boolean =>
@@ -78,7 +78,7 @@ export function impossibleTransitions({ before, after }: Change, status: Migrati
   if (after.cancel && !before.cancel && state === "Succeeded")
     refuse("cancel", "the migration has succeeded: there is nothing to cancel; remove it");
   const phases = Object.values(dbDetails).map(({ migrationOperation }) => migrationOperation);
-  if (isUnderWay(state, phases))
+  if (isUnderWay(before, state, phases))
     for (const property of differingCopyInputs(before, after)) refuse(property, `${fixedReason}; ${fixedRemedy}`);
   const replicated = removedDatabases({ before, after }).filter((name) => isReplicated(dbDetails[name]));
   if (replicated.length > 0)

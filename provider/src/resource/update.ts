@@ -193,11 +193,8 @@ async function startAgain(store: Store, inputs: Inputs, owner: RecordOwner, note
 async function recopyLost(store: Store, record: MigrationRecord, { inputs, note }: Update): Promise<void> {
   const lost = (await readSourceObjects(store, inputs, record.state)).filter(({ loss }) => loss !== undefined);
   if (lost.length === 0) return;
-  // A destroy that was interrupted has removed the progress, and then the slot from the record.
-  const recorded = (await readDatabases(store, record.name)).filter(({ slot }) => slot !== undefined);
-  const replaced = lost.filter(({ database }) => recorded.some(({ name }) => name === database));
   await refuseDatabasesInUse(inputs, {
-    dbsToMigrate: replaced.map(({ database }) => database),
+    dbsToMigrate: lost.map(({ database }) => database),
     what: `a slot or publication of ${record.name} is missing on ${inputs.source.host}:${inputs.source.port}`,
   });
   await stopWorker(store, record.name);

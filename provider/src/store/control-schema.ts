@@ -312,4 +312,54 @@ CREATE TABLE pgmigration.comparison_task (
 COMMENT ON TABLE pgmigration.comparison_task IS 'Groups of tables that the workers of a shared copy compare under its snapshot';
 COMMENT ON COLUMN pgmigration.comparison_task.results IS 'Null until the group is compared. Only reads: a group may be compared again';
 `,
+  `
+CREATE TABLE pgmigration.shared_comparison (
+  migration text NOT NULL,
+  database text NOT NULL,
+  id text NOT NULL,
+  generation bigint NOT NULL,
+  description jsonb NOT NULL,
+  target_rests_at timestamptz,
+  PRIMARY KEY (migration, database),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.shared_comparison IS 'The comparison that helpers may share now, under the snapshots of its leader';
+COMMENT ON COLUMN pgmigration.shared_comparison.target_rests_at IS 'From then on the target is read, and the time limit of a cutover runs';
+COMMENT ON COLUMN pgmigration.comparison_task.copy IS 'shared_comparison.id';
+COMMENT ON TABLE pgmigration.comparison_task IS 'Tables, or parts of one table, that one process compares';
+CREATE TABLE pgmigration.helper (
+  migration text NOT NULL REFERENCES pgmigration.migration ON DELETE CASCADE,
+  worker text NOT NULL,
+  engine_version text NOT NULL,
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (migration, worker)
+);
+COMMENT ON TABLE pgmigration.helper IS 'Workers that stand by to share comparisons';
+`,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN awaited_window text;
+COMMENT ON COLUMN pgmigration.database.awaited_window IS 'The cutover window that the database waits for, by the clock of the worker';
+`,
+  `
+CREATE TABLE pgmigration.lend_stream (
+  migration text NOT NULL,
+  database text NOT NULL,
+  borrower text NOT NULL,
+  pool text NOT NULL,
+  engine_version text NOT NULL,
+  state text NOT NULL DEFAULT 'asked' CHECK (state IN ('asked', 'lent', 'ended')),
+  term bigint,
+  skip jsonb,
+  start_lsn text,
+  applied_lsn text,
+  lag_bytes float8 NOT NULL DEFAULT 0,
+  pending_transactions int NOT NULL DEFAULT 0,
+  error text,
+  reported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (migration, database),
+  FOREIGN KEY (migration, database) REFERENCES pgmigration.database ON DELETE CASCADE
+);
+COMMENT ON TABLE pgmigration.lend_stream IS 'Streams that workers of other pool processes ask for, or apply for the worker of the migration';
+COMMENT ON COLUMN pgmigration.lend_stream.term IS 'Rises when the stream is lent or taken back. Changes with an older term are refused';
+`,
 ];

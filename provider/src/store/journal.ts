@@ -107,6 +107,8 @@ export interface DatabaseChange {
   /** Position in the source's WAL at which the rows were read, or up to which the cutover applied changes. */
   readonly snapshotLsn?: string | undefined;
   readonly cutoverLsn?: string;
+  /** The cutover window that the database waits for; null after the wait. */
+  readonly awaitedWindow?: string | null;
 }
 
 const copyHasEnded = `coalesce($4, phase) <> 'copying' OR coalesce($5, state) IN ('Canceling', 'Canceled')
@@ -151,11 +153,13 @@ export class Journal {
   }
 
   async validationEnded(findings: readonly Finding[]): Promise<void> {
-    await this.findings(findings);
-    await this.lease.write(
-      `UPDATE pgmigration.migration SET validation_ended_at = clock_timestamp()
-        WHERE name = $1 AND generation = $2 RETURNING name`,
-    );
+    await Promise.all([
+      this.findings(findings),
+      this.lease.write(
+        `UPDATE pgmigration.migration SET validation_ended_at = clock_timestamp()
+          WHERE name = $1 AND generation = $2 RETURNING name`,
+      ),
+    ]);
   }
 
   async findings(findings: readonly Finding[]): Promise<void> {
@@ -184,14 +188,16 @@ export class Journal {
    * @param code the code of all the findings
    */
   async replaceFindings(database: string | undefined, code: FindingCode, findings: readonly Finding[]): Promise<void> {
-    await this.lease.query(
-      `WITH ${withdrawFindings(
-        `database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5) AND ${holdsLease}`,
-        "check",
-      )} SELECT`,
-      [database ?? null, code, findings.map(({ message }) => message)],
-    );
-    await this.findings(findings);
+    await Promise.all([
+      this.lease.query(
+        `WITH ${withdrawFindings(
+          `database IS NOT DISTINCT FROM $3 AND code = $4 AND message <> ALL ($5) AND ${holdsLease}`,
+          "check",
+        )} SELECT`,
+        [database ?? null, code, findings.map(({ message }) => message)],
+      ),
+      this.findings(findings),
+    ]);
   }
 
   async event(
@@ -222,6 +228,7 @@ export class Journal {
               copy_state = CASE WHEN ${copyHasEnded} OR $13 AND $14 IS NULL THEN NULL
                                 ELSE coalesce($15::jsonb, copy_state) END,
               snapshot_lsn = coalesce($16, snapshot_lsn), cutover_lsn = coalesce($17, cutover_lsn),
+              awaited_window = CASE WHEN $18 THEN $19 ELSE awaited_window END,
               started_at = coalesce(started_at, clock_timestamp()),
               ended_at = CASE WHEN coalesce($5, state) IN ('Succeeded', 'Failed', 'Canceled') THEN clock_timestamp() END
         WHERE migration = $1 AND name = $3 AND ${holdsLease} RETURNING name`,
@@ -241,6 +248,8 @@ export class Journal {
         change.copyState === undefined ? null : JSON.stringify(change.copyState),
         change.snapshotLsn ?? null,
         change.cutoverLsn ?? null,
+        change.awaitedWindow !== undefined,
+        change.awaitedWindow ?? null,
       ],
     );
     for (const observer of this.observers) observer.database?.(name, change);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Notifier } from "../async/notifier.js";
 import { engineVersion } from "../engine-version.js";
 import { TakenOverError, TimeoutError, messageOf } from "../errors.js";
-import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
+import { StatementQueue } from "../postgres/connection/statement-queue.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { hasEnded, type MigrationState, type WorkerState } from "../status.js";
 import { describeSessions, endSessions } from "./advisory-lock.js";
@@ -25,6 +25,8 @@ export interface WriteFence {
   readonly generation: number;
   /** Unique among all workers of the migration. */
   readonly worker: string;
+  /** Reads the records of all migrations in the same session, without comparing the generation. */
+  readonly records: Pick<Store, "query">;
   query<Row extends object>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
   /** Runs a write that changes one row. @throws TakenOverError when it changed none */
   write(sql: string, values?: readonly unknown[]): Promise<void>;
@@ -38,6 +40,9 @@ const processTag = randomBytes(4).toString("hex");
 /** Host and process ID for display, then 8 digits of this process and 8 of the name: `db1:4711:0a1b2c3d4e5f6071`. */
 export const newWorkerName = (): string =>
   `${hostname()}:${process.pid}:${processTag}${randomBytes(4).toString("hex")}`;
+
+/** Host and process ID in the name of a worker. */
+export const shownWorker = (worker: string): string => worker.slice(0, worker.lastIndexOf(":"));
 
 /**
  * A worker reads requests twice a second in the session that holds its lease. A worker that is suspended keeps that
@@ -107,10 +112,20 @@ export class Lease implements WriteFence {
   /** How long a lost target is awaited. The worker sets it to `reconnectFor` of the spec, which it reads under the lease. */
   reconnectForSeconds = 300;
   #store: Store;
-  /** Time of the connection's loss; undefined after the next successful statement. */
-  #lostSince: number | undefined;
-  /** Statements run one after another, because the whole worker shares the session. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #statements = new StatementQueue({
+    query: (sql, values) => this.#store.query(sql, values),
+    reopen: () => this.#reacquire(),
+    reopenForSeconds: () => this.reconnectForSeconds,
+    unreachable: (cause) =>
+      new TimeoutError(
+        `the target could not be reached again within ${this.reconnectForSeconds} s (${messageOf(cause)})`,
+        { remedy: "check the target; the next pulumi up resumes from the records", cause },
+      ),
+  });
+
+  readonly records: WriteFence["records"] = {
+    query: (sql, values) => this.#statements.run(sql, values ?? []),
+  };
 
   private constructor(
     store: Store,
@@ -170,46 +185,14 @@ export class Lease implements WriteFence {
 
   /**
    * Runs one statement under the lease. `$1` is the migration's name and `$2` the generation, which the statement must
-   * compare. It may run twice, because after a lost connection it is repeated.
+   * compare. See {@link StatementQueue} for the order, and for statements that run twice.
    */
   query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return this.#inTurn<Row>(sql, [this.migration, this.generation, ...values]);
+    return this.#statements.run<Row>(sql, [this.migration, this.generation, ...values]);
   }
 
   async analyze(table: string): Promise<void> {
-    await this.#inTurn(`ANALYZE pgmigration.${quoteIdentifier(table)}`, []);
-  }
-
-  #inTurn<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
-    const result = this.#last.then(() => this.#run<Row>(sql, values));
-    this.#last = result.catch(() => undefined);
-    return result;
-  }
-
-  /**
-   * The time limit for reconnecting is shared: if each waiting statement had its own, a lost target would be awaited
-   * once for each of them.
-   */
-  async #run<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[]> {
-    for (let delayMs = 100, tries = 0; ; delayMs = Math.min(delayMs * 2, 5000), tries++) {
-      try {
-        const rows = await this.#store.query<Row>(sql, values);
-        this.#lostSince = undefined;
-        return rows;
-      } catch (error) {
-        if (!isConnectionLoss(error)) throw error;
-        this.#lostSince ??= Date.now();
-        if (tries > 0 && Date.now() > this.#lostSince + this.reconnectForSeconds * 1000)
-          throw new TimeoutError(
-            `the target could not be reached again within ${this.reconnectForSeconds} s (${messageOf(error)})`,
-            { remedy: "check the target; the next pulumi up resumes from the records", cause: error },
-          );
-        await sleep(delayMs);
-        await this.#reacquire().catch((failure: unknown) => {
-          if (!isConnectionLoss(failure)) throw failure;
-        });
-      }
-    }
+    await this.#statements.run(`ANALYZE pgmigration.${quoteIdentifier(table)}`, []);
   }
 
   /** Runs a write that changes one row, like {@link query}. @throws TakenOverError when it changed none */
@@ -218,7 +201,7 @@ export class Lease implements WriteFence {
   }
 
   async release(): Promise<void> {
-    await this.#last;
+    await this.#statements.close();
     await this.#store.close();
   }
 
@@ -226,16 +209,25 @@ export class Lease implements WriteFence {
     await this.#store.close().catch(() => undefined);
     const store = await Store.find(this.address, `${this.migration} lease`);
     if (!store) throw notRecorded(this.migration);
+    try {
+      await this.#lockAgain(store);
+    } catch (error) {
+      await store.close().catch(() => undefined);
+      throw error;
+    }
     this.#store = store;
+  }
+
+  async #lockAgain(store: Store): Promise<void> {
     await store.listen(this.migration, () => this.asked.notify());
-    if (!(await this.#isCurrent()))
+    if (!(await this.#isCurrent(store)))
       throw new TakenOverError(`another worker has taken over migration ${this.migration}`);
     // The lock's holder can only be our old session, whose end the server has not noticed.
-    await lock(this.#store, this.migration, async ({ backendPid }) => {
-      if (await this.#isCurrent()) await this.#store.query("SELECT pg_terminate_backend($1)", [backendPid]);
+    await lock(store, this.migration, async ({ backendPid }) => {
+      if (await this.#isCurrent(store)) await store.query("SELECT pg_terminate_backend($1)", [backendPid]);
     });
     // Until the lock was held, the record could be replaced by that of a later migration.
-    const rows = await this.#store.query(
+    const rows = await store.query(
       `UPDATE pgmigration.migration SET worker = worker || jsonb_build_object('backendPid', pg_backend_pid())
         WHERE name = $1 AND generation = $2 AND started_at = $3 RETURNING name`,
       [this.migration, this.generation, this.startedAt],
@@ -244,8 +236,8 @@ export class Lease implements WriteFence {
   }
 
   /** Whether the record still has this generation. The record of a later migration of this name begins with the first one again. */
-  async #isCurrent(): Promise<boolean> {
-    const rows = await this.#store.query(
+  async #isCurrent(store: Store): Promise<boolean> {
+    const rows = await store.query(
       "SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2 AND started_at = $3",
       [this.migration, this.generation, this.startedAt],
     );

@@ -11,21 +11,28 @@ const locksOfMembers = `FROM pg_locks l
  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.classid = ${memberClass}::int8::oid`;
 
+interface SilentMembers {
+  readonly database: string;
+  /** SQL: the tasks `u`, with `claimed_by`, that are not complete. */
+  readonly open: string;
+  readonly silentForSeconds: number;
+}
+
 /**
  * Ends the memberships of workers without a query for the given time. Healthy workers query twice a second. A suspended
  * worker keeps its sessions open, and would otherwise be awaited forever. If it resumes, it has no membership.
  */
-export async function endSilentMembers(right: WriteFence, database: string, silentForSeconds: number): Promise<void> {
+export async function endSilentMembers(
+  right: WriteFence,
+  { database, open, silentForSeconds }: SilentMembers,
+): Promise<void> {
   await right.query(
     `SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
       WHERE a.state = 'idle' AND a.state_change < clock_timestamp() - make_interval(secs => $4)
         AND EXISTS (
               SELECT ${locksOfMembers} AND l.pid = a.pid AND l.objid IN (
-                SELECT (hashtext(u.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.copy_task u
-                 WHERE u.migration = $1 AND u.database = $3 AND u.state = 'loading'
-                UNION ALL
-                SELECT (hashtext(c.claimed_by)::int8 & 4294967295)::oid FROM pgmigration.comparison_task c
-                 WHERE c.migration = $1 AND c.database = $3 AND c.claimed_by IS NOT NULL AND c.results IS NULL))
+                SELECT (hashtext(u.claimed_by)::int8 & 4294967295)::oid FROM ${open}
+                   AND u.migration = $1 AND u.database = $3))
         AND EXISTS (SELECT FROM pgmigration.migration WHERE name = $1 AND generation = $2)`,
     [database, silentForSeconds],
   );
@@ -40,8 +47,7 @@ export const claimantIsGone = `NOT EXISTS (
  * which never reconnects: other workers then get the claimed tasks.
  */
 export class Membership implements WriteFence {
-  /** Statements run one after another, because the whole worker shares the session. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #unanswered = new Set<Promise<unknown>>();
 
   private constructor(
     readonly store: Store,
@@ -66,11 +72,13 @@ export class Membership implements WriteFence {
     }
   }
 
+  get records(): Pick<Store, "query"> {
+    return this.store;
+  }
+
   query<Row extends object>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
     const all = [this.migration, this.generation, ...values];
-    const result = this.#last.then(() => this.store.query<Row & Record<string, unknown>>(sql, all));
-    this.#last = result.catch(() => undefined);
-    return result;
+    return this.#untilLeft(this.store.query<Row & Record<string, unknown>>(sql, all));
   }
 
   async write(sql: string, values: readonly unknown[] = []): Promise<void> {
@@ -78,12 +86,18 @@ export class Membership implements WriteFence {
   }
 
   async analyze(table: string): Promise<void> {
-    this.#last = this.#last.then(() => this.store.query(`ANALYZE pgmigration.${quoteIdentifier(table)}`));
-    await this.#last;
+    await this.#untilLeft(this.store.query(`ANALYZE pgmigration.${quoteIdentifier(table)}`));
+  }
+
+  #untilLeft<Result>(statement: Promise<Result>): Promise<Result> {
+    const forget = (): boolean => this.#unanswered.delete(statement);
+    this.#unanswered.add(statement);
+    statement.then(forget, forget);
+    return statement;
   }
 
   async leave(): Promise<void> {
-    await this.#last.catch(() => undefined);
+    await Promise.allSettled(this.#unanswered);
     await this.store.close();
   }
 }

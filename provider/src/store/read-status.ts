@@ -19,7 +19,7 @@ import type {
 } from "../status.js";
 import { maxIndexBuildsShown, maxTablesShown } from "../status.js";
 import type { FollowReport, RetainedWal } from "./journal.js";
-import { leaseHolder, workerState } from "./lease.js";
+import { type Holder, leaseHolder, shownWorker, workerState } from "./lease.js";
 import { readIndexBuilds, type RunningBuild } from "./read-index-builds.js";
 import { formatBytes } from "../units/byte-size.js";
 import type { DatabasePhase } from "./records.js";
@@ -47,7 +47,9 @@ interface DatabaseRow {
   readonly state: DatabaseState;
   readonly phase: DatabasePhase;
   readonly message: string | null;
+  readonly awaited_window: string | null;
   readonly follow: (FollowReport & { readonly measuredAt: string }) | null;
+  readonly borrower: string | null;
   readonly slot: string | null;
   readonly retained_wal: RetainedWal | null;
   readonly verification: OnlineVerification | null;
@@ -86,18 +88,20 @@ interface FindingRow {
 
 /** The current status of the migration; undefined if it is not recorded. */
 export async function readStatus(store: Store, migration: string): Promise<MigrationStatus | undefined> {
-  const [row] = await store.query<MigrationRow>("SELECT * FROM pgmigration.migration WHERE name = $1", [migration]);
-  if (!row) return undefined;
-  const databases = await readDatabaseRows(store, migration);
-  const builds = databases.some(isBuilding) ? await readIndexBuilds(store, migration) : [];
-  const findings = await store.query<FindingRow>("SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id", [
-    migration,
+  // The store sends them at once, in this order.
+  const [[row], databases, findings, cutoverTimeline, holder] = await Promise.all([
+    store.query<MigrationRow>("SELECT * FROM pgmigration.migration WHERE name = $1", [migration]),
+    readDatabaseRows(store, migration),
+    store.query<FindingRow>("SELECT * FROM pgmigration.finding WHERE migration = $1 ORDER BY id", [migration]),
+    store.query<CutoverStep>(
+      "SELECT database, step, seconds FROM pgmigration.cutover_step WHERE migration = $1 ORDER BY id",
+      [migration],
+    ),
+    leaseHolder(store, migration),
   ]);
-  const cutoverTimeline = await store.query<CutoverStep>(
-    "SELECT database, step, seconds FROM pgmigration.cutover_step WHERE migration = $1 ORDER BY id",
-    [migration],
-  );
-  const worker = await workerOf(store, migration, row);
+  if (!row) return undefined;
+  const builds = databases.some(isBuilding) ? await readIndexBuilds(store, migration) : [];
+  const worker = workerOf(row, holder);
   const { spec, damage } = recordedSpec(migration, row.spec);
   const error = damage?.message ?? row.error;
   return {
@@ -170,9 +174,11 @@ const tablesQuery = `
 
 async function readDatabaseRows(store: Store, migration: string): Promise<DatabaseRow[]> {
   return store.query<DatabaseRow>(
-    `SELECT d.name, d.state, d.phase, d.message, d.follow, d.slot, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.rollback_replication, d.started_at, d.ended_at, u.*, c.*,
+    `SELECT d.name, d.state, d.phase, d.message, d.awaited_window, d.follow, d.slot, CASE WHEN d.slot IS NOT NULL THEN d.retained_wal END AS retained_wal, d.verification, d.rollback_replication, d.started_at, d.ended_at, u.*, c.*,
             CASE WHEN d.comparing ->> 'generation' = m.generation::text THEN d.comparing - 'generation' END AS comparing,
-            copying.copying_for, coalesce(largest.tables, '[]') AS tables
+            copying.copying_for, coalesce(largest.tables, '[]') AS tables,
+            (SELECT l.borrower FROM pgmigration.lend_stream l
+              WHERE l.migration = d.migration AND l.database = d.name AND l.state = 'lent') AS borrower
        FROM pgmigration.database d
        JOIN pgmigration.migration m ON m.name = d.migration
        CROSS JOIN LATERAL (
@@ -269,6 +275,7 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: Wo
     latencySeconds: row.follow?.latencySeconds ?? 0,
     ...lag,
     lagBytes: row.follow?.lagBytes ?? 0,
+    ...(row.borrower === null ? {} : { streamWorker: shownWorker(row.borrower) }),
     pendingTransactions: row.follow?.pendingTransactions ?? 0,
     insertsPerSecond: row.follow?.insertsPerSecond ?? 0,
     updatesPerSecond: row.follow?.updatesPerSecond ?? 0,
@@ -277,6 +284,7 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: Wo
       ? {}
       : { secondsToCatchUp: row.follow.secondsToCatchUp }),
     ...(row.message === null ? {} : { message: row.message }),
+    ...(row.awaited_window === null ? {} : { awaitedWindow: row.awaited_window }),
     bytesCopied: row.bytes_copied,
     bytesTotal: row.bytes_total,
     rowsCopied: row.rows_copied,
@@ -301,10 +309,9 @@ function detailsOf(row: DatabaseRow, builds: readonly RunningBuild[], worker: Wo
   };
 }
 
-async function workerOf(store: Store, migration: string, row: MigrationRow): Promise<MigrationStatus["worker"]> {
+function workerOf(row: MigrationRow, holder: Holder | undefined): MigrationStatus["worker"] {
   const { worker } = row;
   const identity = worker ? { host: worker.host, pid: worker.pid, version: worker.version } : {};
-  const holder = await leaseHolder(store, migration);
   return { state: workerState(row.state, worker?.backendPid, holder), ...identity };
 }
 

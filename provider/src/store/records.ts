@@ -15,7 +15,7 @@ export type DatabasePhase =
   | "copying"
   /** Online: the initial copy is complete, and the progress row has the applied LSN. */
   | "following"
-  /** Cut over and verified; slot and publication are being dropped. */
+  /** Cut over, or copied offline, and verified: the database is handed over, and slot and publication are dropped. */
   | "completing"
   /** Cut over; changes of the target are applied to the source. */
   | "rollingBack"
@@ -47,7 +47,7 @@ export interface DatabaseRecord {
   readonly targetName: string;
   readonly phase: DatabasePhase;
   readonly state: DatabaseState;
-  /** The migration created the target database, so that the next attempt may drop it. */
+  /** The migration created the target database. Its next attempt may drop it until it is handed over. */
   readonly createdByUs: boolean;
   /** An earlier attempt was about to create the target database. An empty one may be its work. */
   readonly beingCreated: boolean;
@@ -58,7 +58,7 @@ export interface DatabaseRecord {
   readonly hasRollbackReplication: boolean;
   /** The last verification of an online migration. */
   readonly verification: OnlineVerification | undefined;
-  /** Statements that the worker of the copy deferred until after the cutover; the worker defines the format. */
+  /** What the worker of the copy left until after the cutover, or offline until the end; the worker defines the format. */
   readonly deferredPlan: unknown;
   /** What the fences replaced. Recorded before a fence is raised until after it is removed. */
   readonly fences: Readonly<Record<FenceSide, FenceRecord | undefined>>;
@@ -115,7 +115,7 @@ const withoutSpec = ({ spec: _spec, ...row }: MigrationRow): Omit<MigrationRecor
   owner: recordedOwner(row.owner),
 });
 
-export async function readDatabases(store: Store, migration: string): Promise<DatabaseRecord[]> {
+export async function readDatabases(store: Pick<Store, "query">, migration: string): Promise<DatabaseRecord[]> {
   const rows = await store.query<{
     name: string;
     target_name: string;
@@ -174,6 +174,10 @@ export async function insertMigration(store: Store, spec: MigrationSpec, owner?:
 const targetNames = (spec: MigrationSpec): string[] =>
   spec.dbsToMigrate.map((database) => targetDatabase(spec, database));
 
+/** A cancellation leaves the database on the target to the user, so that it is no longer a database of this migration. */
+const leftByCancel =
+  "target_oid = CASE WHEN phase = 'canceled' THEN NULL ELSE target_oid END, being_created = being_created AND phase <> 'canceled'";
+
 /**
  * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
  * individually keep their phase. All others restart from scratch, or use the rows of the failed attempt. Findings that
@@ -198,6 +202,7 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
        UPDATE pgmigration.database SET state = 'InProgress', message = NULL, ended_at = NULL,
               shared_copy = CASE WHEN ${isLeftByFailure} THEN shared_copy END,
               copy_state = CASE WHEN ${isLeftByFailure} THEN copy_state END,
+              ${leftByCancel},
               phase = CASE WHEN phase = 'canceled' THEN 'queued' ELSE phase END
         WHERE migration = $1 AND phase <> 'done'
           -- All databases, if all were canceled.
@@ -213,7 +218,7 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
 /** Restarts databases from scratch after their individual cancel was withdrawn, while no worker holds the lease. */
 export async function reviveDatabases(store: Store, migration: string, databases: readonly string[]): Promise<void> {
   await store.query(
-    `UPDATE pgmigration.database SET phase = 'queued', state = 'InProgress', message = NULL, ended_at = NULL
+    `UPDATE pgmigration.database SET phase = 'queued', state = 'InProgress', message = NULL, ended_at = NULL, ${leftByCancel}
       WHERE migration = $1 AND name = ANY ($2) AND phase = 'canceled'`,
     [migration, databases],
   );
@@ -316,7 +321,7 @@ export async function forgetRollback(store: Store, migration: string, database: 
  * Target databases of other unfinished migrations into this server, with the name of such a migration. A failed one can resume
  * databases that it replicated. A migration that never had a worker does not count, because it may never start.
  */
-export async function occupiedDatabases(store: Store, migration: string): Promise<Map<string, string>> {
+export async function occupiedDatabases(store: Pick<Store, "query">, migration: string): Promise<Map<string, string>> {
   const rows = await store.query<{ database: string; migration: string }>(
     `SELECT d.target_name AS database, m.name AS migration
        FROM pgmigration.database d JOIN pgmigration.migration m ON m.name = d.migration

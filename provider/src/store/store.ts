@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { log } from "../log.js";
-import { RefusedError, UnreachableError, messageOf } from "../errors.js";
+import { MigrationError, RefusedError, UnreachableError, messageOf } from "../errors.js";
 import { recordsDatabase, usualMaintenanceDatabase } from "../inputs/maintenance-database.js";
 import { connect, isMissingDatabase } from "../postgres/connection/connect.js";
 import { withSession } from "../postgres/connection/with-session.js";
@@ -19,6 +19,11 @@ export interface StoreAddress {
   readonly target: Endpoint;
   readonly maintenanceDatabase: string;
 }
+
+/** Refuses a session before it reads or writes anything. */
+export type SessionCheck = (client: pg.Client) => Promise<void>;
+
+const accept: SessionCheck = () => Promise.resolve();
 
 const changesChannel = "pgmigration";
 
@@ -56,12 +61,16 @@ export class Store {
    *
    * @throws RefusedError, UnreachableError
    */
-  static async open(address: StoreAddress, purpose: string): Promise<Store> {
-    const store = await Store.#search(address, purpose, keepSchema);
-    if (store) return store;
-    const client = await openSession(address, existingDatabase(address), purpose);
-    try {
+  static async open(address: StoreAddress, purpose: string, check: SessionCheck = accept): Promise<Store> {
+    const keep: SessionCheck = async (client) => {
+      await check(client);
       await keepSchema(client);
+    };
+    const found = await Store.#search(address, purpose, keep);
+    if (found instanceof Store) return found;
+    const client = found ?? (await openSession(address, existingDatabase(address), purpose));
+    try {
+      if (!found) await keep(client);
       if (!hasOwnDatabase(address) && (await mayCreateSchema(client)))
         return await Store.#install(client, address.maintenanceDatabase, address);
       await createOwnDatabase(client, address.target.user);
@@ -80,15 +89,19 @@ export class Store {
    *
    * @throws RefusedError if there is a store that this role may not use
    */
-  static async find(address: StoreAddress, purpose: string): Promise<Store | undefined> {
-    return Store.#search(address, purpose, () => Promise.resolve());
+  static async find(address: StoreAddress, purpose: string, check: SessionCheck = accept): Promise<Store | undefined> {
+    const found = await Store.#search(address, purpose, check);
+    if (found instanceof Store) return found;
+    await found?.end();
+    return undefined;
   }
 
+  /** Returns the open session of the maintenance database if the server has no records, and no database for them. */
   static async #search(
     address: StoreAddress,
     purpose: string,
-    beforeLooking: (client: pg.Client) => Promise<void>,
-  ): Promise<Store | undefined> {
+    beforeLooking: SessionCheck,
+  ): Promise<Store | pg.Client | undefined> {
     if (hasOwnDatabase(address)) return Store.#searchOwn(address, purpose, beforeLooking);
     const opened = openSession(address, address.maintenanceDatabase, purpose);
     const client = await opened.catch(async (error: unknown) => {
@@ -100,11 +113,14 @@ export class Store {
     if (client instanceof Store) return client;
     try {
       await beforeLooking(client);
-      await requireOpenStore(client);
-      if (await hasControlSchema(client)) return await Store.#install(client, address.maintenanceDatabase, address);
-      const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [recordsDatabase]);
+      const [installed, { rowCount }] = await Promise.all([
+        lookForRecords(client),
+        client.query("SELECT FROM pg_database WHERE datname = $1", [recordsDatabase]),
+      ]);
+      if (installed !== undefined)
+        return await Store.#upToDate(client, installed, { database: address.maintenanceDatabase, address });
+      if (rowCount === 0) return client;
       await client.end();
-      if (rowCount === 0) return undefined;
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;
@@ -115,7 +131,7 @@ export class Store {
   static async #searchOwn(
     address: StoreAddress,
     purpose: string,
-    beforeLooking: (client: pg.Client) => Promise<void>,
+    beforeLooking: SessionCheck,
   ): Promise<Store | undefined> {
     const own = await openSession(address, recordsDatabase, purpose).catch((error: unknown) => {
       if (isMissingDatabase(error)) return undefined;
@@ -124,8 +140,8 @@ export class Store {
     if (!own) return undefined;
     try {
       await beforeLooking(own);
-      await requireOpenStore(own);
-      if (await hasControlSchema(own)) return await Store.#install(own, recordsDatabase, address);
+      const installed = await lookForRecords(own);
+      if (installed !== undefined) return await Store.#upToDate(own, installed, { database: recordsDatabase, address });
       await own.end();
       return undefined;
     } catch (error) {
@@ -137,12 +153,21 @@ export class Store {
   static async #install(client: pg.Client, database: string, address: StoreAddress): Promise<Store> {
     try {
       await refuseUntrustedSchema(client);
-      await bringUpToDate(client);
-      return new Store(client, database, address);
+      return await Store.#upToDate(client, await installedSteps(client), { database, address });
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** @param installed {@link installedSteps} */
+  static async #upToDate(
+    client: pg.Client,
+    installed: number,
+    { database, address }: { readonly database: string; readonly address: StoreAddress },
+  ): Promise<Store> {
+    if (installed !== controlSchemaSteps.length) await bringUpToDate(client);
+    return new Store(client, database, address);
   }
 
   /** @throws UnreachableError when the session is lost; otherwise the server's error */
@@ -209,9 +234,12 @@ export async function withExistingStore<T>(
   address: StoreAddress,
   purpose: string,
   run: (store: Store | undefined) => T | Promise<T>,
+  check?: SessionCheck,
 ): Promise<T> {
-  const store = await Store.find(address, purpose);
-  return closeAfter(store, () => run(store));
+  return withReason(async () => {
+    const store = await Store.find(address, purpose, check);
+    return closeAfter(store, () => run(store));
+  });
 }
 
 /**
@@ -224,9 +252,25 @@ export async function withStore<T>(
   address: StoreAddress,
   purpose: string,
   run: (store: Store) => Promise<T>,
+  check?: SessionCheck,
 ): Promise<T> {
-  const store = await Store.open(address, purpose);
-  return closeAfter(store, () => run(store));
+  return withReason(async () => {
+    const store = await Store.open(address, purpose, check);
+    return closeAfter(store, () => run(store));
+  });
+}
+
+/** Adds context and remedy to the loss of any session of an operation. The error of the driver states neither. */
+async function withReason<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    if (error instanceof MigrationError || !isConnectionLoss(error)) throw error;
+    throw new UnreachableError(`a session with the source or the target was lost: ${messageOf(error)}`, {
+      remedy: "check that both servers answer, and run this again: it continues where this operation ended",
+      cause: error,
+    });
+  }
 }
 
 async function closeAfter<T>(store: Store | undefined, run: () => T | Promise<T>): Promise<T> {
@@ -240,7 +284,8 @@ async function closeAfter<T>(store: Store | undefined, run: () => T | Promise<T>
 /** Another session may lock the records for a long time. The wait is reported every 30 s. */
 const openSession = ({ target }: StoreAddress, database: string, purpose: string): Promise<pg.Client> =>
   connect(target, {
-    ...{ database, purpose, bookkeeping: true },
+    // The tasks of a worker share a session, so that each would wait for the round trips of all others.
+    ...{ database, purpose, bookkeeping: true, pipeline: true },
     onBlocked: (by) => log.warn(`${purpose}: another session locks the target's migration records; ${by}`),
   });
 
@@ -303,6 +348,27 @@ async function requireOpenStore(client: pg.Client): Promise<void> {
   );
 }
 
+/**
+ * {@link installedSteps} of the records in this database; undefined without records. All checks are sent at once, and their results
+ * count in this order.
+ *
+ * @throws RefusedError if the records are not open to this role, or not safe to use
+ */
+async function lookForRecords(client: pg.Client): Promise<number | undefined> {
+  const checks = [
+    requireOpenStore(client),
+    hasControlSchema(client),
+    refuseUntrustedSchema(client),
+    installedSteps(client),
+  ] as const;
+  await Promise.allSettled(checks);
+  const [isOpen, exists, isTrusted, installed] = checks;
+  await isOpen;
+  if (!(await exists)) return undefined;
+  await isTrusted;
+  return installed;
+}
+
 async function hasControlSchema(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query<{ found: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -338,7 +404,6 @@ async function createOwnDatabase(client: pg.Client, user: string): Promise<void>
 }
 
 async function bringUpToDate(client: pg.Client): Promise<void> {
-  if ((await installedSteps(client)) === controlSchemaSteps.length) return;
   await inTransaction(client, async () => {
     await takeInstallLock(client);
     const installed = await installedSteps(client);
@@ -349,8 +414,8 @@ async function bringUpToDate(client: pg.Client): Promise<void> {
     if (installed === 0) await client.query(createControlSchema);
     // Another role may have created it meanwhile.
     await refuseUntrustedSchema(client);
-    for (const step of controlSchemaSteps.slice(installed)) await client.query(step);
-    await client.query(`COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`);
+    const mark = `COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`;
+    await client.query([...controlSchemaSteps.slice(installed), mark].join(";\n"));
   });
 }
 

@@ -2,7 +2,13 @@ import { formatBytes } from "../units/byte-size.js";
 import { workFacts } from "../display/database-facts.js";
 import { findingsTable, problemsOf } from "../display/findings-table.js";
 import { formatDuration } from "../units/duration.js";
-import { failedDatabases, type DatabaseDetails, type MigrationStatus, type MigrationSubState } from "../status.js";
+import {
+  failedDatabases,
+  hasDatabaseEnded,
+  type DatabaseDetails,
+  type MigrationStatus,
+  type MigrationSubState,
+} from "../status.js";
 
 /** A progress line has room for three facts. */
 const maxFacts = 3;
@@ -58,8 +64,10 @@ function followProgress(databases: readonly DatabaseDetails[]): string {
     .filter(({ migrationState }) => migrationState !== "Failed")
     .map((one) => {
       const changes = `${one.cdcInsertCounter} inserts, ${one.cdcUpdateCounter} updates, ${one.cdcDeleteCounter} deletes`;
-      if (!one.isLagMeasured) return `${one.databaseName}: ${changes}${unknownLag(one)}${comparing(one)}`;
-      return `${one.databaseName}: ${changes}, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind${catchUp(one)}${comparing(one)}`;
+      const lag = one.isLagMeasured
+        ? `, latency ${one.latency.toFixed(1)} s, ${formatBytes(one.lagBytes)} behind${catchUp(one)}`
+        : unknownLag(one);
+      return `${one.databaseName}: ${changes}${lag}${comparing(one)}${awaited(one)}`;
     })
     .join("; ");
 }
@@ -71,6 +79,9 @@ const comparing = (one: DatabaseDetails): string =>
   workFacts(one)
     .map((fact) => `, ${fact}`)
     .join("");
+
+/** What the database waits for, such as a statement that the user has to run. */
+const awaited = ({ message }: DatabaseDetails): string => (message === undefined ? "" : `; ${message}`);
 
 /** Omitted when the target is less than five seconds from catching up. */
 const catchUp = ({ secondsToCatchUp }: DatabaseDetails): string =>
@@ -92,7 +103,15 @@ function rollbackProgress(databases: readonly DatabaseDetails[]): string {
 
 /** Why a migration did not succeed: its error, and for a failed validation every finding with its remedy. */
 export function failureText(migration: string, status: MigrationStatus): string {
-  const lines = [`migration ${migration}: ${status.state}${status.error ? `: ${status.error}` : ""}`];
+  const why = status.error ?? reasonsOfEnd(status);
+  const lines = [`migration ${migration}: ${status.state}${why ? `: ${why}` : ""}`];
   if (status.state === "ValidationFailed") lines.push(findingsTable(problemsOf(status)));
   return lines.join("\n");
 }
+
+/** What the databases report, such as a return to the source, which ends a migration as canceled without an error. */
+const reasonsOfEnd = ({ currentSubStateDetails: { dbDetails } }: MigrationStatus): string =>
+  Object.values(dbDetails)
+    .filter(({ migrationState, message }) => hasDatabaseEnded(migrationState) && message !== undefined)
+    .map(({ databaseName, message }) => `${databaseName}: ${message!}`)
+    .join("; ");

@@ -179,9 +179,12 @@ class Watch {
       const askedAt = Date.now();
       try {
         this.#store ??= await this.#openStore();
-        const status = this.#store && (await readStatus(this.#store, migrationName));
-        if (!status) throw recordDeleted(migrationName);
-        const asked = await readAsked(this.#store!, migrationName);
+        const store = this.#store;
+        // In this order: the requests must not be older than the status.
+        const [status, asked] = store
+          ? await Promise.all([readStatus(store, migrationName), readAsked(store, migrationName)])
+          : [];
+        if (!status || !asked) throw recordDeleted(migrationName);
         return { status, asked, answeredMs: Date.now() - askedAt };
       } catch (error) {
         await this.close();

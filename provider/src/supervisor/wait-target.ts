@@ -1,7 +1,8 @@
 import { RefusedError } from "../errors.js";
-import { windowPhase } from "../inputs/cutover-window.js";
+import { windowText } from "../inputs/cutover-window.js";
 import type { Inputs } from "../inputs/inputs.js";
 import {
+  answeredRequest,
   failedDatabases,
   hasDatabaseEnded,
   hasEnded,
@@ -156,11 +157,13 @@ const cutOverAndKept: GoalWithoutFailures = {
 /** A window may be days ahead. The worker cuts over without Pulumi. */
 function orAwaitsWindow(inputs: GoalInputs): GoalWithoutFailures {
   const goal = defaultGoal(inputs);
-  const awaitsWindow = (status: MigrationStatus): boolean =>
-    isRunning(status) &&
-    status.currentSubStateDetails.currentSubState === "WaitingForCutoverWindow" &&
-    // The worker has not read an earlier window yet.
-    windowPhase(inputs.cutoverWindow) === "ahead";
+  const { cutoverWindow: window } = inputs;
+  const awaitsWindow = (status: MigrationStatus): boolean => {
+    const { currentSubState, dbDetails } = status.currentSubStateDetails;
+    if (!window || !isRunning(status) || currentSubState !== "WaitingForCutoverWindow") return false;
+    // Otherwise the worker still waits for an earlier window. Only its clock counts.
+    return Object.values(dbDetails).some(({ awaitedWindow }) => awaitedWindow === windowText(window));
+  };
   return { ...goal, isReached: (status) => goal.isReached(status) || awaitsWindow(status) };
 }
 
@@ -186,14 +189,14 @@ export const isVerified = (status: MigrationStatus, requestedBy: string): boolea
   Object.values(status.currentSubStateDetails.dbDetails).every(
     ({ migrationState, verification }) =>
       migrationState !== "WaitingForCutoverTrigger" ||
-      (verification?.requestedBy === requestedBy && verification.state !== "running"),
+      (verification !== undefined && answeredRequest(verification) === requestedBy && verification.state !== "running"),
   );
 
 /** @throws RefusedError if the verification will never run, because another request replaced it */
 export function refuseReplaced(status: MigrationStatus, requestedBy: string, asked: string | undefined): void {
   if (asked === requestedBy || isVerified(status, requestedBy)) return;
   const isUnderWay = Object.values(status.currentSubStateDetails.dbDetails).some(
-    ({ verification }) => verification?.requestedBy === requestedBy && verification.state === "running",
+    ({ verification }) => verification?.state === "running" && answeredRequest(verification) === requestedBy,
   );
   if (isUnderWay) return;
   throw new RefusedError(

@@ -23,6 +23,9 @@ export const escapeControls = (text: string): string =>
 export const escapeLine = (text: string): string =>
   escapeControls(text.replaceAll("\r", "\\r").replaceAll("\n", "\\n").replaceAll("\t", "\\t"));
 
+/** Indents further lines, so that a name with a line break in a message cannot look like another line of a log. */
+export const indentFurtherLines = (message: string): string => message.replaceAll("\n", "\n  ");
+
 /** @param maxLength in UTF-16 units; a server's message may have megabytes */
 export function truncate(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;

@@ -7,7 +7,7 @@ import type { Finding, Problem } from "../findings.js";
  * The finding for a session that could not be opened. Its message is the error's first line, because the remedy has its
  * own field.
  *
- * @throws the given error, if it is neither a refusal nor a network error
+ * @throws the given error, if it is neither a refusal nor a network error, or if the server only restarts
  */
 export function connectionFinding(
   error: unknown,

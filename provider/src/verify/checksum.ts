@@ -25,6 +25,16 @@ export const addChecksums = (one: Checksum, other: Checksum): Checksum => ({
 export const sameChecksum = (one: Checksum, other: Checksum): boolean =>
   one.rows === other.rows && one.hash === other.hash;
 
+/** A checksum in JSON. */
+export interface RecordedChecksum {
+  readonly rows: number;
+  readonly hash: string;
+}
+
+export const toRecord = ({ rows, hash }: Checksum): RecordedChecksum => ({ rows, hash: hash.toString() });
+
+export const fromRecord = ({ rows, hash }: RecordedChecksum): Checksum => ({ rows, hash: BigInt(hash) });
+
 /** The faster hash if both servers support it (11 and later) with the same result, which depends on the byte order. */
 export async function chooseRowHash(source: Client, target: Client): Promise<RowHash> {
   const [one, other] = await Promise.all([probe(source), probe(target)]);

@@ -19,6 +19,7 @@ import type { SizedTable } from "../postgres/tables.js";
 import { enumerate } from "../units/enumerate.js";
 import {
   type Checksum,
+  type RecordedChecksum,
   type RowHash,
   addChecksums,
   checksums,
@@ -26,6 +27,7 @@ import {
   emptyChecksum,
   hashOf,
   sameChecksum,
+  toRecord,
 } from "./checksum.js";
 import type { ContentBudget, Side } from "./content-budget.js";
 import { copiedDifferences } from "./copied-differences.js";
@@ -49,6 +51,21 @@ export interface TableComparison {
    * an application. Compare it again.
    */
   readonly replaced?: true;
+  /** Only for a part of a table: its checksums, which count with those of the other parts. */
+  readonly sums?: Readonly<Record<Side, RecordedChecksum>>;
+}
+
+export interface TableToCompare extends TableToCopy {
+  /** Set if only a part of the table is compared. The sides may have different rows in it: only the sums of all parts count. */
+  readonly part?: TablePart | undefined;
+}
+
+export interface TablePart {
+  /** SQL conditions on the rows, each for one query. */
+  readonly conditions: readonly string[];
+  readonly bytes: number;
+  /** Bytes that the time limit has to suffice for: those of all parts that are not compared yet. */
+  readonly bytesLeft: number;
 }
 
 /** Size of the source's tables on disk. A table that was read on one server counts half. */
@@ -77,7 +94,7 @@ export interface TablesComparison {
   /** Resolves when the target has the rows to compare; by default at once. Until then only the source is read. */
   readonly targetRests?: Promise<void> | undefined;
   /** The source's tables. Those of the target are found by name. */
-  readonly tables: readonly TableToCopy[];
+  readonly tables: readonly TableToCompare[];
   /** `counts` compares numbers of rows, `content` every stored value. */
   readonly mode: "counts" | "content";
   /**
@@ -149,13 +166,14 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
     const rowHash = await chooseRowHash(source, target);
     const versions = [await serverVersion(source), await serverVersion(target)] as const;
     const unsafe = await sessions.tablesUnsafeToPlan();
-    const readings = comparison.tables.map(({ table, condition }): Reading => {
+    const readings = comparison.tables.map(({ table, condition, part }): Reading => {
       const name = qualify(table.schema, table.name);
       if (!unsafe.has(name)) {
         const row = comparison.mode === "content" ? hashOf(images.image(table, "r"), rowHash) : undefined;
         return { by: "query", rowHash: row };
       }
       if (condition !== undefined) throw unsafeCondition(name);
+      if (part) throw unsafeMeanwhile(name);
       return { by: "copy", normalize: normalizeRows(table, versions) };
     });
     await sessions.useSearchPath();
@@ -167,12 +185,16 @@ export async function compareTables(comparison: TablesComparison): Promise<Table
       Promise.all([sums("source"), comparison.targetRests?.then(() => sums("target")) ?? sums("target")]),
     );
 
-    const compareSums = async (tableToCopy: TableToCopy, i: number): Promise<TableComparison | undefined> => {
+    const compareSums = async (tableToCopy: TableToCompare, i: number): Promise<TableComparison | undefined> => {
       const [one, other] = [sourceSums[i], targetSums[i]];
       const { schema, name, oid } = tableToCopy.table;
       if (reads.hasYielded(oid)) return released(schema, name, comparison.mode);
       if (!one || !other) return undefined;
       const result = { schema, table: name, sourceRows: one.rows, targetRows: other.rows, by: comparison.mode };
+      if (tableToCopy.part) {
+        const sums = { source: toRecord(one), target: toRecord(other) };
+        return { ...result, equal: sameChecksum(one, other), firstDifferences: [], sums };
+      }
       if (sameChecksum(one, other)) return { ...result, equal: true, firstDifferences: [] };
       const pair = await sessions.pair();
       const how = {
@@ -228,15 +250,16 @@ function repeatedly(cancel: () => Promise<void>): () => void {
 }
 
 /** The result for a table that an application needed while it was read. */
-const released = (schema: string, table: string, by: TableComparison["by"]): TableComparison => ({
+export const released = (schema: string, table: string, by: TableComparison["by"]): TableComparison => ({
   ...{ schema, table, by, sourceRows: 0, targetRows: 0 },
   ...{ equal: false, firstDifferences: [], replaced: true },
 });
 
 /** The number of sessions per side that have work: a session that reads nothing costs both servers a process. */
 function sessionsOf({ tables, jobs, splitBytes = defaultSplitBytes }: TablesComparison): number {
-  const partsOf = ({ table }: TableToCopy): number =>
+  const wholePartsOf = (table: SizedTable): number =>
     isSmall(table) ? 1 / tablesPerQuery : Math.max(1, Math.ceil(tableBytes(table) / splitBytes));
+  const partsOf = ({ table, part }: TableToCompare): number => part?.conditions.length ?? wholePartsOf(table);
   const queries = Math.ceil(tables.reduce((all, table) => all + partsOf(table), 0));
   return Math.max(1, Math.min(jobs, queries));
 }
@@ -308,10 +331,7 @@ class Sessions {
   async #requireSafe(side: Side, tables: readonly RelationName[]): Promise<void> {
     const unsafe = await this.#queues[side].run(() => tablesUnsafeToPlan(this.catalogue(side), tables));
     if (unsafe.size === 0) return;
-    throw new ConcurrentChangeError(
-      `${enumerate([...unsafe])} was not compared: an index or a statistics object that calls a function was created meanwhile`,
-      { remedy: "compare again" },
-    );
+    throw unsafeMeanwhile(enumerate([...unsafe]));
   }
 
   /** A session of each side without a canceled statement. */
@@ -382,10 +402,15 @@ async function planUnits(
   bySize.sort((one, other) => (tableBytes(other.table) - tableBytes(one.table)) * (budget ? -1 : 1));
   const units: Unit[] = [];
   const groups = new SmallTables();
-  for (const { table, condition, index } of bySize) {
+  for (const { table, condition, index, part } of bySize) {
     if (signal?.aborted) throw cancellation("the comparison", signal);
     const own = condition === undefined ? [] : [condition];
     const isQuery = readings[index]!.by === "query";
+    if (part) {
+      const bytes = part.bytes / part.conditions.length;
+      for (const one of part.conditions) units.push({ tables: [index], bytes, conditions: [...own, one] });
+      continue;
+    }
     if (isQuery && condition === undefined && isSmall(table)) {
       groups.add(index, table);
       continue;
@@ -394,7 +419,7 @@ async function planUnits(
       mode === "counts" || !isQuery ? [] : await planParts(source, table, { splitBytes, parts: jobs * partsPerJob });
     const bytes = tableBytes(table) / Math.max(1, parts.length);
     if (parts.length === 0) units.push({ tables: [index], bytes, conditions: own });
-    for (const part of parts) units.push({ tables: [index], bytes, conditions: [...own, part] });
+    for (const one of parts) units.push({ tables: [index], bytes, conditions: [...own, one] });
   }
   return budget ? [...groups.units, ...units] : [...units, ...groups.units];
 }
@@ -540,8 +565,10 @@ class SideSums {
     if (!budget) return true;
     return tables.every((index) => {
       const left = this.#unread[index]!;
-      const ofTable = tables.length > 1 ? tableBytes(this.#plan.comparison.tables[index]!.table) : bytes;
-      return budget.admits(this.#side, index, left * ofTable, Math.min(left, this.#all[this.#side].length));
+      const { table, part } = this.#plan.comparison.tables[index]!;
+      const own = left * (tables.length > 1 ? tableBytes(table) : bytes);
+      const sessions = Math.min(left, this.#all[this.#side].length);
+      return budget.admits(this.#side, table.oid, Math.max(own, part?.bytesLeft ?? 0), sessions);
     });
   }
 
@@ -617,6 +644,12 @@ function counter({ onProgress }: TablesComparison, units: readonly Unit[]): (byt
     onProgress?.({ bytesCompared, bytesTotal });
   };
 }
+
+const unsafeMeanwhile = (tables: string): ConcurrentChangeError =>
+  new ConcurrentChangeError(
+    `${tables} was not compared: an index or a statistics object that calls a function was created meanwhile`,
+    { remedy: "compare again" },
+  );
 
 const unsafeCondition = (table: string): RefusedError =>
   new RefusedError(

@@ -12,13 +12,13 @@ export class ContentBudget {
   readonly #bytesPerSecond = new Map<Side, number>();
   readonly #retriesExhausted = new Set<number>();
 
-  /** @param begins when the time starts; by default at once */
+  /** @param begins when the time starts, with the seconds that have passed since then; by default at once */
   constructor(
     readonly seconds: number,
-    begins?: Promise<void>,
+    begins?: Promise<number>,
   ) {
-    if (begins) void begins.then(() => this.#begin());
-    else this.#begin();
+    if (begins) void begins.then((passed) => this.#begin(passed));
+    else this.#begin(0);
   }
 
   /** Aborts when the time has expired. */
@@ -26,8 +26,8 @@ export class ContentBudget {
     return this.#over.signal;
   }
 
-  #begin(): void {
-    const ms = Math.min(Math.ceil(this.seconds * 1000), maxMs);
+  #begin(passedSeconds: number): void {
+    const ms = Math.min(Math.max(0, Math.ceil((this.seconds - passedSeconds) * 1000)), maxMs);
     this.#endsAtMs = performance.now() + ms;
     setTimeout(() => this.#over.abort(), ms).unref();
   }
@@ -36,6 +36,7 @@ export class ContentBudget {
    * Whether a side may read the rest of a table. If one side was denied, the other is, too. Before a rate was measured,
    * tables are admitted.
    *
+   * @param table its OID
    * @param sessions number of sessions that read it at the same time
    */
   admits(side: Side, table: number, bytesLeft: number, sessions: number): boolean {

@@ -5,6 +5,7 @@ import type { WorkerJob } from "./context/worker-job.js";
 import { retry } from "./context/retry.js";
 import { runMigration } from "./run/run-migration.js";
 import { delay } from "../async/delay.js";
+import { HelperPresence } from "./comparison/helper-presence.js";
 
 const pollMs = 1000;
 
@@ -29,16 +30,18 @@ export async function serveMigration(serving: Serving): Promise<void> {
   const reporter = new ChangeReporter();
   const report = (message: string): void => reporter.report(message);
   const helper = new CopyHelper(serving.job, report);
+  const presence = new HelperPresence(serving.job);
   try {
-    await serve(serving, helper, report);
+    await serve(serving, { helper, presence }, report);
   } finally {
     await helper.close();
+    await presence.leave();
   }
 }
 
 async function serve(
   { job, waits, stays, stop }: Serving,
-  helper: CopyHelper,
+  { helper, presence }: { readonly helper: CopyHelper; readonly presence: HelperPresence },
   report: (message: string) => void,
 ): Promise<void> {
   let wasRecorded = false;
@@ -66,9 +69,15 @@ async function serve(
         report("another worker runs the migration, and all data is copied");
         return;
       }
-      if (view.copies.length === 0) report("another worker runs the migration; standing by to help it copy");
+      if (view.copies.length === 0)
+        report("another worker runs the migration; standing by to help it copy and compare");
       await helper.share(view);
-    } else if (isOver && stays) report(`the migration ended (${view.state}); waiting for a new spec or deletion`);
+      // An unreachable target is handled by the next look.
+      await presence.announce().catch(() => undefined);
+    } else {
+      await helper.stopComparing();
+      if (isOver && stays) report(`the migration ended (${view.state}); waiting for a new spec or deletion`);
+    }
     await helper.keepSnapshotsOf(view && !isOver ? view.copies : []);
     const isFree = view !== undefined && !view.hasLeader && !(isOver && stays);
     freeSince = isFree ? (freeSince ?? Date.now()) : undefined;
@@ -76,6 +85,7 @@ async function serve(
     if (isFree && (!wasRecorded || Date.now() - freeSince! >= minFreeLeaseMs)) {
       report("running the migration");
       await helper.stopSharing();
+      await presence.leave();
       await lead(job, helper, stop);
       if (!waits) return;
       // Another worker may have taken the lease first. This one then shares its copy.

@@ -7,8 +7,8 @@ import { seed } from "../../support/seeded";
 import { AsynchronousWriters } from "./asynchronous-writers";
 import { Stage } from "../apply/stage";
 
-/** With two version pairs, 200 in total. */
-const rounds = 100;
+/** For each pair of versions. */
+const rounds = Number(process.env.PG_MIGRATION_TEST_ROUNDS ?? 50);
 
 async function catchUp(follower: Follower, source: Client): Promise<void> {
   await follower.hold();

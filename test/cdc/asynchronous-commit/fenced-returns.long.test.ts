@@ -7,8 +7,8 @@ import { Stage } from "../apply/stage";
 import { AsynchronousWriters } from "./asynchronous-writers";
 import type { Scene } from "../scene";
 
-/** With two version pairs, 200 in total. */
-const rounds = 100;
+/** For each pair of versions. */
+const rounds = Number(process.env.PG_MIGRATION_TEST_ROUNDS ?? 50);
 
 /** In a return, the servers exchange their roles: the newer one has the applications, and the older one follows. */
 for (const [from, to] of [

@@ -1,7 +1,7 @@
 import { Stage } from "../apply/stage";
 import { followParallel } from "./killed-sessions";
 
-const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 40);
+const kills = Number(process.env.PG_MIGRATION_TEST_KILLS ?? 15);
 
 for (const [from, to] of [
   [10, 18],

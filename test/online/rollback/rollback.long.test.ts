@@ -102,6 +102,70 @@ describe("rollback replication", () => {
     await write(3);
   });
 
+  it("pauses at rows that shared a key on the target, until the source has no key either", async () => {
+    const database = await lab.database(
+      `CREATE TABLE t (id int CONSTRAINT k PRIMARY KEY, v text); ALTER TABLE t REPLICA IDENTITY FULL;
+       INSERT INTO t SELECT i, 'old' FROM generate_series(1, 20) i`,
+    );
+    const resource = await cutOverAndKeep(lab, database, { verification: "none" });
+    await lab.target.query(
+      `BEGIN; ALTER TABLE t DROP CONSTRAINT k; INSERT INTO t VALUES (1, 'new'); DELETE FROM t WHERE id = 1 AND v = 'old';
+       ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (id); COMMIT`,
+      { database },
+    );
+    await until("the rollback replication is paused", async () => {
+      const rollback = await rollbackOf(resource, database);
+      return rollback?.state === "paused" && /drop the primary key of "public"."t"/.test(rollback.message ?? "");
+    });
+    await lab.source.query("ALTER TABLE t DROP CONSTRAINT k", { database });
+    await until(
+      "the rollback replication resumes",
+      async () => (await rollbackOf(resource, database))?.state === "following",
+    );
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("pauses at exchanged columns and at a table that was created again, until the source has them too", async () => {
+    const database = await lab.database(
+      `CREATE TABLE c (id int PRIMARY KEY, x int, y int); INSERT INTO c VALUES (1, 1, 2);
+       CREATE TABLE p (id int, v text) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+       INSERT INTO p VALUES (1, 'old')`,
+    );
+    const resource = await cutOverAndKeep(lab, database);
+    const pausesAt = (table: string): Promise<void> =>
+      until(`the rollback replication pauses at ${table}`, async () => {
+        const { state, message = "" } = (await rollbackOf(resource, database))!;
+        return state === "paused" && message.includes(`exchanged their names: changes of "public"."${table}"`);
+      });
+    const createAgain = "DROP TABLE p1; CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)";
+    await lab.queryTarget(database, `${createAgain}; INSERT INTO p VALUES (1, 'new')`);
+    await pausesAt("p1");
+    assert.deepEqual(await lab.querySource(database, "SELECT v FROM p"), [{ v: "old" }]);
+    await lab.querySource(database, createAgain);
+    await arrives(database, "SELECT FROM p WHERE v = 'new'");
+    const exchange =
+      "ALTER TABLE c RENAME x TO z; ALTER TABLE c RENAME y TO x; ALTER TABLE c RENAME z TO y; UPDATE c SET x = 5";
+    await lab.queryTarget(database, exchange);
+    await pausesAt("c");
+    assert.deepEqual(await lab.querySource(database, "SELECT * FROM c"), [{ id: 1, x: 1, y: 2 }]);
+    await lab.querySource(database, exchange.replace(/; UPDATE.*/, ""));
+    await arrives(database, "SELECT FROM c WHERE x = 5 AND y = 1");
+    await lab.queryTarget(database, "ALTER TABLE c RENAME y TO renamed; UPDATE c SET renamed = 6");
+    await until("the rollback replication pauses at the renamed column", async () => {
+      const { message = "" } = (await rollbackOf(resource, database))!;
+      return /if a column was renamed, rename it in the same way; otherwise on the source, ALTER TABLE "public"."c" ADD/.test(
+        message,
+      );
+    });
+    await lab.querySource(database, "ALTER TABLE c RENAME y TO renamed");
+    await arrives(database, "SELECT FROM c WHERE renamed = 6");
+    assert.equal((await resource.update({ rollback: "return" })).state, "Canceled");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("continues after a failed return, while another database keeps the worker alive", async () => {
     const database = await lab.database("CREATE TABLE t (id serial PRIMARY KEY)");
     const other = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");

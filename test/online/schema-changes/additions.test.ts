@@ -84,6 +84,21 @@ describe("additions to the schema of a followed source", () => {
     await resource.destroy();
   });
 
+  it("a function that is created with a column, and then replaced: the target gets its last definition", async () => {
+    const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
+    const resource = await lab.follow([database]);
+    const define = (result: number): Promise<unknown> =>
+      lab.querySource(database, `CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT ${result}'`);
+    await define(1);
+    await lab.querySource(database, "ALTER TABLE t ADD COLUMN n int");
+    const isThere = "SELECT FROM pg_proc WHERE proname = 'f' AND pronamespace = 'public'::regnamespace";
+    await until("the target has the function", async () => (await lab.queryTarget(database, isThere)).length > 0);
+    await define(2);
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    assert.deepEqual(await lab.queryTarget(database, "SELECT f()"), [{ f: 2 }]);
+    await resource.destroy();
+  });
+
   it("objects that the filter excludes: are not created, and do not prevent the cutover", async () => {
     const database = await lab.database("CREATE SCHEMA private; CREATE TABLE t (id int PRIMARY KEY)");
     const resource = new Resource();
@@ -109,6 +124,38 @@ describe("additions to the schema of a followed source", () => {
     );
     await lab.source.query("ALTER TABLE numbered ADD COLUMN n serial; INSERT INTO numbered VALUES (100)", { database });
     await lab.source.query('CREATE SCHEMA "New"; ALTER TABLE moved SET SCHEMA "New"', { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("a column with a constant default: earlier rows of partitions get the default", async () => {
+    const database = await lab.database(`
+      CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY RANGE (k);
+      CREATE TABLE p0 PARTITION OF p FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+      CREATE TABLE p00 PARTITION OF p0 FOR VALUES FROM (0) TO (100);
+      INSERT INTO p SELECT i, i FROM generate_series(1, 20) i`);
+    const resource = await lab.follow([database]);
+    for (const sql of [
+      "ALTER TABLE p ADD COLUMN kept int NOT NULL DEFAULT 7, ADD COLUMN dropped text DEFAULT 'given'",
+      "ALTER TABLE p ALTER COLUMN dropped DROP DEFAULT; CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (100) TO (200)",
+      "INSERT INTO p VALUES (21, 21), (100, 100)",
+    ])
+      await lab.querySource(database, sql);
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("a generated column that needs a column of a new type: is added after the type is changed", async () => {
+    const database = await lab.database(
+      "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 20) i",
+    );
+    const resource = await lab.follow([database]);
+    await lab.querySource(
+      database,
+      "ALTER TABLE t ALTER v TYPE numeric; ALTER TABLE t ADD COLUMN g numeric GENERATED ALWAYS AS (v * 2) STORED",
+    );
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();

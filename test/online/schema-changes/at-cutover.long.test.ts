@@ -32,7 +32,10 @@ describe("schema changes that are found at the cutover", () => {
       { database },
     );
     const resource = await lab.follow([database]);
-    await lab.queryTarget(database, "CREATE VIEW only_here AS SELECT 1 AS one");
+    await lab.queryTarget(
+      database,
+      "CREATE VIEW only_here AS SELECT 1 AS one; CREATE VIEW uses_typed AS SELECT typed() AS one",
+    );
     await lab.source.query(
       `DROP FUNCTION dropped(int, text); DROP VIEW "Dropped"; DROP TYPE dropped; DROP DOMAIN "Less"; DROP SEQUENCE gone; DROP SCHEMA "No"; DROP EXTENSION tablefunc;
        DROP COLLATION dropped; DROP OPERATOR === (int, int); DROP TEXT SEARCH CONFIGURATION dropped`,
@@ -54,9 +57,9 @@ describe("schema changes that are found at the cutover", () => {
     const refused = await Resource.failure(resource.update({ triggerCutover: true }));
     assert.match(
       refused,
-      /function public\.typed\(\) was changed .*cannot change return type.*DROP FUNCTION public\.typed\(\)/s,
+      /function public\.typed\(\) was changed .*cannot drop function public\.typed\(\).*DROP FUNCTION public\.typed\(\)/s,
     );
-    await lab.queryTarget(database, "DROP FUNCTION typed()");
+    await lab.queryTarget(database, "DROP VIEW uses_typed");
     assert.equal((await resource.update({})).state, "Succeeded");
     const [row] = await lab.queryTarget(
       database,

@@ -194,4 +194,60 @@ describe("schema changes that are found at the cutover", () => {
     await assertSameContent(...lab.places(database));
     await resource.destroy();
   });
+
+  it("materialized views of other owners: a successor refreshes them, although the schema was compared after the cutover", async () => {
+    for (const server of [lab.source, lab.target]) await server.query("CREATE ROLE painter");
+    await lab.target.query(`GRANT painter TO ${lab.administrator.user}`);
+    const database = await lab.database(`
+      CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); GRANT SELECT ON t TO painter; GRANT CREATE ON SCHEMA public TO painter;
+      CREATE TABLE owned (id int PRIMARY KEY); ALTER TABLE owned OWNER TO painter;
+      CREATE MATERIALIZED VIEW refreshed AS SELECT 1 AS one;
+      CREATE MATERIALIZED VIEW painted AS SELECT id FROM t; ALTER MATERIALIZED VIEW painted OWNER TO painter`);
+    const resource = await lab.follow([database]);
+    const { worker } = await resource.refresh();
+    const readers = await Promise.all([1, 2].map(() => lab.target.connect(database, lab.administrator)));
+    await readers[0]!.query("BEGIN; SELECT FROM refreshed");
+    await readers[1]!.query("BEGIN; LOCK TABLE owned IN ACCESS SHARE MODE");
+    const cutOver = resource.update({ triggerCutover: true });
+    const waits = (query: string, age: string) => async (): Promise<boolean> => {
+      const waiting = `SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock' AND query ~ $2 AND now() - query_start > $3::interval`;
+      return (await lab.target.query(waiting, { values: [database, query, age] })).length > 0;
+    };
+    await until("the cutover waits after its LSN", waits("REFRESH", "0 s"));
+    await lab.source.query("VACUUM FULL t", { database });
+    await until("a comparison of the schemas waits for the end of the cutover", waits("REFRESH", "4 s"));
+    await readers[0]!.end();
+    await until("the handover waits", waits("OWNER TO", "0 s"));
+    process.kill(worker.pid!, "SIGKILL");
+    await readers[1]!.end();
+    const { state } = await cutOver.catch(() => resource.update({}));
+    assert.equal(state, "Succeeded");
+    assert.deepEqual(await lab.queryTarget(database, "SELECT id FROM painted"), [{ id: 1 }]);
+    await resource.destroy();
+  });
+
+  it("an added column that the stream needs first: is added, although another change waits for its position", async () => {
+    const database = await lab.database(`
+      CREATE TABLE held (id int PRIMARY KEY, v text); CREATE TABLE widened (id int PRIMARY KEY); CREATE TABLE renamed (id int PRIMARY KEY, v text);
+      INSERT INTO held VALUES (1, 'a')`);
+    const resource = await lab.follow([database]);
+    process.kill((await resource.refresh()).worker.pid!, "SIGKILL");
+    const holder = await lab.target.connect(database);
+    await holder.query("BEGIN; LOCK TABLE held IN SHARE MODE");
+    for (const sql of [
+      "UPDATE held SET v = 'b'; ALTER TABLE widened ADD v text",
+      "INSERT INTO widened VALUES (1, 'v'); ALTER TABLE renamed RENAME v TO w",
+      "INSERT INTO renamed VALUES (1, 'w')",
+    ])
+      await lab.source.query(sql, { database });
+    const cutOver = resource.update({ triggerCutover: true });
+    await until("the cutover compares the schemas", async () => {
+      const sessions = "SELECT FROM pg_stat_activity WHERE datname = $1 AND application_name ~ 'carry schema'";
+      return (await lab.target.query(sessions, { values: [database] })).length > 0;
+    });
+    await holder.end();
+    assert.equal((await cutOver).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
 });

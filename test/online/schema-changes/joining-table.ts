@@ -81,8 +81,8 @@ export async function alterBeforeSnapshot(lab: Lab): Promise<void> {
   await resource.destroy();
 }
 
-/** Truncates a joining table every second, while the stream also applies rows that take the target a second. */
-export async function truncateEverySecond(lab: Lab): Promise<void> {
+/** Truncates a joining table every two seconds, while the stream also applies rows that take the target half a second. */
+export async function truncateEveryTwoSeconds(lab: Lab): Promise<void> {
   const database = await lab.database(
     `${slowly}; CREATE TABLE t (id serial PRIMARY KEY, copy int GENERATED ALWAYS AS (slowly(id)) STORED)`,
   );
@@ -90,7 +90,7 @@ export async function truncateEverySecond(lab: Lab): Promise<void> {
   await lab.querySource(database, "CREATE TABLE late (id int PRIMARY KEY)");
   const refill = `
     BEGIN; TRUNCATE late; INSERT INTO late SELECT generate_series(1, 20);
-    INSERT INTO t SELECT FROM generate_series(1, 10); COMMIT; SELECT pg_sleep(1)`;
+    INSERT INTO t SELECT FROM generate_series(1, 5); COMMIT; SELECT pg_sleep(2)`;
   const isCopied = async (): Promise<boolean> => {
     await lab.source.query(refill, { database, login: impatiently });
     const [row] = await lab.queryTarget(database, "SELECT to_regclass('late') AS found");

@@ -3,7 +3,7 @@ import {
   alterBeforeSnapshot,
   changeWhileJoining,
   truncateBesideJoining,
-  truncateEverySecond,
+  truncateEveryTwoSeconds,
   truncateUntilFenced,
 } from "./joining-table";
 
@@ -23,7 +23,7 @@ describe("locks of a table that joins the stream", () => {
   it("tables that are altered before their snapshot: are copied with their new definitions", () =>
     alterBeforeSnapshot(lab));
 
-  it("a table that is truncated every second: joins without a fence", () => truncateEverySecond(lab));
+  it("a table that is truncated every two seconds: joins without a fence", () => truncateEveryTwoSeconds(lab));
 
   it("a table that is always truncated: joins behind the fence of the cutover", () => truncateUntilFenced(lab));
 });

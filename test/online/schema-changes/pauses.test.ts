@@ -71,7 +71,8 @@ describe("a followed database whose schema change cannot be applied", () => {
        CREATE DOMAIN email AS text CHECK (norm(VALUE) IS NOT NULL); CREATE DOMAIN mood AS text CHECK (norm(VALUE) IS NOT NULL);
        CREATE FUNCTION fire() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'squat as %', current_user; RETURN NULL; END $$;
        CREATE VIEW orders AS SELECT 1 AS id; GRANT ALL ON orders TO PUBLIC;
-       CREATE TRIGGER fire INSTEAD OF INSERT OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION fire()`,
+       CREATE TRIGGER fire INSTEAD OF INSERT OR DELETE ON orders FOR EACH ROW EXECUTE FUNCTION fire();
+       CREATE EXTENSION tablefunc; ALTER EXTENSION tablefunc ADD FUNCTION norm(text); ALTER EXTENSION tablefunc ADD VIEW orders`,
       { database },
     );
     await lab.querySource(
@@ -93,6 +94,29 @@ describe("a followed database whose schema change cannot be applied", () => {
     assert.equal((await resource.update({ triggerCutover: false })).state, "WaitingForUserAction");
     assert.doesNotMatch(await lab.target.log(), /squat as/);
     await lab.target.query("DROP OWNED BY squatter CASCADE; DROP ROLE squatter", { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("a column of a domain over a NOT NULL domain, with a user's default: the operator is asked for it", async () => {
+    const database = await lab.database(`
+      CREATE FUNCTION given() RETURNS int LANGUAGE sql AS 'SELECT 7'; CREATE DOMAIN required AS int NOT NULL; CREATE DOMAIN own AS required DEFAULT given();
+      CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2); INSERT INTO u VALUES (1), (2)`);
+    const resource = await lab.follow([database]);
+    await lab.querySource(
+      database,
+      "ALTER TABLE t ADD COLUMN n own; ALTER TABLE u ADD COLUMN n required DEFAULT given(); INSERT INTO t VALUES (3); INSERT INTO u VALUES (3)",
+    );
+    const statements = [
+      'ALTER TABLE "public"."t" ADD COLUMN "n" public.own',
+      'ALTER TABLE "public"."u" ADD COLUMN "n" public.required DEFAULT public.given()',
+    ];
+    await until("the database is paused for both columns", async () => {
+      const message = await resource.messageOf(database);
+      return message.includes("paused") && statements.every((sql) => message.includes(sql));
+    });
+    for (const sql of statements) await lab.queryTarget(database, sql);
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();

@@ -38,6 +38,40 @@ describe("tables of a followed source that are copied again", () => {
     await resource.destroy();
   });
 
+  it("a table that is created under the name of a dropped one: is new, and the dropped one's rows are kept", async () => {
+    const database = await lab.database(`
+      CREATE TABLE t (id serial PRIMARY KEY, v text, n int NOT NULL); INSERT INTO t SELECT i, 'old', i FROM generate_series(1, 20) i;
+      CREATE TABLE same (id int PRIMARY KEY, v text); INSERT INTO same SELECT i, 'old' FROM generate_series(1, 20) i;
+      CREATE TABLE next (id int PRIMARY KEY, w text); INSERT INTO next SELECT i, 'next' FROM generate_series(1, 20) i;
+      CREATE TABLE live (id int PRIMARY KEY, v text); INSERT INTO live SELECT i, 'old' FROM generate_series(1, 20) i;
+      CREATE TABLE refers (id int PRIMARY KEY, t int REFERENCES t); INSERT INTO refers VALUES (1, 3)`);
+    const resource = await lab.follow([database]);
+    await lab.source.query(
+      `UPDATE t SET v = 'last' WHERE id = 2; DROP TABLE t CASCADE; CREATE TABLE t (key bigserial PRIMARY KEY, n text, at date);
+       INSERT INTO t (n, at) SELECT 'new', '2020-01-01' FROM generate_series(1, 30);
+       ALTER TABLE refers ADD FOREIGN KEY (t) REFERENCES t; INSERT INTO refers VALUES (2, 25);
+       DROP TABLE same; CREATE TABLE same (id int PRIMARY KEY, v text); INSERT INTO same VALUES (1, 'new');
+       DROP TABLE live; ALTER TABLE next RENAME TO live; ALTER INDEX next_pkey RENAME TO live_pkey; UPDATE live SET w = 'x' WHERE id < 3`,
+      { database },
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    const kept = await lab.queryTarget<{ name: string }>(
+      database,
+      "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname LIKE 'pgmigration_dropped_%' ORDER BY tablename",
+    );
+    assert.deepEqual(
+      kept.map(({ name }) => name.split(".")[1]),
+      ["live", "same", "t"],
+    );
+    const t = kept.at(-1)!.name;
+    assert.deepEqual(
+      await lab.queryTarget(database, `SELECT count(*)::int, max(v) FILTER (WHERE id = 2) AS v FROM ${t}`),
+      [{ count: 20, v: "last" }],
+    );
+    await resource.destroy();
+  });
+
   it("rows that ALTER TABLE rewrote, and definitions that were replaced at once: are copied again", async () => {
     const rows = "SELECT i, i, 'v' FROM generate_series(1, 20) i";
     const database = await lab.database(`
@@ -68,7 +102,9 @@ describe("tables of a followed source that are copied again", () => {
       `CREATE TABLE ${name} (id int PRIMARY KEY, v text); ALTER TABLE ${name} REPLICA IDENTITY ${identity};
        INSERT INTO ${name} SELECT i, 'old' FROM generate_series(1, 20) i`;
     const database = await lab.database(
-      `${table("replaced", "FULL")}; ${table("lost", "FULL")}; ${table("became_full", "DEFAULT")}`,
+      ["replaced FULL", "lost FULL", "became_full DEFAULT", "was_full DEFAULT", "was_keyless DEFAULT"]
+        .map((one) => table(...(one.split(" ") as [string, string])))
+        .join("; "),
     );
     const resource = await lab.follow([database]);
     const replace = (name: string): string =>
@@ -77,8 +113,55 @@ describe("tables of a followed source that are copied again", () => {
       `BEGIN; ${replace("replaced")}; ALTER TABLE replaced ADD PRIMARY KEY (id); COMMIT`,
       `BEGIN; ${replace("lost")}; COMMIT`,
       `BEGIN; ALTER TABLE became_full REPLICA IDENTITY FULL; ${replace("became_full")}; ALTER TABLE became_full ADD PRIMARY KEY (id); COMMIT`,
+      `BEGIN; ALTER TABLE was_full REPLICA IDENTITY FULL; ${replace("was_full")}; ALTER TABLE was_full ADD PRIMARY KEY (id), REPLICA IDENTITY DEFAULT; COMMIT`,
+      `BEGIN; ALTER TABLE was_keyless DROP CONSTRAINT was_keyless_pkey; INSERT INTO was_keyless VALUES (1, 'new');
+       ALTER TABLE was_keyless REPLICA IDENTITY FULL; DELETE FROM was_keyless WHERE id = 1 AND v = 'old';
+       ALTER TABLE was_keyless ADD PRIMARY KEY (id), REPLICA IDENTITY DEFAULT; COMMIT`,
     ])
       await lab.source.query(sql, { database });
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
+  it("names that are exchanged, and exchanged back before the schemas are compared: their tables are copied again", async () => {
+    const table = (name: string): string =>
+      `CREATE TABLE ${name} (id int PRIMARY KEY, k int NOT NULL UNIQUE, v text, w text);
+       INSERT INTO ${name} SELECT i, 100 - i, '${name}', 'w' FROM generate_series(1, 60) i`;
+    const tables = ["a", "b", "one.t", "two.t", "moved_in.t", "moved_out.t", "c", "key"].map(table).join("; ");
+    const database = await lab.database(`
+      CREATE SCHEMA one; CREATE SCHEMA two; CREATE SCHEMA moved_in; CREATE SCHEMA moved_out; ${tables};
+      CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE low PARTITION OF parted FOR VALUES FROM (0) TO (30); CREATE TABLE high PARTITION OF parted FOR VALUES FROM (30) TO (90);
+      INSERT INTO parted SELECT i, 'v' FROM generate_series(1, 60) i`);
+    const resource = await lab.follow([database]);
+    const exchange = (what: string, one: string, other: string): string =>
+      [
+        [one, "between"],
+        [other, one],
+        ["between", other],
+      ]
+        .map(([from, to]) => `${what.replace("?", from!)} RENAME ${what.includes("?") ? "" : from!} TO ${to!}`)
+        .join("; ");
+    const move = [
+      "moved_in.t SET SCHEMA one_more",
+      "moved_out.t SET SCHEMA moved_in",
+      "one_more.t SET SCHEMA moved_out",
+    ]
+      .map((one) => `ALTER TABLE ${one}`)
+      .join("; ");
+    for (const [there, write] of [
+      [exchange("ALTER TABLE ?", "a", "b"), "UPDATE a SET v = 'was b' WHERE id < 5; DELETE FROM b WHERE id = 9"],
+      [exchange("ALTER TABLE ?", "low", "high"), "UPDATE parted SET v = 'written'"],
+      [exchange("ALTER SCHEMA ?", "one", "two"), "UPDATE one.t SET v = 'was two' WHERE id < 5"],
+      [`CREATE SCHEMA one_more; ${move}; DROP SCHEMA one_more`, "UPDATE moved_in.t SET v = 'was out' WHERE id < 5"],
+      [exchange("ALTER TABLE c", "v", "w"), "UPDATE c SET v = 'was w' WHERE id < 5"],
+      [exchange("ALTER TABLE key", "id", "k"), "UPDATE key SET v = 'written' WHERE k < 5; DELETE FROM key WHERE k = 9"],
+    ])
+      await lab.source.query(`BEGIN; ${there!}; ${write!}; ${there!}; COMMIT`, { database });
+    await lab.source.query("UPDATE a SET v = 'later' WHERE id = 20; UPDATE c SET w = 'later' WHERE id = 20", {
+      database,
+    });
     assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
     await assertSameContent(...lab.places(database));
     await resource.destroy();

@@ -1,3 +1,3 @@
 import { verifyUnderLoad } from "./verification-under-load";
 
-verifyUnderLoad(40);
+verifyUnderLoad(Number(process.env.PG_MIGRATION_TEST_ROUNDS ?? 20));

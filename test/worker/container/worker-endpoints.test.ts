@@ -70,7 +70,7 @@ describe("a worker's HTTP endpoints", () => {
       const answer = await get(path);
       assert.deepEqual(
         [answer.status, await answer.text()],
-        [503, "not ready: the target's records cannot be read; see the log\n"],
+        [503, "not ready: the target's records cannot be read. The log has the reason.\n"],
       );
     }
     read = () => Promise.resolve([]);

@@ -4,7 +4,7 @@ import { formatLsn } from "../../postgres/lsn.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { sqlStates } from "../../postgres/sql-state.js";
 import type { TableMapping } from "../binding/table-mapping.js";
-import type { Change } from "../model/change.js";
+import type { Change, Relation } from "../model/change.js";
 import { describeRow } from "./describe-row.js";
 import type { OrderedChange } from "../batch/coalesce.js";
 import type { BatchSegment } from "../batch/transaction-buffer.js";
@@ -16,6 +16,7 @@ export class ChangeRefused extends ContentDiffersError {
   constructor(
     /** Qualified and quoted. */
     readonly table: string,
+    readonly relation: Relation,
     ...details: ConstructorParameters<typeof ContentDiffersError>
   ) {
     super(...details);
@@ -23,6 +24,8 @@ export class ChangeRefused extends ContentDiffersError {
 }
 
 function changeRemedy({ change, binding }: OrderedChange, { stream }: StreamRoles, cause: unknown): string {
+  if (stream === "rollback replication" && binding.keyed && binding.relation.replicaIdentity === "f")
+    return `if the target's table had no primary key for a while, drop the primary key of ${binding.name} on the source; otherwise another session wrote to the source after the cutover: correct this row on the source. The rollback replication then resumes`;
   if (stream === "rollback replication")
     return "another session wrote to the source after the cutover: compare this row on both servers and correct it on the source; the rollback replication then resumes";
   if (isInsertOnly(change, binding))
@@ -62,6 +65,7 @@ export function changeFailure(
   const lsn = transaction.commitLsn ?? end?.lsn;
   return new ChangeRefused(
     binding.name,
+    binding.relation,
     `${change.kind.toUpperCase()} of ${describeRow(ordered)} in ${binding.name}, transaction ${transaction.xid} ` +
       `committed at ${lsn === undefined ? "an unknown position" : formatLsn(lsn)}, cannot be applied: ${messageOf(cause)}`,
     {

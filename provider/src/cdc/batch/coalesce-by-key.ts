@@ -1,7 +1,7 @@
 import type { TableMapping } from "../binding/table-mapping.js";
 import { type RowChange, type Tuple, mergeUpdate } from "../model/change.js";
 import type { Coalescer, NetChanges } from "./net-changes.js";
-import { keyText, knownFields, knowsAll } from "./row-identity.js";
+import { contentText, keyText, knownFields, knowsAll } from "./row-identity.js";
 
 /** The net operation on one key, relative to the target's state before the batch. */
 interface Net {
@@ -60,6 +60,17 @@ export class CoalesceByKey implements Coalescer {
     return this.#binding.unmatched.length > 0;
   }
 
+  /**
+   * Whether a change with this old row can concern the row of `net`. REPLICA IDENTITY FULL sends complete old rows. If one differs
+   * from the row of its key, several rows had this key. The source's table then had no primary key for a while.
+   */
+  #mayBe({ operation, row }: Net, old: Tuple | undefined): boolean {
+    const binding = this.#binding;
+    if (operation === "delete") return false;
+    if (!old || !knowsAll(binding, old) || !knowsAll(binding, row)) return true;
+    return contentText(binding, old) === contentText(binding, row);
+  }
+
   #insert(row: Tuple): boolean {
     const key = keyText(this.#binding, row);
     const net = this.#rows.get(key);
@@ -74,7 +85,7 @@ export class CoalesceByKey implements Coalescer {
   #delete(old: Tuple): boolean {
     const key = keyText(this.#binding, old);
     const net = this.#rows.get(key);
-    if (net?.operation === "delete") return false;
+    if (net && !this.#mayBe(net, old)) return false;
     if (net?.operation === "insert") this.#rows.delete(key);
     else this.#rows.set(key, { operation: "delete", row: old });
     return true;
@@ -85,7 +96,7 @@ export class CoalesceByKey implements Coalescer {
     const oldKey = keyText(this.#binding, old ?? row);
     const newKey = old ? keyText(this.#binding, before) : oldKey;
     const net = this.#rows.get(oldKey);
-    if (net?.operation === "delete") return false;
+    if (net && !this.#mayBe(net, old)) return false;
     // The row as the batch knows it includes the old key, so it can replace the old key as the base.
     const after = net ? mergeUpdate(before, net.row) : before;
     if (newKey === oldKey) {

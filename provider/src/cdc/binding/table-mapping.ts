@@ -14,6 +14,8 @@ export interface MappingOptions {
   readonly parts?: StreamRoles | undefined;
   /** The target's tables that may be written; by default all tables. */
   readonly writableTables?: ((target: Client) => Promise<readonly Table[]>) | undefined;
+  /** Whether a relation is another table, or has other columns, than the target's under the same names; by default none is. */
+  readonly isExchanged?: ((relation: Relation) => boolean) | undefined;
 }
 
 /** The stream describes a table with columns or types that the target's table does not have. */
@@ -27,6 +29,9 @@ export class ShapeDiffers extends RefusedError {
     super(...details);
   }
 }
+
+/** The stream describes another table, or other columns, than those that the target has under the same names. */
+export class NamesExchanged extends ShapeDiffers {}
 
 /** Object identifiers below this value are the same on every server (manual, "System Catalog Initial Data"). */
 const firstUserOid = 16384;
@@ -76,6 +81,7 @@ export class TableMappings {
   readonly #form: ValueForm;
   readonly #parts: StreamRoles;
   readonly #writableTables: (target: Client) => Promise<readonly Table[]>;
+  readonly #isExchanged: (relation: Relation) => boolean;
   readonly #bound = new Map<Relation, TableMapping>();
   readonly #latest = new Map<string, TableMapping>();
   readonly #stagings = new Map<string, string>();
@@ -84,12 +90,13 @@ export class TableMappings {
   constructor(
     target: Client,
     form: ValueForm,
-    { parts = migrationRoles, writableTables = listTables }: MappingOptions = {},
+    { parts = migrationRoles, writableTables = listTables, isExchanged = () => false }: MappingOptions = {},
   ) {
     this.#target = target;
     this.#form = form;
     this.#parts = parts;
     this.#writableTables = writableTables;
+    this.#isExchanged = isExchanged;
   }
 
   /**
@@ -124,6 +131,7 @@ export class TableMappings {
   }
 
   async #make(relation: Relation, name: string): Promise<TableMapping> {
+    if (this.#isExchanged(relation)) throw this.#exchanged(relation, name);
     const table = await this.#matchingTable(relation, name);
     const columns = relation.columns.map(({ name: column }) => table.columns.find((other) => other.name === column)!);
     await this.#checkTypes(relation, name, columns);
@@ -176,6 +184,22 @@ export class TableMappings {
     return known;
   }
 
+  #exchanged(relation: Relation, name: string): NamesExchanged {
+    const { publisher, subscriber, stream } = this.#parts;
+    return new NamesExchanged(
+      name,
+      relation,
+      `tables or columns of the ${publisher} have exchanged their names: changes of ${name} do not belong to the table or the columns that had these names`,
+      {
+        remedy:
+          stream === "migration"
+            ? "none needed: the tables are copied again"
+            : `on the ${subscriber}, change ${name} as on the ${publisher}: rename it or its columns, or drop and create it; the ${stream} then resumes. Or set rollback to drop`,
+        code: "PGM-503",
+      },
+    );
+  }
+
   async #matchingTable(relation: Relation, name: string): Promise<Table> {
     let missing = await this.#missingIn(relation, this.#tables !== undefined);
     if (missing.length > 0) missing = await this.#missingIn(relation, false);
@@ -190,7 +214,7 @@ export class TableMappings {
         : `the ${subscriber} has no table ${name}, or it is excluded. The table was created or renamed on the ${publisher} during the ${stream}`,
       {
         remedy: table
-          ? `on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then resumes`
+          ? `${stream === "migration" ? "" : "if a column was renamed, rename it in the same way; otherwise "}on the ${subscriber}, ${missing.map((column) => `ALTER TABLE ${name} ADD COLUMN ${quoteIdentifier(column)} ...`).join("; ")} as on the ${publisher}; the ${stream} then resumes`
           : `unless it is excluded, create ${name} on the ${subscriber} as on the ${publisher}; the ${stream} then resumes`,
         code: "PGM-503",
       },

@@ -1,5 +1,5 @@
 import { EngineError } from "../../errors.js";
-import { quoteIdentifier } from "../../postgres/identifiers.js";
+import { type RelationName, quoteIdentifier } from "../../postgres/identifiers.js";
 import type { Lsn } from "../../postgres/lsn.js";
 import {
   type Decoder,
@@ -39,12 +39,21 @@ export class PgOutputDecoder implements Decoder {
   readonly #places = new Places();
   readonly #form: ValueForm;
   readonly #publishesGeneratedColumns: boolean;
+  readonly #targetName: (relation: Relation) => RelationName;
   /** The byte that precedes a value. */
   readonly #valueLetter: number;
 
-  /** @param publishesGeneratedColumns see {@link Relation} */
-  constructor(form: ValueForm = "text", publishesGeneratedColumns = false) {
+  /**
+   * @param publishesGeneratedColumns see {@link Relation}
+   * @param targetName the name that a relation gets; by default that of the stream
+   */
+  constructor(
+    form: ValueForm = "text",
+    publishesGeneratedColumns = false,
+    targetName: (relation: Relation) => RelationName = (relation) => relation,
+  ) {
     this.#form = form;
+    this.#targetName = targetName;
     this.#publishesGeneratedColumns = publishesGeneratedColumns;
     this.#valueLetter = letter[form];
   }
@@ -123,14 +132,12 @@ export class PgOutputDecoder implements Decoder {
     });
     if (this.#form === "binary" && !columns.every(({ typeOid }) => hasSameBinaryForm(typeOid)))
       throw new TextFormatRequired(`${schema}.${name} has a type without a binary form that both servers share`);
-    const relation = {
-      oid,
-      schema,
-      name,
-      replicaIdentity,
-      columns,
+    const described = {
+      ...{ oid, schema, name, replicaIdentity, columns },
       publishesGeneratedColumns: this.#publishesGeneratedColumns,
     };
+    const onTarget = this.#targetName(described);
+    const relation = { ...described, schema: onTarget.schema, name: onTarget.name };
     const known = this.#relations.get(oid);
     if (known && isSameShape(known, relation)) return { kind: "relation", relation: known };
     this.#relations.set(oid, relation);

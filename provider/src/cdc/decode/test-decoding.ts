@@ -86,11 +86,11 @@ export class TestDecodingDecoder implements Decoder {
     return { kind: "truncate", relations, restartIdentity, cascade: reader.skipped("cascade") };
   }
 
-  /** A new row has every column. If the columns differ from the catalogue's, the table was altered. */
+  /** A new row has every column, in the catalogue's order. If the columns differ from the catalogue's, the table was altered. */
   #matching(relation: Relation, fields: readonly PrintedField[]): Relation {
     const same =
       fields.length === relation.columns.length &&
-      relation.columns.every(({ name }) => fields.some((field) => field.name === name));
+      relation.columns.every(({ name }, place) => fields[place]!.name === name);
     if (same) return relation;
     const shape = JSON.stringify([relation.oid, fields.map(({ name }) => name)]);
     const known = this.#altered.get(shape);

@@ -54,8 +54,7 @@ export async function holdApplySessions(
   const recorded = rows[0];
   if (!recorded) return undefined;
   const { sessions, tables, lsns } = recorded;
-  if (lsns.length !== sessions)
-    throw new TakenOverError(`a worker of a later generation than ${generation} applies the changes of ${migration}`);
+  if (lsns.length !== sessions) throw new TakenOverError(`another worker has taken over the changes of ${migration}`);
   return { division: { sessions, tables: new Map(tables) }, appliedThroughLsns: lsns.map(parseLsn) };
 }
 

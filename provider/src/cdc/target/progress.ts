@@ -35,7 +35,18 @@ export interface Progress extends SlotIdentity {
   readonly counts: ChangeCounts;
 }
 
-const createTable = `
+export const progressTables = ["apply_session", "apply_division", "table_progress", "progress", "unfinished"] as const;
+
+/** Comments only on a table that it creates: only one session can do so, and only the owner. */
+const createMarks = `
+DO $$
+BEGIN
+  IF pg_catalog.to_regclass('pgmigration.unfinished') IS NOT NULL THEN RETURN; END IF;
+  CREATE TABLE IF NOT EXISTS pgmigration.unfinished (migration text PRIMARY KEY);
+  COMMENT ON TABLE pgmigration.unfinished IS 'The migration that created this database and has not handed it over. Its next attempt may replace the database';
+END $$`;
+
+const createTables = `
 ${createControlSchema};
 CREATE TABLE IF NOT EXISTS pgmigration.progress (
   migration text PRIMARY KEY,
@@ -62,7 +73,18 @@ CREATE TABLE IF NOT EXISTS pgmigration.table_progress (
   truncates bigint NOT NULL,
   PRIMARY KEY (migration, table_schema, table_name)
 );
-${createApplySessionTables}`;
+${createApplySessionTables};
+${createMarks}`;
+
+/**
+ * Marks a database that a migration has just created. While the mark stays, only the migration uses the database, so that its next
+ * attempt may replace it. {@link dropProgress} removes the mark when the database is handed over.
+ */
+export async function markUnfinished(target: Client, migration: string): Promise<void> {
+  await target.query(createTables);
+  await refuseUntrustedSchema(target);
+  await target.query("INSERT INTO pgmigration.unfinished (migration) VALUES ($1)", [migration]);
+}
 
 /**
  * Begins the progress of a migration at its slot's consistent point, in the migrated database on the target. A repeated call
@@ -77,7 +99,7 @@ export async function initProgress(
   identity: SlotIdentity,
 ): Promise<void> {
   await refuseUntrustedSchema(target);
-  await target.query(createTable);
+  await target.query(createTables);
   // Another role may have created it meanwhile.
   await refuseUntrustedSchema(target);
   await target.query(
@@ -124,8 +146,7 @@ export async function takeOverProgress(target: Client, migration: string, genera
     "UPDATE pgmigration.progress SET generation = $2 WHERE migration = $1 AND generation <= $2 RETURNING *",
     [migration, generation],
   );
-  if (!rows[0])
-    throw new TakenOverError(`a worker of a later generation than ${generation} applies the changes of ${migration}`);
+  if (!rows[0]) throw new TakenOverError(`another worker has taken over the changes of ${migration}`);
   return progressOf(rows[0]);
 }
 
@@ -223,24 +244,29 @@ export const advanceStatement = (step: ProgressStep): Statement => ({
   ],
 });
 
-export const takenOver = ({ migration, generation, from }: ProgressStep): TakenOverError =>
+export const takenOver = ({ migration, from }: ProgressStep): TakenOverError =>
   new TakenOverError(
-    `progress of ${migration} is no longer at ${formatLsn(from)} in generation ${generation}: another ` +
-      "worker has taken over this migration",
+    `progress of ${migration} is no longer at ${formatLsn(from)}: another worker has taken over its changes`,
   );
 
-/** Deletes a migration's progress; idempotent. Drops the schema as well if it is empty then. */
+/**
+ * Hands the database over: deletes a migration's progress and its mark; idempotent. Drops the schema as well if it is empty then.
+ */
 export async function dropProgress(target: Client, migration: string): Promise<void> {
   if (!(await hasProgressTable(target))) return;
-  for (const table of ["apply_session", "apply_division", "table_progress", "progress"])
-    await target.query(`DELETE FROM pgmigration.${table} WHERE migration = $1`, [migration]);
+  // An earlier version did not create it.
+  await target.query(createMarks);
+  const deletions = progressTables.map(
+    (table) => `from_${table} AS (DELETE FROM pgmigration.${table} WHERE migration = $1)`,
+  );
+  await target.query(`WITH ${deletions.join(", ")} SELECT`, [migration]);
   // One statement: progress that another migration begins meanwhile is either seen, or waits for the lock.
   await target.query(`
     DO $$
     BEGIN
-      LOCK TABLE pgmigration.progress IN ACCESS EXCLUSIVE MODE;
-      IF EXISTS (SELECT FROM pgmigration.progress) THEN RETURN; END IF;
-      DROP TABLE pgmigration.progress, pgmigration.table_progress, pgmigration.apply_session, pgmigration.apply_division;
+      LOCK TABLE pgmigration.progress, pgmigration.unfinished IN ACCESS EXCLUSIVE MODE;
+      IF EXISTS (SELECT FROM pgmigration.progress) OR EXISTS (SELECT FROM pgmigration.unfinished) THEN RETURN; END IF;
+      DROP TABLE ${progressTables.map((table) => `pgmigration.${table}`).join(", ")};
       IF NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = 'pgmigration'::pg_catalog.regnamespace) THEN
         DROP SCHEMA pgmigration;
       END IF;

@@ -5,6 +5,7 @@ import { InvalidInputError } from "../../errors.js";
 import type { FleetSource } from "../../dashboard/fleet/fleet.js";
 import type { StoreAddress } from "../../store/store.js";
 import { startDashboard } from "../../dashboard/server.js";
+import { allowedHostOption } from "../options/allowed-hosts.js";
 import { addTargetOptions, resolveTarget, type TargetFlags } from "../options/server-options.js";
 import { addTargetsOption, addWebhookOption } from "../options/targets-option.js";
 import { fleetWebhook, type WebhookFlags } from "../options/webhook-environment.js";
@@ -38,7 +39,7 @@ export function addDashboard(program: Command): void {
     .addOption(
       new Option("--listen-port <port>", "port to listen on; 0 picks a free one").argParser(wholeNumber).default(8420),
     )
-    .option("--allowed-host <name...>", "additional Host names to accept")
+    .addOption(allowedHostOption("additional Host names to accept"))
     .option("--read-only", "disable cutover and cancel on the page");
   addWebhookOption(addTargetsOption(addTargetOptions(command)))
     .addHelpText("after", examples)

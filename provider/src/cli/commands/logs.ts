@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Option, type Command } from "commander";
 import { hasEnded } from "../../status.js";
+import { escapeLine, indentFurtherLines } from "../../units/terminal-text.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { readEvents, type EventRecord } from "../../store/read-events.js";
 import { inCommandTerms } from "../output/command-terms.js";
@@ -44,4 +45,9 @@ async function logs({ store, migration: { name } }: FoundMigration, flags: Flags
 }
 
 const line = ({ at, level, database, message }: EventRecord): string =>
-  [at, level.padEnd(7), ...(database === undefined ? [] : [`[${database}]`]), inCommandTerms(message)].join(" ");
+  [
+    at,
+    level.padEnd(7),
+    ...(database === undefined ? [] : [`[${escapeLine(database)}]`]),
+    indentFurtherLines(inCommandTerms(message)),
+  ].join(" ");

@@ -6,6 +6,7 @@ import { problemLines } from "../output/problem-lines.js";
 import { databaseFacts } from "../../display/database-facts.js";
 import { readStatus } from "../../store/read-status.js";
 import { formatBytes } from "../../units/byte-size.js";
+import { escapeLine } from "../../units/terminal-text.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
 import { gridColumns } from "../../display/grid-columns.js";
 import { azureResource, type AzureFlags } from "../output/azure-resource.js";
@@ -59,7 +60,7 @@ function databasesTable(status: MigrationStatus): string {
 function factLines(status: MigrationStatus): string[] {
   const lines = Object.values(status.currentSubStateDetails.dbDetails).flatMap((one) => {
     const facts = databaseFacts(one);
-    return facts.length === 0 ? [] : [`${one.databaseName}: ${inCommandTerms(facts.join("; "))}`];
+    return facts.length === 0 ? [] : [escapeLine(`${one.databaseName}: ${inCommandTerms(facts.join("; "))}`)];
   });
   return lines.length === 0 ? [] : ["", ...lines];
 }

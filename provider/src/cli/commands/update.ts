@@ -3,7 +3,7 @@ import type { Inputs, MigrationSpec } from "../../inputs/inputs.js";
 import { changeMigration, requireOpen } from "../../resource/changes/change-migration.js";
 import type { MigrationChange } from "../../resource/changes/migration-change.js";
 import * as lifecycle from "../../resource/lifecycle.js";
-import { hasEnded, type MigrationStatus } from "../../status.js";
+import { answeredRequest, hasEnded, type MigrationStatus } from "../../status.js";
 import { findMigration } from "../../store/list-migrations.js";
 import { readStatus } from "../../store/read-status.js";
 import { goalFromInputs } from "../../supervisor/wait-target.js";
@@ -79,7 +79,7 @@ async function update(found: FoundMigration, flags: Flags): Promise<void> {
 /** The command's own result: a requested cancellation, return or difference is no failure of the migration. */
 function exitCodeAfter(status: MigrationStatus, spec: MigrationSpec, { verifyNow }: MigrationChange): number {
   const isDifferent = Object.values(status.currentSubStateDetails.dbDetails).some(
-    ({ verification }) => verification?.state === "different" && verification.requestedBy === verifyNow,
+    ({ verification }) => verification?.state === "different" && answeredRequest(verification) === verifyNow,
   );
   if (goalFromInputs(spec).isReached(status)) return isDifferent ? exitCodes.contentDiffers : exitCodes.done;
   return hasEnded(status.state) ? exitCodeOfStatus(status) : exitCodes.failed;

@@ -6,7 +6,7 @@ import { Snapshot } from "../../copy/snapshot.js";
 import { specOf, type Inputs } from "../../inputs/inputs.js";
 import { ContentDiffersError, RefusedError, messageOf } from "../../errors.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
-import { hasEnded, type MigrationStatus } from "../../status.js";
+import { answeredRequest, hasEnded, type MigrationStatus } from "../../status.js";
 import { changeMigration } from "../../resource/changes/change-migration.js";
 import { readStatus } from "../../store/read-status.js";
 import { readAsked } from "../../store/requests.js";
@@ -71,7 +71,7 @@ async function verifyOnline({ store, migration }: FoundMigration, flags: Flags):
   await changeMigration(store, migration.name, { verifyNow: requestedBy });
   const status = await reporting((report) => untilVerified(store, migration.name, requestedBy, report));
   const results = Object.values(status.currentSubStateDetails.dbDetails).flatMap(({ databaseName, verification }) =>
-    verification?.requestedBy === requestedBy ? [{ database: databaseName, ...verification }] : [],
+    verification && answeredRequest(verification) === requestedBy ? [{ database: databaseName, ...verification }] : [],
   );
   await print(flags, results, () =>
     formatTable(

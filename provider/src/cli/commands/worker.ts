@@ -14,6 +14,7 @@ import { exitCodeOfSignal, exitCodes, stopSignals } from "../../exit-codes.js";
 import { log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import { exitCodeOfStatus } from "../exit-code.js";
+import { allowedHostOption } from "../options/allowed-hosts.js";
 import { listenAddress } from "../options/listen-address.js";
 import { type ListenAddress, WorkerEndpoints, type WorkerEndpointsOptions } from "../worker/worker-endpoints.js";
 import { addMigrationOptions, type MigrationFlags } from "../options/migration-options.js";
@@ -56,7 +57,7 @@ export function addWorker(program: Command): void {
         .env("PG_MIGRATION_HTTP")
         .argParser(listenAddress),
     )
-    .option("--allowed-host <name...>", "additional Host names that /metrics accepts")
+    .addOption(allowedHostOption("additional Host names that /metrics accepts"))
     .option("--workers <number>", "number of local processes that share the copy", workerCount)
     .optionsGroup("One migration:")
     .option("--wait", "start before the migration, stop when it has ended")

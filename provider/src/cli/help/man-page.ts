@@ -11,6 +11,7 @@ const environment: readonly (readonly [string, string])[] = [
   ["PG_MIGRATION_DASHBOARD_TOKEN", "access token of the dashboard, 16 characters or more"],
   ["PG_MIGRATION_JOB_FILE, PG_MIGRATION_JOB", "the job of worker, as the path of a JSON file or as JSON"],
   ["PG_MIGRATION_HTTP", "as --http of worker"],
+  ["PG_MIGRATION_ALLOWED_HOSTS", "as --allowed-host, with commas between the names"],
   ["PG_MIGRATION_WEBHOOK_URL, PG_MIGRATION_WEBHOOK_SECRET", "URL and signing secret of the webhook"],
   ["NO_COLOR", "disables colors"],
 ];

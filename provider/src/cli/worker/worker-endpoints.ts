@@ -47,9 +47,12 @@ const ready: Answer = { status: 200, text: "ready\n" };
 const notFound: Answer = { status: 404, text: "not found: expected /healthz, /readyz or /metrics\n" };
 const unknownHost: Answer = {
   status: 421,
-  text: "unknown Host: start the worker with --allowed-host to accept it\n",
+  text: "unknown Host: to accept it, start the worker with --allowed-host\n",
 };
-const unreadable: Answer = { status: 503, text: "not ready: the target's records cannot be read; see the log\n" };
+const unreadable: Answer = {
+  status: 503,
+  text: "not ready: the target's records cannot be read. The log has the reason.\n",
+};
 
 /**
  * Answers an orchestration engine:
@@ -143,7 +146,8 @@ export class WorkerEndpoints {
   async #readiness(): Promise<Answer> {
     const { stop, pool } = this.#options;
     if (stop.aborted) return { status: 503, text: `not ready: the ${pool ? "pool" : "worker"} is stopping\n` };
-    if (pool?.obstacle !== undefined) return { status: 503, text: `not ready: ${pool.obstacle}; see the log\n` };
+    if (pool?.obstacle !== undefined)
+      return { status: 503, text: `not ready: ${pool.obstacle}. The log has the reason.\n` };
     if (pool) return ready;
     return (await this.#read()) ? ready : unreadable;
   }

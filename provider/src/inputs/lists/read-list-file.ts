@@ -16,7 +16,7 @@ export function readListFile(file: string, property: string, keys: readonly stri
   if (extname(file).toLowerCase() === ".csv") return csvLines(text);
   const lines = yamlLines(text, keys);
   if (lines) return lines;
-  throw new InvalidInputError([{ property, reason: `${file} is nested too deeply; give a list of objects` }]);
+  throw new InvalidInputError([{ property, reason: `${file} is nested too deeply: give a list of objects` }]);
 }
 
 function readText(file: string, property: string): string {

@@ -17,12 +17,31 @@ export async function printedPassword(command: string): Promise<string> {
   return printed;
 }
 
+const variable = "PG_MIGRATION_PASSWORD_COMMAND";
+
+/**
+ * The shell reads the command from its environment, because every user of the machine can read arguments. The command may
+ * contain a secret.
+ */
+const shellOf = (command: string): Shell =>
+  process.platform === "win32"
+    ? { file: "cmd.exe", args: ["/d", "/s", "/c", command] }
+    : {
+        file: "/bin/sh",
+        args: ["-c", `command=$${variable}; unset ${variable}; eval "$command"`],
+        env: { ...process.env, [variable]: command },
+      };
+
+interface Shell {
+  readonly file: string;
+  readonly args: string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
 async function output(command: string): Promise<string> {
-  const windows = process.platform === "win32";
-  const shell = windows ? "cmd.exe" : "/bin/sh";
-  const options = windows ? ["/d", "/s", "/c"] : ["-c"];
+  const { file, args, env } = shellOf(command);
   try {
-    const { stdout } = await run(shell, [...options, command], { timeout: timeoutMs, windowsHide: true });
+    const { stdout } = await run(file, args, { env, timeout: timeoutMs, windowsHide: true });
     return stdout.trim();
   } catch (error) {
     const { code, signal } = error as { code?: unknown; signal?: unknown };

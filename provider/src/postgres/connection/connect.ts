@@ -22,19 +22,24 @@ const applicationNameBytes = 63;
 /** Separates a session's purpose from the worker that owns it. */
 export const ownerSeparator = " #";
 
-let bearer = "";
+let ownWorker: string | undefined;
 
 /**
  * Appends the worker's name to the application_name of all sessions that this process opens from now on. A successor
  * recognises the sessions of its predecessor by it. Undefined stops this.
  */
 export function tagSessions(worker: string | undefined): void {
-  bearer = worker === undefined ? "" : ownerSeparator + worker;
+  ownWorker = worker;
+}
+
+/** The application_name of the sessions that a process opens for a purpose. @param worker {@link tagSessions} */
+export function applicationNameOf(purpose: string, worker: string | undefined): string {
+  const suffix = worker === undefined ? "" : ownerSeparator + worker;
+  return (applicationNamePrefix + purpose).slice(0, applicationNameBytes - suffix.length) + suffix;
 }
 
 /** The application_name of the sessions that this process opens for a purpose. */
-export const applicationName = (purpose: string): string =>
-  (applicationNamePrefix + purpose).slice(0, applicationNameBytes - bearer.length) + bearer;
+export const applicationName = (purpose: string): string => applicationNameOf(purpose, ownWorker);
 
 /**
  * Settings that a role or a database may have changed, and that would alter values, hide rows or end waiting sessions.
@@ -136,18 +141,31 @@ export function watchSession(
 
 const connectTimeoutOf = ({ connectTimeoutMs }: ConnectOptions): number => connectTimeoutMs ?? 15_000;
 
+/** Servers without TLS, and when they last said so. Asking them again would delay each session by a round trip. */
+const withoutTls = new Map<string, number>();
+const withoutTlsForMs = 60_000;
+
 async function open(endpoint: Endpoint, options: ConnectOptions): Promise<Session> {
   const tls = tlsOptions(endpoint);
   if (endpoint.sslMode !== "Prefer") return attempt(endpoint, options, tls);
+  const server = `${endpoint.host}:${endpoint.port}`;
+  const hadNone = Date.now() < (withoutTls.get(server) ?? 0) + withoutTlsForMs;
   try {
-    return await attempt(endpoint, options, tls);
+    return await attempt(endpoint, options, hadNone ? false : tls);
   } catch (error) {
     // Like libpq: without TLS if the server does not support it, or if pg_hba.conf refuses an encrypted session.
     if (!tlsWasRefused(error)) throw error;
-    return attempt(endpoint, options, false).catch((second: unknown) => {
+    if (hadNone) {
+      // The server may have TLS by now.
+      withoutTls.delete(server);
+      return open(endpoint, options);
+    }
+    const session = await attempt(endpoint, options, false).catch((second: unknown) => {
       // If both attempts are refused, report the refusal of the preferred one.
       throw isRefusalOfRole(error) && isRefusalOfRole(second) ? error : second;
     });
+    if (!isRefusalOfRole(error)) withoutTls.set(server, Date.now());
+    return session;
   }
 }
 
@@ -168,6 +186,7 @@ async function attempt(
     connectionTimeoutMillis: connectTimeoutOf(options),
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
+    pipeline: options.pipeline ?? false,
     ssl,
     // As in libpq: without it, a machine in between could use its own certificate and log in with the relayed answers.
     enableChannelBinding: ssl !== false,

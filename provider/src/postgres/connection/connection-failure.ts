@@ -5,6 +5,10 @@ import { type TokenAuthentication, usesToken } from "../authentication/authentic
 import type { ConnectOptions, Endpoint } from "./endpoint.js";
 import { quoteIdentifier, quoteLiteral } from "../identifiers.js";
 import { sqlStateOf, sqlStates } from "../sql-state.js";
+import { truncate } from "../../units/terminal-text.js";
+
+/** A server's message may have a megabyte. PostgreSQL's own have a line. */
+const maxMessageLength = 1000;
 
 /** The meaning of a failed connection, and a remedy. */
 interface Meaning {
@@ -25,7 +29,7 @@ export function connectionFailure(
   const { what, remedy, code, passes } =
     meaningOfState(error, endpoint, options) ?? meaningOfWords(error, endpoint) ?? noAnswer(endpoint);
   const where = `${endpoint.user}@${endpoint.host}:${endpoint.port}/${options.database}`;
-  const message = `${where}: ${what} (${messageOf(error) || sqlStateOf(error)})`;
+  const message = `${where}: ${what} (${truncate(messageOf(error) || sqlStateOf(error), maxMessageLength)})`;
   const details = { remedy, code, cause: error };
   return passes ? new UnreachableError(message, details) : new RefusedError(message, details);
 }

@@ -39,4 +39,6 @@ export interface ConnectOptions {
   readonly unwatched?: boolean;
   /** The session writes the records. It is not canceled with the others, because the end has to be recorded. */
   readonly bookkeeping?: boolean;
+  /** Sends each statement at once, without awaiting the answers to the statements before it. */
+  readonly pipeline?: boolean;
 }

@@ -2,6 +2,7 @@ import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import pg from "pg";
 import { messageOf } from "../../errors.js";
+import { hidePassword } from "./hidden-password.js";
 import { guardMessages } from "./message-guard.js";
 
 /** How long the server may take to close the connection after Terminate: it first drops temporary tables. */
@@ -24,6 +25,7 @@ export class Session extends pg.Client {
     super(config);
     const { connection } = this as unknown as { connection: EventEmitter };
     guardMessages(connection, `${config.user}@${config.host}:${config.port}/${config.database}`);
+    if (typeof config.password === "string") hidePassword(connection, config.password);
     this.once("error", (error: Error) => (this.#brokenBy = error));
     connection.on("parameterStatus", ({ parameterName, parameterValue }: ParameterStatus) => {
       if (parameterName === "server_version") this.#reportedVersion = Number.parseFloat(parameterValue);

@@ -7,12 +7,15 @@ import { sqlStateOf } from "../sql-state.js";
 /** Default lock_timeout. */
 export const lockTimeoutSeconds = 60;
 
+/** Sets lock_timeout to {@link lockTimeoutSeconds}. */
+export const limitedLockWaits = `SET lock_timeout = '${lockTimeoutSeconds}s'`;
+
 /**
  * Sets lock_timeout for a session: later requests queue behind a waiting statement, so that no wait may be unbounded.
  * Returns the session.
  */
 export async function limitLockWaits<Session extends Client>(session: Session): Promise<Session> {
-  await session.query(`SET lock_timeout = '${lockTimeoutSeconds}s'`);
+  await session.query(limitedLockWaits);
   return session;
 }
 

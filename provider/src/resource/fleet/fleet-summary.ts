@@ -16,7 +16,7 @@ export interface FleetSummary {
   /** Members whose last operation, or a database, failed. They count in no other number. */
   readonly failed: number;
   readonly canceled: number;
-  /** Members that are left out, and why. */
+  /** Members that are left out, and why. Waves without members. */
   readonly problems: readonly string[];
   readonly bytesCopied: number;
   readonly rowsCopied: number;

@@ -124,9 +124,12 @@ export class PgFleetMigration extends pulumi.ComponentResource {
       };
     });
     const { members, problems: wrong } = checkFleet(complete);
-    const problems = [...list.problems, ...wrong];
-    if (problems.length > 0)
-      void pulumi.log.warn(`${problems.length} members are left out:\n${problems.join("\n")}`, this);
+    const leftOut = [...list.problems, ...wrong];
+    if (leftOut.length > 0)
+      void pulumi.log.warn(`${leftOut.length} members are left out:\n${leftOut.join("\n")}`, this);
+    const withoutMembers = emptyWaves(waves, complete);
+    if (withoutMembers.length > 0) void pulumi.log.warn(withoutMembers.join("\n"), this);
+    const problems = [...leftOut, ...withoutMembers];
     const declared = this.#declare(members, concurrency);
     this.migrations = Object.fromEntries(declared.map((migration, index) => [members[index]!.name, migration]));
     this.summary = pulumi.all(declared.map(statusOrFailure)).apply((statuses) => ({
@@ -200,6 +203,15 @@ function refuseUnusable(name: string, given: Pick<PgFleetMigrationArgs, "concurr
   if (!error) return;
   const failures = error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
   throw new pulumi.RunError(`${name}: ${failures.join("; ")}`);
+}
+
+/** Settings of a wave without members have no effect, for example because its number is wrong. */
+function emptyWaves(waves: Readonly<Record<number, FleetWave>>, members: readonly CompleteMember[]): string[] {
+  const used = new Set(members.map(({ wave }) => wave));
+  const known = [...used].sort((one, other) => one - other).join(", ");
+  return Object.keys(waves)
+    .filter((wave) => !used.has(Number(wave)))
+    .map((wave) => `waves.${wave}: no member has this wave, so its settings have no effect; members have: ${known}`);
 }
 
 function listMembers(migrations: PgFleetMigrationArgs["migrations"], listed: "source" | "target"): FleetList {

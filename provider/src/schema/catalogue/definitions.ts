@@ -1,7 +1,7 @@
 import type { Client } from "pg";
 import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
-import type { Entry } from "../sql/toc-entries.js";
 import { restoredRule } from "./change-rules.js";
+import { isSameDigest, objectDigest } from "./digests.js";
 import { otherKinds } from "./kinds.js";
 import { readSchema, type SchemaObject } from "./read-schema.js";
 
@@ -13,11 +13,12 @@ export type Definitions = Readonly<Record<string, string>>;
 
 /** An object whose definition may change under the same name. Without a definition, it can only be found missing. */
 export interface Redefined {
+  readonly kind: string;
   /** `function public.f(integer)` */
   readonly key: string;
   /** The {@link catalogueKey} on the source. */
   readonly id: string;
-  /** Of a kind that can only be dropped and created again, also its OID: `d41d8cd9 16384`. */
+  /** An {@link objectDigest}, with the OID for a kind that can only be dropped and created again. */
   readonly digest: string;
   readonly drop: string;
   /** Whether it is a trigger, rule or policy. */
@@ -33,9 +34,10 @@ export type ObjectKeys = Readonly<Record<string, string>>;
 export async function readDefinitions(source: Client): Promise<Redefined[]> {
   const objects = await readSchema(source, otherKinds, "digest");
   return objects.map((object) => ({
+    kind: object.kind,
     key: keyOf(object),
     id: object.id,
-    digest: isOnlyRecreated(object) ? `${object.definition!} ${object.oid}` : object.definition!,
+    digest: objectDigest(object.definition!, object.references!, isOnlyRecreated(object) ? object.oid : ""),
     drop: dropStatement(object),
     isRelationPart: object.of !== null,
     ofParent: object.ofParent,
@@ -47,17 +49,6 @@ export const keyOf = ({ kind, identity }: Pick<SchemaObject, "kind" | "identity"
 
 /** While such an object has its OID, its definition only changes with the names of others. */
 const isOnlyRecreated = ({ kind }: SchemaObject): boolean => restoredRule(kind, "changed")?.action === "pause";
-
-/** Whether two digests are of the same definition, or of the same object of a kind that can only be created again. */
-export function isSameDigest(before: string, now: string): boolean {
-  const [printed, oid = ""] = before.split(" ");
-  const [printedNow, oidNow] = now.split(" ");
-  return printed === printedNow || oid === oidNow;
-}
-
-/** Whether two servers print the same definition. */
-export const isPrintedAlike = (one: string | undefined, other: string): boolean =>
-  one?.split(" ")[0] === other.split(" ")[0];
 
 export function dropStatement(object: SchemaObject): string {
   const { kind, identity, name, of } = object;
@@ -104,13 +95,6 @@ export function underPresentKeys(
 /** Objects with a changed definition. New objects are not included: they are missing on the target. */
 export const redefinedSince = (before: Definitions, now: readonly Redefined[]): Redefined[] =>
   now.filter(({ key, digest }) => before[key] !== undefined && !isSameDigest(before[key], digest));
-
-/** Converts a dump's entry so that it replaces the existing object. CREATE OR REPLACE RULE would keep a rule disabled. */
-export function replaceEntry({ drop }: Redefined, entry: Entry): Entry {
-  const create = /^\s*CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|VIEW)\b/;
-  if (!create.test(entry.sql)) return { ...entry, sql: `${drop};\n${entry.sql}` };
-  return { ...entry, sql: entry.sql.replace(create, "CREATE OR REPLACE $1") };
-}
 
 /**
  * Statements that give an object another schema, another name, or both.

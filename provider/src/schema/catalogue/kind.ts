@@ -21,6 +21,11 @@ export interface KindQuery<Details extends object = object> extends Place {
   readonly details?: Readonly<Record<keyof Details, string>>;
   /** The definition as this server prints it. Other versions may print it otherwise. May wait for locks of tables. */
   readonly definition?: string;
+  /**
+   * A text that changes with the objects and columns that the definition refers to, in contrast to their names. Where it is
+   * undefined, the definition refers to nothing, or the source is compared in another way.
+   */
+  readonly references?: string;
 }
 
 /** Returns undefined for versions without this kind of object. */
@@ -94,6 +99,9 @@ export const aRelation: Place = {
 /** The names of catalogue entries instead of their OIDs, which differ between servers. */
 export const nameIn = (catalogue: string, prefix: string, oid: string): string =>
   `(SELECT format('%I.%I', x.nspname, y.${prefix}name) FROM ${catalogue} y JOIN pg_namespace x ON x.oid = y.${prefix}namespace WHERE y.oid = ${oid})`;
+
+/** Texts and OIDs as one text. NULL counts as nothing. */
+export const joined = (...texts: readonly string[]): string => `concat_ws(' ', ${texts.join(", ")})`;
 
 /** A list in a fixed order; empty for NULL. @param array SQL of type text[] */
 export const sorted = (array: string): string =>

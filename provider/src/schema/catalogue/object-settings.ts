@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import type { Client } from "pg";
 import { hasPublications, isUsersPublication } from "../../cdc/source/publication.js";
-import { tablesMarkedBy } from "../../cdc/source/replica-identity.js";
+import { type ReplicaIdentities, tablesMarkedBy } from "../../cdc/source/replica-identity.js";
 import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { serverVersion } from "../../postgres/server-version.js";
 
@@ -27,18 +28,29 @@ export type ObjectSettings = Readonly<Record<string, string>>;
 /** All settings of users' objects. The session's search_path has to be empty. */
 export async function readObjectSettings(client: Client): Promise<ObjectSetting[]> {
   const { rows } = await client.query<ObjectSetting>(settingsQuery(await serverVersion(client)));
-  const temporary = new Set((await readTemporaryIdentities(client)).map((table) => `identity ${table}`));
-  return rows.filter(({ key }) => !temporary.has(key));
+  const former = await readFormerIdentities(client);
+  return rows.flatMap((one) => withFormerIdentity(one, former));
 }
 
-/** Tables with a replica identity that a migration changed temporarily, qualified and quoted. */
-async function readTemporaryIdentities(client: Client): Promise<string[]> {
-  if (!(await hasPublications(client))) return [];
+const temporaryIdentity = /(?<= REPLICA IDENTITY )FULL$/;
+
+/** REPLICA IDENTITY FULL of a migration counts as the former identity. The user may have set another one since. */
+function withFormerIdentity(setting: ObjectSetting, former: ReplicaIdentities): ObjectSetting[] {
+  const identity = former[setting.key.replace(/^identity /, "")];
+  if (identity === undefined || !temporaryIdentity.test(setting.set)) return [setting];
+  if (identity === "DEFAULT") return [];
+  const set = setting.set.replace(temporaryIdentity, identity);
+  return [{ ...setting, set, digest: createHash("md5").update(set).digest("hex").slice(0, 8) }];
+}
+
+/** The former replica identities of tables that migrations changed temporarily. */
+async function readFormerIdentities(client: Client): Promise<ReplicaIdentities> {
+  if (!(await hasPublications(client))) return {};
   const { rows } = await client.query<{ comment: string }>(
     `SELECT obj_description(oid, 'pg_publication') AS comment FROM pg_publication
       WHERE NOT (${isUsersPublication}) AND obj_description(oid, 'pg_publication') IS NOT NULL`,
   );
-  return rows.flatMap(({ comment }) => Object.keys(tablesMarkedBy(comment)));
+  return Object.fromEntries(rows.flatMap(({ comment }) => Object.entries(tablesMarkedBy(comment))));
 }
 
 export const settingDigestsOf = (settings: readonly ObjectSetting[]): ObjectSettings =>

@@ -25,6 +25,8 @@ export interface SchemaObject<Details extends object = object> {
   readonly details: Details;
   /** Null unless requested. */
   readonly definition: string | null;
+  /** A digest of the objects that the definition refers to; empty for a kind without any. Null unless a definition is requested. */
+  readonly references: string | null;
 }
 
 /** Null: the object does not have it, or has the default. */
@@ -76,6 +78,7 @@ WITH users_schema AS (
 
 function objectsQuery(query: KindQuery, reading: Reading): string {
   const { catalogue, oid = "o.oid", of, own = "true", where = "true", ofParent = "false", definition = "''" } = query;
+  const references = query.references === undefined ? "''" : `left(md5(coalesce(${query.references}, '')), 8)`;
   const isCompared = reading === "attributes" || reading === "complete";
   const attributes = reading === "complete" ? completeAttributes(query) : query.attributes;
   const printed = {
@@ -92,7 +95,8 @@ function objectsQuery(query: KindQuery, reading: Reading): string {
   return `SELECT ${query.kind}::text COLLATE "C" AS kind, '${catalogue}'::regclass::oid || '/' || ${oid} AS id, ${oid}::text AS oid,
        ${query.schema}::text AS schema, ${query.name}::text AS name, ${parent}::json AS of, (${query.identity}) COLLATE "C" AS identity,
        ${ofParent} AS "ofParent", ${asJson(isCompared ? attributes : {})} AS attributes,
-       ${asJson(isCompared ? {} : query.details)} AS details, (${printed[reading]})::text AS definition
+       ${asJson(isCompared ? {} : query.details)} AS details, (${printed[reading]})::text AS definition,
+       ${printed[reading] === "NULL" ? "NULL" : references}::text AS references
   FROM ${query.from}
  WHERE ${own} AND ${where}`;
 }

@@ -86,16 +86,20 @@ export async function createTargetDatabase(
   return findings;
 }
 
+/** @param source a session in the database itself */
+export async function readConnectionLimit(source: pg.Client): Promise<number> {
+  const { rows } = await source.query<{ limit: number }>(
+    "SELECT datconnlimit AS limit FROM pg_database WHERE datname = current_database()",
+  );
+  return rows[0]!.limit;
+}
+
 /**
  * Sets the source's connection limit on the target database. It runs last, because the limit includes the migration's
  * own sessions. A limit of 0 is not migrated, as validation reports: like a fence, it keeps applications out of the
  * source.
  */
-export async function carryConnectionLimit(source: pg.Client, target: pg.Client): Promise<void> {
-  const { rows } = await source.query<{ limit: number }>(
-    "SELECT datconnlimit AS limit FROM pg_database WHERE datname = current_database()",
-  );
-  const { limit } = rows[0]!;
+export async function carryConnectionLimit(limit: number, target: pg.Client): Promise<void> {
   if (limit <= 0) return;
   await target.query(`ALTER DATABASE ${quoteIdentifier(target.database!)} CONNECTION LIMIT ${limit}`);
 }

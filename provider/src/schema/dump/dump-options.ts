@@ -5,6 +5,8 @@ import type { RelationName } from "../../postgres/identifiers.js";
 export const dumpPurpose = "dump";
 
 export interface DumpOptions {
+  /** server_version_num of the source. Without it, another session reads it. */
+  readonly version?: number | undefined;
   /** An exported snapshot (pg_export_snapshot) for reading the catalogue. */
   readonly snapshot?: string | undefined;
   /**

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EngineError, LockNotAvailableError, RefusedError, UnreachableError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
+import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { describeHolders, lockHolders, remedyAgainst } from "../../postgres/locks/lock-holders.js";
 import { lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
@@ -61,7 +62,8 @@ async function stayLocked(
 }
 
 async function dumpOnce(source: Endpoint, database: string, options: DumpOptions): Promise<Dump> {
-  const major = await majorOf(source, database);
+  const version = options.version ?? (await readVersion(source, database));
+  const major = majorVersion(version);
   const native = options.tool === "wasm" ? undefined : await findNativeTool(major);
   if (options.tool !== "native" && !native) return inWasm(source, database, major, options);
   if (!native) throw noToolFor(major);
@@ -101,14 +103,8 @@ async function inWasm(source: Endpoint, database: string, major: number, options
   return named(await dumpInWasm(source, database, options), "wasm");
 }
 
-async function majorOf(source: Endpoint, database: string): Promise<number> {
-  const client = await connect(source, { database, purpose: "dump version" });
-  try {
-    return majorVersion(await serverVersion(client));
-  } finally {
-    await client.end();
-  }
-}
+const readVersion = (source: Endpoint, database: string): Promise<number> =>
+  withSession(source, { database, purpose: "dump version" }, serverVersion);
 
 function named(text: string, kind: "native" | "wasm"): Dump {
   const version = /^-- Dumped by pg_dump version (\S+)/m.exec(text)?.[1];

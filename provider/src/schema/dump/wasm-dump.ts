@@ -93,6 +93,11 @@ function relay(client: Client, database: string, port: MessagePort, turns: Int32
   });
   port.on("message", (request: Uint8Array) => {
     answered();
+    // The thread then waits for the server, whose connection broke while the thread worked.
+    if (socket.destroyed) {
+      giveTurn(turn.connectionLost);
+      return;
+    }
     void watchOf(client)?.during(new Promise<void>((resolve) => (answered = resolve)));
     socket.write(request);
   });

@@ -8,6 +8,14 @@ const comparable: ReadonlySet<string> = new Set([
 ]);
 
 /**
+ * Whether {@link entriesOfEachForm} may have left out objects like this one.
+ *
+ * @param description its kind and name: `TABLE public.t`. `OBJECT` means several of different kinds
+ */
+export const mayBeOneOfMany = (description: string): boolean =>
+  ["OBJECT", ...comparable].some((kind) => description.startsWith(`${kind} `));
+
+/**
  * Leaves out tables that differ from an earlier table only in names, such as those of further tenants. Tables that mention each
  * other are compared together, with their indexes, constraints and sequences. Objects of other kinds, and the tables that
  * they mention, all stay.

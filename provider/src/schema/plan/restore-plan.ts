@@ -226,7 +226,7 @@ const isOwnership = (statement: Statement): boolean =>
  * rules that fire in a replica. A table's change of owner includes its sequences, so that these follow. A schema's
  * owner changes after the schema's objects. Privileges contain the owner, so that they follow all owners. A function gets
  * its owner's privileges only after PUBLIC has lost the privilege to execute it. Event triggers are last, because they fire
- * for statements.
+ * for statements. Their owners follow them.
  */
 function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "ROW SECURITY") return 0;
@@ -237,7 +237,7 @@ function handoverRank({ type, name, sql }: Entry): number | undefined {
   if (type === "SCHEMA OWNER") return 3;
   if (type === "ACL" || type === "DEFAULT ACL") return 4;
   if (type.endsWith(" DEFINER")) return 5;
-  if (isEventTrigger({ type, name })) return 6;
+  if (isEventTrigger({ type, name })) return type.endsWith(" OWNER") ? 7 : 6;
   return type.endsWith(" OWNER") ? 1 : undefined;
 }
 

@@ -14,13 +14,18 @@ export interface Handover {
   readonly refreshLater: readonly RelationName[];
   readonly context: RestoreContext;
   readonly report: (findings: readonly RestoreFinding[]) => Promise<void>;
+  /** Called after the refresh, before event triggers are created: they would fire for another refresh. */
+  readonly onRefreshed?: () => Promise<void>;
 }
 
 /**
  * Gives all objects to their owners, with the privileges of other roles, then refreshes materialized views. Event triggers follow,
  * because they would fire for the refresh.
  */
-export async function handOver(target: Client, { entries, refreshLater, context, report }: Handover): Promise<void> {
+export async function handOver(
+  target: Client,
+  { entries, refreshLater, context, report, onRefreshed }: Handover,
+): Promise<void> {
   await report(
     await restoreEntries(
       target,
@@ -28,6 +33,9 @@ export async function handOver(target: Client, { entries, refreshLater, context,
       context,
     ),
   );
-  await report(await refreshAsOwners(target, refreshLater, context));
+  if (refreshLater.length > 0) {
+    await report(await refreshAsOwners(target, refreshLater, context));
+    await onRefreshed?.();
+  }
   await report(await restoreEntries(target, entries.filter(isEventTrigger), context));
 }

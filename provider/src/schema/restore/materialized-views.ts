@@ -1,7 +1,7 @@
 import pg from "pg";
 import { cancellation } from "../../copy/cancellation.js";
 import { RefusedError, messageOf } from "../../errors.js";
-import { qualify, relationKey } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier, relationKey } from "../../postgres/identifiers.js";
 import { sqlStateOf } from "../../postgres/sql-state.js";
 import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { findingFor } from "./adapted-entry.js";
@@ -63,11 +63,12 @@ export async function refreshAsOwners(
   context: RestoreContext,
 ): Promise<RestoreFinding[]> {
   if (views.length === 0) return [];
-  const { rows } = await target.query<RelationName & { owner: string }>(
-    "SELECT schemaname AS schema, matviewname AS name, matviewowner AS owner FROM pg_catalog.pg_matviews",
+  const { rows } = await target.query<OwnedView>(
+    `SELECT schemaname AS schema, matviewname AS name, matviewowner AS owner, pg_catalog.pg_has_role(matviewowner, 'USAGE') AS "isInherited"
+       FROM pg_catalog.pg_matviews`,
   );
-  const owners = new Map(rows.map((row) => [relationKey(row), row.owner]));
-  const owned = views.map((view) => ({ ...view, owner: owners.get(relationKey(view)) }));
+  const owners = new Map(rows.map((row) => [relationKey(row), row]));
+  const owned = views.map((view): OwnedView => owners.get(relationKey(view)) ?? view);
   const { findings, refusals } = await refreshInRounds(target, owned, context);
   const empty = new Set(refusals.map(([view]) => view));
   // The statistics of all other relations were gathered before the handover.
@@ -119,7 +120,9 @@ async function ofOtherOwners(
 }
 
 interface OwnedView extends RelationName {
-  readonly owner?: string | undefined;
+  readonly owner?: string;
+  /** Whether the restoring role has the owner's privileges without SET ROLE. */
+  readonly isInherited?: boolean;
 }
 
 type Refusal = readonly [OwnedView, RefusedError];
@@ -210,7 +213,9 @@ const refresh = ({ schema, name, owner }: OwnedView): Entry => ({
   sql: `REFRESH MATERIALIZED VIEW ${qualify(schema, name)};`,
 });
 
-const analyze = (view: OwnedView): Entry => ({
-  ...refresh(view),
-  sql: `ANALYZE ${qualify(view.schema, view.name)};`,
-});
+/** The server only warns if the role may not analyze, and skips the view. */
+function analyze(view: OwnedView): Entry {
+  const { schema, name, owner, isInherited = true } = view;
+  const role = owner === undefined || isInherited ? "" : `SET LOCAL ROLE ${quoteIdentifier(owner)};\n`;
+  return { ...refresh(view), sql: `${role}ANALYZE ${qualify(schema, name)};` };
+}

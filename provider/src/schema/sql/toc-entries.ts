@@ -1,5 +1,6 @@
-import { EngineError } from "../../errors.js";
-import { endOfQuoted } from "./tokenize.js";
+import { EngineError, RefusedError } from "../../errors.js";
+import { relationAt } from "./statements.js";
+import { endOfQuoted, tokenize } from "./tokenize.js";
 
 /** An entry of pg_dump's table of contents: one object of a dump, or a property of an object. */
 export interface Entry {
@@ -38,6 +39,10 @@ export const isProperty = ({ type }: Pick<Entry, "type">): boolean => / (OWNER|D
 /** Identifies an object of the source among all catalogues: `1259/16384`. */
 export const catalogueKey = ({ classOid, oid }: Pick<Entry, "classOid" | "oid">): string => `${classOid}/${oid}`;
 
+/** Identifies an object by its kind and name, on both servers. */
+export const entryName = ({ type, schema, name }: Pick<Entry, "type" | "schema" | "name">): string =>
+  JSON.stringify([type, schema, name]);
+
 interface Header {
   readonly start: number;
   readonly end: number;
@@ -49,9 +54,52 @@ interface Header {
  */
 const opening = /--|\/\*|['"$]/g;
 
-/** Greedy from the left: a name may contain `; Type: `, a kind has only capitals and blanks. */
 const header =
-  /--\n-- TOC entry (\d+) \(class (\d+) OID (\d+)\)\n(?:-- Dependencies:((?: \d+)+)\n)?-- Name: ([^\n]*); Type: ([A-Z ]+); Schema: ([^\n]*); Owner: ([^\n]*?)(?:; Tablespace: ([^\n]*))?\n--\n/y;
+  /--\n-- TOC entry (\d+) \(class (\d+) OID (\d+)\)\n(?:-- Dependencies:((?: \d+)+)\n)?-- Name: ([^\n]*; Type: [A-Z ]+; Schema: [^\n]*; Owner: [^\n]*)\n--\n/y;
+
+/** The last line of a header, in pg_dump's order. */
+interface Title {
+  readonly name: string;
+  readonly type: string;
+  readonly schema: string;
+  readonly owner: string;
+}
+
+/** The ways to read a title. Every name in it may contain `; Type: ` or `; Owner: `. */
+function readingsOf(title: string): Title[] {
+  return [...title.matchAll(/; Type: ([A-Z ]+); Schema: /g)].flatMap((kind) => {
+    const name = title.slice(0, kind.index);
+    const rest = title.slice(kind.index + kind[0].length);
+    return [...rest.matchAll(/; Owner: /g)].map((mark) => ({
+      ...{ name, type: kind[1]!, schema: rest.slice(0, mark.index), owner: rest.slice(mark.index + mark[0].length) },
+    }));
+  });
+}
+
+/**
+ * If a title can be read in several ways, the statements decide, because they contain the schema as a quoted name. Otherwise the owner
+ * of a schema could choose the kind of an entry, and a view or a function would not be restored as one.
+ *
+ * @throws RefusedError when they do not decide
+ */
+function readTitle(title: string, sql: string): Title {
+  const readings = readingsOf(title);
+  if (readings.length === 1) return readings[0]!;
+  const tokens = tokenize(sql, 100);
+  const schemas = tokens.flatMap((_, at) => relationAt({ tokens }, at)?.schema.replace(/[\r\n]/g, " ") ?? []);
+  const inSchemas = (wanted: readonly string[]): Title[] => readings.filter(({ schema }) => wanted.includes(schema));
+  // Most statements begin with the name of their object.
+  const [found] = [inSchemas(schemas.slice(0, 1)), inSchemas(schemas.length === 0 ? ["-"] : schemas)].filter(
+    (some) => some.length > 0,
+  );
+  if (found?.length === 1) return found[0]!;
+  throw new RefusedError(`pg_dump's description of an object can be read in several ways: ${title}`, {
+    remedy: "on the source, rename the schema or the role whose name contains `; Type: ` or `; Owner: `",
+  });
+}
+
+/** Only these have a tablespace. Otherwise the text belongs to the owner's name. */
+const hasTablespace = (type: string): boolean => /^(TABLE|INDEX|MATERIALIZED VIEW|CONSTRAINT)$/.test(type);
 
 const ending = /--\n-- PostgreSQL database dump complete\n|-- Completed on /y;
 
@@ -103,14 +151,16 @@ function matches(pattern: RegExp, text: string, at: number): RegExpExecArray | n
 }
 
 function entryOf({ fields }: Header, sql: string, accessMethod: string): Entry {
-  const [id, classOid, oid, dependencies, name, type, schema, owner, tablespace] = fields;
+  const [id, classOid, oid, dependencies, title] = fields;
+  const { name, type, schema, owner: ending } = readTitle(title!, sql);
+  const [, owner = ending, tablespace] = hasTablespace(type) ? (/^(.*?); Tablespace: (.*)$/.exec(ending) ?? []) : [];
   return {
     id: Number(id),
     classOid: Number(classOid),
     oid: Number(oid),
     dependencies: dependencies?.trim().split(" ").map(Number) ?? [],
-    name: name!,
-    type: type!,
+    name,
+    type,
     schema: present(schema),
     owner: present(owner),
     tablespace,

@@ -54,7 +54,8 @@ export class CopyTaskRecovery {
 
   /** Removes workers that are silent, so that {@link takeBack} returns their tasks. */
   async evictSilentWorkers(silentForSeconds: number): Promise<void> {
-    await endSilentMembers(this.right, this.database, silentForSeconds);
+    const open = "pgmigration.copy_task u WHERE u.state = 'loading'";
+    await endSilentMembers(this.right, { database: this.database, open, silentForSeconds });
   }
 
   /** Prevents further claims. Workers that share the copy may not know yet that it has stopped. */

@@ -45,26 +45,29 @@ export class CopyTasks {
 
   /** Replaces the tasks, comparisons and counts of an earlier attempt by new tasks. */
   async replace(tasks: readonly NewCopyTask[]): Promise<void> {
-    await this.right.query(
-      `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${holdsLease}),
-            changed AS (DELETE FROM pgmigration.table_changes WHERE migration = $1 AND database = $3 AND ${holdsLease})
-       DELETE FROM pgmigration.copy_task WHERE migration = $1 AND database = $3 AND ${holdsLease}`,
-      [this.database],
-    );
-    await this.right.query(
-      `INSERT INTO pgmigration.copy_task
-              (migration, database, id, kind, table_schema, table_name, entry, bytes_total, rows_estimated, small,
-               ready, deferred, condition, build)
-       SELECT $1, $3, u.id, u.kind, u.schema, u."table", u.entry, u."bytesTotal", u."rowsEstimated", u.small,
-              u.ready, u.deferred, u.condition, u.build
-         FROM json_to_recordset($4::json)
-           AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8,
-                 small bool, ready bool, deferred bool, condition text, build jsonb)
-        WHERE ${holdsLease}
-       ON CONFLICT DO NOTHING`,
-      [this.database, JSON.stringify(tasks.map((task, id) => ({ id, ...task })))],
-    );
-    await this.right.analyze("copy_task");
+    // Sent at once, in this order.
+    await Promise.all([
+      this.right.query(
+        `WITH compared AS (DELETE FROM pgmigration.comparison WHERE migration = $1 AND database = $3 AND ${holdsLease}),
+              changed AS (DELETE FROM pgmigration.table_changes WHERE migration = $1 AND database = $3 AND ${holdsLease})
+         DELETE FROM pgmigration.copy_task WHERE migration = $1 AND database = $3 AND ${holdsLease}`,
+        [this.database],
+      ),
+      this.right.query(
+        `INSERT INTO pgmigration.copy_task
+                (migration, database, id, kind, table_schema, table_name, entry, bytes_total, rows_estimated, small,
+                 ready, deferred, condition, build)
+         SELECT $1, $3, u.id, u.kind, u.schema, u."table", u.entry, u."bytesTotal", u."rowsEstimated", u.small,
+                u.ready, u.deferred, u.condition, u.build
+           FROM json_to_recordset($4::json)
+             AS u (id int, kind text, schema text, "table" text, entry text, "bytesTotal" int8, "rowsEstimated" int8,
+                   small bool, ready bool, deferred bool, condition text, build jsonb)
+          WHERE ${holdsLease}
+         ON CONFLICT DO NOTHING`,
+        [this.database, JSON.stringify(tasks.map((task, id) => ({ id, ...task })))],
+      ),
+      this.right.analyze("copy_task"),
+    ]);
   }
 
   /**
@@ -82,7 +85,7 @@ export class CopyTasks {
   async progress(id: number, bytes: number, rows: number): Promise<void> {
     await this.right.query(
       `UPDATE pgmigration.copy_task u SET bytes_copied = $5, rows_copied = $6
-        WHERE ${ours} AND u.id = $4 AND u.claimed_by = $7 AND ${holdsLease}`,
+        WHERE ${ours} AND u.id = $4 AND u.state = 'loading' AND u.claimed_by = $7 AND ${holdsLease}`,
       [this.database, id, bytes, rows, this.right.worker],
     );
   }
@@ -105,8 +108,21 @@ export class CopyTasks {
       throw new TakenOverError(`tables of ${this.database} that this worker was copying were given to another one`);
   }
 
-  /** Records completed tasks, and makes indexes ready if their tables are complete now. */
-  async complete(tasks: readonly CompletedCopyTask[], skipped?: Skipped): Promise<void> {
+  /** Records completed tables or parts, and makes the indexes of complete tables ready. */
+  async completeTables(tasks: readonly CompletedCopyTask[]): Promise<void> {
+    await this.#complete(tasks);
+    await this.#markIndexesReady(tasks.map(({ id }) => id));
+  }
+
+  /** Records completed indexes, with the entries that the target refused. */
+  async completeIndexes(ids: readonly number[], skipped?: Skipped): Promise<void> {
+    await this.#complete(
+      ids.map((id) => ({ id, bytes: 0, rows: 0 })),
+      skipped,
+    );
+  }
+
+  async #complete(tasks: readonly CompletedCopyTask[], skipped?: Skipped): Promise<void> {
     await this.right.write(
       `UPDATE pgmigration.copy_task u
           SET state = 'completed', ended_at = clock_timestamp(), bytes_copied = done.bytes, rows_copied = done.rows,
@@ -117,7 +133,6 @@ export class CopyTasks {
        RETURNING u.id`,
       [this.database, JSON.stringify(tasks), this.right.worker, skipped ? JSON.stringify(skipped) : null],
     );
-    await this.#markIndexesReady(tasks.map(({ id }) => id));
   }
 
   async fail(id: number, error: unknown): Promise<void> {

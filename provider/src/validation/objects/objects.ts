@@ -1,4 +1,6 @@
 import type { Client } from "pg";
+import { progressTables } from "../../cdc/target/progress.js";
+import { quoteLiteral } from "../../postgres/identifiers.js";
 import { notExtensionMember, userSchemas } from "../../postgres/catalogue-filters.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { readSelection } from "../../schema/plan/selection.js";
@@ -411,7 +413,8 @@ const checks: readonly Check[] = [
               FROM pg_depend d JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
              WHERE n.nspname = 'pgmigration' AND d.deptype = 'n' AND NOT EXISTS (
                      SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-                      WHERE d.classid = 'pg_class'::regclass AND c.oid = d.objid AND c.relname = 'progress' AND a.attname = 'applied_through_lsn')`,
+                      WHERE c.relnamespace = n.oid AND c.relname = 'progress' AND a.attname = 'applied_through_lsn'
+                        AND (d.classid, d.objid) IN (SELECT 'pg_class'::regclass, oid FROM pg_class WHERE relname IN (${progressTables.map(quoteLiteral).join(", ")})))`,
     message: (names) =>
       `a migration keeps its records in the schema pgmigration, and leaves out other objects in it: ${names}`,
     remedy:

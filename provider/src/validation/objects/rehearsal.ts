@@ -9,7 +9,7 @@ import { readCatalogueRows } from "../../schema/catalogue/catalogue-rows.js";
 import { createTargetDatabase, dropTargetDatabase, readDatabaseProperties } from "../../schema/database/database.js";
 import { rehearsalDatabase } from "../../schema/database/rehearsal-database.js";
 import { dumpSchema } from "../../schema/dump/dump.js";
-import { entriesOfEachForm } from "../../schema/plan/entries-of-each-form.js";
+import { entriesOfEachForm, mayBeOneOfMany } from "../../schema/plan/entries-of-each-form.js";
 import { planRestore } from "../../schema/plan/restore-plan.js";
 import { hiddenTables, readSelection, selectEntries } from "../../schema/plan/selection.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
@@ -27,7 +27,7 @@ const purpose = "rehearse the restore";
 
 /**
  * Restores the schema into an empty temporary database of the target, and drops it. Of tables that differ only in names, it first
- * restores one. If the target refuses anything, it restores the complete schema. This reports all refusals
+ * restores one. If the target refuses anything, or cannot have such a table, it restores the complete schema. This reports all refusals
  * of the target at once, before the first row is copied. It takes most of the validation's time. Therefore it has sessions of its
  * own, and runs while the rules use theirs.
  */
@@ -76,14 +76,18 @@ async function rehearseIn(
       restoreIn(context, database, { name, session, entries: some });
     const typical = entriesOfEachForm(entries);
     const findings = await restore(typical);
-    if (findings.length === 0 || typical.length === entries.length) return findings;
-    // Each refused object has to be named, and an entry may have been refused because another was left out.
+    if (typical.length === entries.length || !findings.some(mayConcernOthers)) return findings;
+    // Each refused or skipped object has to be named, and an entry may have been refused because another was left out.
     await create();
     return await restore(entries);
   } finally {
     await dropTargetDatabase(maintenance, name);
   }
 }
+
+/** An object that is skipped for itself, such as an extension, does not. */
+const mayConcernOthers = ({ state, object }: Finding): boolean =>
+  state === "Failed" || mayBeOneOfMany(object ?? "OBJECT ");
 
 interface RehearsedRestore {
   /** The temporary database. */
@@ -143,7 +147,7 @@ async function bothOf<One, Other>(one: Promise<One>, other: Promise<Other>): Pro
 const entryOf = ({ entry }: { readonly entry: Entry }): Entry => entry;
 
 async function readEntries(
-  { source, spec, keptDumps }: ValidationContext,
+  { source, spec, keptDumps, sourceVersion: version }: ValidationContext,
   database: string,
   session: Client,
 ): Promise<Entry[]> {
@@ -151,7 +155,7 @@ async function readEntries(
   const without = await hiddenTables(session, selection);
   // Before the dump: a change that commits during the dump changes the rows in the snapshot of the copy.
   const catalogueRows = keptDumps && (await readCatalogueRows(session));
-  const { text, tool } = await dumpSchema(source, database, { without, lockSeconds });
+  const { text, tool } = await dumpSchema(source, database, { version, without, lockSeconds });
   const entries = withoutTemporaryReplicaIdentities(parseTocEntries(text));
   if (catalogueRows !== undefined) keptDumps?.keep(database, { entries, tool, without, catalogueRows });
   return selectEntries(entries, selection);

@@ -14,10 +14,12 @@ export async function replicationConnections({
   sourcePlatform,
 }: ValidationContext): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const database of sources.keys()) {
+  for (const [database, session] of sources) {
     try {
       await (await connect(source, { database, purpose: "validate", replication: true })).end();
     } catch (error) {
+      // If the whole server is gone, this fails as well, and the validation is retried.
+      await session.query("SELECT");
       const where = { database, type: "ServerParametersValidation", object: database, objectType: "Database" } as const;
       findings.push(
         connectionFinding(withAccessCommands(error, source, sourcePlatform), "no connection for replication", where),

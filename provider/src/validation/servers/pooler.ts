@@ -1,7 +1,8 @@
-import type { Client } from "pg";
+import type { Client, QueryResult } from "pg";
 import { RefusedError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { processIdOf } from "../../postgres/connection/session.js";
+import { watchOf } from "../../postgres/connection/session-watch.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { detectPlatform } from "../../platforms/detect-platform.js";
 import type { SourceType } from "../../inputs/inputs.js";
@@ -22,7 +23,7 @@ export interface Reached {
 }
 
 /** A pooler may give two sessions different processes at the first check. */
-const looks = 3;
+const maxLooks = 3;
 
 /**
  * Whether a session keeps its server process. A pooler in transaction mode loses the state of sessions: settings,
@@ -32,14 +33,15 @@ const looks = 3;
 export async function detectPooler({ side, endpoint, database, session }: Reached): Promise<Between> {
   const other = await connect(endpoint, { database, purpose: `validate ${side}` });
   try {
-    const first = await processOf(session);
+    const first = firstProcessOf(session);
+    const looks = isSuspected(session) ? maxLooks : 1;
     for (let look = 0; look < looks; look++) {
-      await other.query("BEGIN");
-      if ((await processOf(other)) === first || (await processOf(session)) !== first) return "transactionPooler";
+      if ((await processInTransaction(other)) === first || (await processOf(session)) !== first)
+        return "transactionPooler";
       await other.query("COMMIT");
       if ((await processOf(session)) !== first) return "transactionPooler";
     }
-    return first === processIdOf(session) ? "nothing" : "pooler";
+    return isSuspected(session) ? "pooler" : "nothing";
   } catch (error) {
     // In statement mode a pooler refuses BEGIN.
     if (sqlStateOf(error) === sqlStates.protocolViolation) return "transactionPooler";
@@ -55,22 +57,31 @@ export async function detectPooler({ side, endpoint, database, session }: Reache
  *
  * @throws RefusedError
  */
-export async function refuseTransactionPooler(target: Endpoint, database: string): Promise<void> {
-  const session = await connect(target, { database, purpose: "look for a pooler" });
-  try {
-    if ((await processOf(session)) === processIdOf(session)) return;
-    const reached: Reached = { side: "target", endpoint: target, database, session };
-    const findings = await poolerFindings(reached, await detectPooler(reached));
-    for (const { state, message, code, remedy } of findings)
-      if (state === "Failed") throw new RefusedError(message, { code, ...(remedy && { remedy }) });
-  } finally {
-    await session.end();
-  }
+export async function refuseTransactionPooler(target: Endpoint, session: Client): Promise<void> {
+  if (!isSuspected(session)) return;
+  const reached: Reached = { side: "target", endpoint: target, database: session.database!, session };
+  const findings = await poolerFindings(reached, await detectPooler(reached));
+  for (const { state, message, code, remedy } of findings)
+    if (state === "Failed") throw new RefusedError(message, { code, ...(remedy && { remedy }) });
 }
 
+/** The server's process at the start of the session. */
+const firstProcessOf = (session: Client): number => watchOf(session)!.processId;
+
+/** Whether a session may lead through a pooler. No known pooler reports the process ID of the server's process as its own. */
+export const isSuspected = (session: Client): boolean => firstProcessOf(session) !== processIdOf(session);
+
+const readProcess = "SELECT pg_catalog.pg_backend_pid() AS pid";
+
 async function processOf(session: Client): Promise<number> {
-  const { rows } = await session.query<{ pid: number }>("SELECT pg_catalog.pg_backend_pid() AS pid");
+  const { rows } = await session.query<{ pid: number }>(readProcess);
   return rows[0]!.pid;
+}
+
+/** Leaves the transaction open. */
+async function processInTransaction(session: Client): Promise<number> {
+  const results = (await session.query(`BEGIN; ${readProcess}`)) as unknown as QueryResult<{ pid: number }>[];
+  return results[1]!.rows[0]!.pid;
 }
 
 /** The consequences of a pooler for a migration. */

@@ -1,10 +1,12 @@
 import pg, { type Client } from "pg";
+import { applyingPurpose } from "../../cdc/target/target-session.js";
 import { RefusedError, messageOf } from "../../errors.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
+import { purposeOfHelper } from "../comparison/helper-watch.js";
 import { digestOf, type SessionOwner } from "../context/session-owner.js";
 
 export interface EndedSessionCount {
@@ -34,7 +36,7 @@ export async function endEarlierSessions(
   const { rows } = await session.query<{ pid: number }>(
     `SELECT pid FROM (SELECT pid, datname, split_part(application_name, $1, 1) AS purpose, split_part(application_name, $1, 2) AS owner
                         FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid()) AS one
-      WHERE purpose LIKE $2 AND owner ~ ('^' || $3 || '\\.[0-9]{1,15}' || $8 || '$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
+      WHERE purpose LIKE $2 AND owner ~ ('^' || $3 || '\\.[0-9]{1,15}' || CASE WHEN purpose LIKE $9 OR purpose = $10 THEN 'h?' ELSE $8 END || '$') AND NOT (purpose = $5 AND datname = ANY ($6)) AND datname = coalesce($7, datname)
         AND (CASE WHEN owner ~ '\\.[0-9]{1,15}h?$' THEN rtrim(split_part(owner, '.', 2), 'h')::bigint END) < $4`,
     [
       ownerSeparator,
@@ -45,6 +47,10 @@ export async function endEarlierSessions(
       spareSnapshotsIn,
       onlyIn ?? null,
       helpers ? "h?" : "",
+      // The snapshot of a comparison ends with its leader, in contrast to that of a copy.
+      `${applicationNamePrefix}${purposeOfHelper("_".repeat(8), "%")}`,
+      // A stream that the earlier worker had lent.
+      applicationNamePrefix + applyingPurpose,
     ],
   );
   const refused: string[] = [];

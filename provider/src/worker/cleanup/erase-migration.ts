@@ -47,6 +47,8 @@ export async function eraseMigration(store: Store, servers: Servers): Promise<vo
   await endOpenSessions(store, servers, databases[0]?.name);
   await forEach(databases, (database) => eraseDatabase(store, servers, database));
   await forEach(databases, (database) => eraseRehearsal(store, servers, database.name));
+  // Last: after an interrupted erasure, the next attempt may still replace the databases.
+  await forEach(databases, (database) => leaveToUser(store, servers, database));
   await deleteMigration(store, servers.migrationName);
   await store.removeIfEmpty();
 }
@@ -97,8 +99,17 @@ async function eraseDatabase(store: Store, servers: Servers, database: DatabaseR
     await eraseRollback(servers, database.name, database.targetName);
     await forgetRollback(store, migrationName, database.name);
   }
-  if (database.phase === "queued" || !(await databaseExists(store, database.targetName))) return;
-  await eraseProgress(servers, database.targetName);
+}
+
+/** Removes what the migration created in a database of the target, which is the user's from then on. */
+export async function leaveToUser(
+  store: Store,
+  servers: Pick<Servers, "migrationName" | "target">,
+  { phase, createdByUs, targetName }: DatabaseRecord,
+): Promise<void> {
+  const isUntouched = phase === "queued" && !createdByUs;
+  if (isUntouched || !(await databaseExists(store, targetName))) return;
+  await eraseProgress(servers, targetName);
 }
 
 /** Drops the rehearsal database that a worker left if it was killed during its validation. */
@@ -119,7 +130,10 @@ async function eraseRollback(servers: Servers, database: string, targetDatabase:
   if (note !== undefined) log.warn(note);
 }
 
-function eraseProgress({ migrationName, target }: Servers, targetDatabase: string): Promise<void> {
+export function eraseProgress(
+  { migrationName, target }: Pick<Servers, "migrationName" | "target">,
+  targetDatabase: string,
+): Promise<void> {
   return withSession(target, { database: targetDatabase, purpose: `${migrationName} clean up` }, (session) =>
     dropProgress(session, migrationName),
   );

@@ -1,10 +1,12 @@
 import { inspectSlot } from "../../cdc/source/slot-state.js";
 import type { FenceSide } from "../../store/fence-record.js";
 import { ContentDiffersError, messageOf } from "../../errors.js";
+import { isMissingDatabase } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import type { DatabasePhase, DatabaseRecord } from "../../store/records.js";
 import type { RunContext } from "../context/run-context.js";
+import { eraseProgress } from "./erase-migration.js";
 import { fencedDatabase, fenceSides, removeFence } from "./database-fence.js";
 import { type RetryPolicy, retry } from "../context/retry.js";
 import { rowsToKeep } from "./rows-to-keep.js";
@@ -30,12 +32,24 @@ export class MigrationCleanup {
     return { seconds: Math.min(maxRetrySeconds, this.#context.spec.reconnectFor) };
   }
 
-  /** Drops slots, publications and fences on both servers. */
+  /** Leaves the database on the target to the user. Drops slots, publications and fences on both servers. */
   async removeServerObjects(record: DatabaseRecord): Promise<void> {
+    // First, so that the database is not replaced while the source is unreachable.
+    if (record.createdByUs || record.beingCreated || record.slot !== undefined)
+      await retry(this.#retryPolicy, () => this.#handOver(record));
     if (record.slot !== undefined || record.publications.length > 0)
       await retry(this.#retryPolicy, () => this.dropSourceObjects(record.name));
     await this.takeDownFences(record);
     await this.removeRollback(record);
+  }
+
+  async #handOver({ targetName }: DatabaseRecord): Promise<void> {
+    const { target, spec } = this.#context;
+    try {
+      await eraseProgress({ migrationName: spec.migrationName, target }, targetName);
+    } catch (error) {
+      if (!isMissingDatabase(error)) throw error;
+    }
   }
 
   async dropSourceObjects(database: string): Promise<void> {
@@ -66,7 +80,7 @@ export class MigrationCleanup {
    * @returns notes for the user about remaining objects and failed removals
    */
   async cleanUpFailedDatabase(database: DatabaseRecord, error: unknown): Promise<string[]> {
-    const { name, phase, slot, hasRollbackReplication } = database;
+    const { name, phase, slot, createdByUs, hasRollbackReplication } = database;
     const notes: string[] = [];
     const tried = (removal: Promise<void>): Promise<unknown> =>
       removal.catch((failure: unknown) => notes.push(messageOf(failure)));
@@ -78,7 +92,8 @@ export class MigrationCleanup {
       );
     const kept = rowsToKeep(database, this.#context.spec, error);
     if (kept) await this.#context.journal.database(name, { sharedCopy: kept });
-    if (phase === "copying")
+    // An attempt that was refused before it created the database has copied nothing.
+    if (phase === "copying" && (createdByUs || this.#context.spec.dataOnly))
       notes.push(
         kept
           ? `the next attempt uses the copied rows of ${name} again, unless they, the schema or the inputs have changed`

@@ -23,7 +23,11 @@ import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare, type PlaceToCompare } from "../../verify/open-to-compare.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { ComparisonTasks } from "../../store/copy-tasks/comparison-tasks.js";
-import { compareTogether, helpComparing } from "./compare-together.js";
+import type { DatabaseComparison } from "../../store/copy-tasks/shared-comparison.js";
+import { ContentBudget } from "../../verify/content-budget.js";
+import { compareTogether, compareWithHelpers, helpComparing } from "./compare-together.js";
+import { purposeOfHelper } from "./helper-watch.js";
+import { requireSnapshot } from "./in-snapshot.js";
 import { recordingProgress } from "./comparison-progress.js";
 import { comparisonPrevented, schemaFindings } from "./schema-findings.js";
 import { selectedTables } from "../context/selected-tables.js";
@@ -40,8 +44,8 @@ export interface ComparisonOfDatabase {
   readonly without?: ReadonlySet<string>;
   /** {@link TablesComparison.targetRests} */
   readonly targetRests?: Promise<void>;
-  /** Set if other workers compare some of the tables. */
-  readonly together?: ComparisonTasks | undefined;
+  /** Whether other workers that copied the database also compare it. By default, this is decided here. */
+  readonly together?: boolean | undefined;
 }
 
 /**
@@ -59,11 +63,11 @@ export async function compareDatabase(
   const tables = await tablesOf(work, comparison);
   const mode = spec.verification;
   const results = await recordingProgress(journal, database, async (onProgress) => {
-    if (moment.occasion === "cutover") return compareInCutover(spec, { ...tables, onProgress });
-    if (!together) return compareTables({ ...tables, mode, onProgress });
-    const { results: all, workers } = await compareTogether(together, { ...tables, mode, onProgress });
-    await journal.event(`${workers} workers compared the tables`, { database });
-    return all;
+    const place = { database, snapshotId: comparison.snapshotId, occasion: moment.occasion };
+    if (moment.occasion === "cutover")
+      return compareInCutover(spec, { ...tables, onProgress }, (one) => compareWithHelpers(work, place, one));
+    const compare = together ? compareTogether : compareAlone;
+    return compare(work, place, { ...tables, mode, onProgress });
   });
   await journal.comparisons(database, results, moment);
   const difference = contentDiffers(
@@ -77,37 +81,60 @@ export async function compareDatabase(
   return results;
 }
 
-/** Compares groups of tables for the leader of a shared copy until it has none left. */
+const compareAlone: typeof compareTogether = (_work, _place, comparison) => compareTables(comparison);
+
+/** Compares tables for the leader of a comparison until it is over. */
 export async function helpComparingDatabase(
   work: Work,
-  comparison: Pick<ComparisonOfDatabase, "database" | "snapshotId" | "signal">,
+  shared: DatabaseComparison,
   tasks: ComparisonTasks,
 ): Promise<void> {
-  const { verification: mode } = work.spec;
-  if (mode === "none") return;
-  const moment = { occasion: "copy" } as const;
-  const plan = async () => ({ ...(await tablesOf(work, { ...comparison, moment })), mode });
-  await helpComparing(tasks, plan, comparison.signal);
+  const { source, spec } = work;
+  const { database, mode, occasion, txidSnapshot, budgetSeconds } = shared;
+  const plan = async (signal: AbortSignal, targetRests: Promise<number>): Promise<TablesComparison> => {
+    const purpose = purposeOfHelper(tasks.right.worker, spec.migrationName);
+    const all = await tablesOf(work, {
+      ...shared,
+      moment: { occasion },
+      purpose,
+      signal,
+      targetRests: targetRests.then(() => undefined),
+    });
+    await requireSnapshot(all.openSource, txidSnapshot);
+    const budget = budgetSeconds === undefined ? undefined : new ContentBudget(budgetSeconds, targetRests);
+    return { ...all, mode, budget, yieldOn: occasion === "verification" ? { source, database } : undefined };
+  };
+  await helpComparing(tasks, plan, work.signal);
 }
 
+type PlaceOfTables = Omit<ComparisonOfDatabase, "together" | "moment"> & {
+  readonly moment: Pick<ComparisonMoment, "occasion">;
+  readonly targetSnapshotId?: string | undefined;
+  readonly purpose?: string;
+};
+
 /** The tables to compare, and how to open sessions for them. */
-async function tablesOf(work: Work, comparison: ComparisonOfDatabase): Promise<Omit<TablesComparison, "mode">> {
+async function tablesOf(work: Work, comparison: PlaceOfTables): Promise<Omit<TablesComparison, "mode">> {
   const { spec, source, target } = work;
-  const { database, snapshotId, signal, moment, without, targetRests } = comparison;
+  const { database, snapshotId, targetSnapshotId, signal, moment, without, targetRests } = comparison;
   const inCutover = moment.occasion === "cutover";
-  const purpose = `${spec.migrationName} compare`;
+  const { purpose = `${spec.migrationName} compare` } = comparison;
   const open = async (place: Omit<PlaceToCompare, "purpose">, view: ComparisonView): Promise<Client> => {
     const session = await openToCompare({ ...place, purpose }, view);
     return inCutover ? limitLockWaits(session) : session;
   };
   const openSource = (view: ComparisonView) => open({ endpoint: source, database, snapshotId }, view);
-  const planned = await planComparison(work, openSource, inCutover);
+  const planned = await planComparison(work, openSource, moment.occasion !== "copy");
+  const onTarget = {
+    ...{ endpoint: target, database: targetDatabase(spec, database) },
+    ...(targetSnapshotId === undefined ? {} : { snapshotId: targetSnapshotId }),
+  };
   return {
     openSource,
-    openTarget: (view) => open({ endpoint: target, database: targetDatabase(spec, database) }, view),
+    openTarget: (view) => open(onTarget, view),
     ...planned,
     tables: planned.tables.filter(({ table }) => !without?.has(qualify(table.schema, table.name))),
-    underSnapshots: ["source"],
+    underSnapshots: targetSnapshotId === undefined ? ["source"] : ["source", "target"],
     jobs: work.tableSlots.limit(),
     targetRests,
     signal,
@@ -148,9 +175,10 @@ export function inWords(results: readonly TableComparison[]): string {
 export async function compareInCutover(
   { verification, cutoverVerificationBudget }: MigrationSpec,
   tables: Omit<TablesComparison, "mode" | "budget">,
+  compare: typeof compareTables = compareTables,
 ): Promise<TableComparison[]> {
-  if (verification === "counts") return compareTables({ ...tables, mode: "counts" });
-  return compareWithinBudget(tables, cutoverVerificationBudget);
+  if (verification === "counts") return compare({ ...tables, mode: "counts" });
+  return compareWithinBudget(tables, cutoverVerificationBudget, compare);
 }
 
 /** Compares large objects, which logical replication omits. @throws ContentDiffersError */

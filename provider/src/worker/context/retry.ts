@@ -69,12 +69,12 @@ const retriesExhausted = (error: unknown, seconds: number): unknown =>
  *
  * @param canSucceed called after a loss: whether another attempt can succeed
  */
-export function retryDatabaseStep(
+export function retryDatabaseStep<Result>(
   { spec, journal, signal }: Work,
   database: string,
-  run: () => Promise<void>,
+  run: () => Promise<Result>,
   canSucceed = (): boolean => true,
-): Promise<void> {
+): Promise<Result> {
   const onLost = (reason: string, retryInMs: number): Promise<void> =>
     journal.event(`the connection was lost (${reason}); retrying in ${retryInMs / 1000} s`, {
       ...{ database, level: "warning" },

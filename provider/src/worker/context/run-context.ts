@@ -1,14 +1,13 @@
-import { TakenOverError } from "../../errors.js";
 import type { MigrationSpec } from "../../inputs/inputs.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import type { Journal } from "../../store/journal.js";
 import { KeptDumps } from "../../schema/dump/kept-dumps.js";
 import { readDatabases, type DatabaseRecord } from "../../store/records.js";
-import { Store } from "../../store/store.js";
 import type { SessionOwner } from "./session-owner.js";
 import type { CopyLimits } from "../budgets/migration-budget.js";
 import type { WorkerJob } from "./worker-job.js";
-import { retry, type RetryPolicy } from "./retry.js";
+import type { RetryPolicy } from "./retry.js";
+import { LocalHelpers } from "./local-helpers.js";
 import type { RequestWatch } from "./watch-requests.js";
 
 interface RunServices {
@@ -26,6 +25,8 @@ export class RunContext implements RunServices {
   readonly limits: CopyLimits;
   /** The dumps of the validation. */
   readonly keptDumps = new KeptDumps();
+  /** The processes on this machine that share the work. */
+  readonly helpers: LocalHelpers;
   /** Aborts when the worker has to stop, or the migration is canceled. */
   readonly signal: AbortSignal;
 
@@ -40,6 +41,7 @@ export class RunContext implements RunServices {
     this.requests = requests;
     this.limits = limits;
     this.signal = AbortSignal.any([stop, requests.signal]);
+    this.helpers = new LocalHelpers(job, () => job.workers ?? this.spec.workers, this.signal);
   }
 
   /** The current spec: an update may change it while the worker runs. */
@@ -56,19 +58,11 @@ export class RunContext implements RunServices {
   }
 
   async currentDatabases(): Promise<DatabaseRecord[]> {
-    return retry({ seconds: this.spec.reconnectFor }, () =>
-      this.withStore((store) => readDatabases(store, this.job.migrationName)),
-    );
+    return readDatabases(this.journal.lease.records, this.job.migrationName);
   }
 
   async currentDatabase(name: string): Promise<DatabaseRecord | undefined> {
     return (await this.currentDatabases()).find((one) => one.name === name);
-  }
-
-  async withStore<T>(run: (store: Store) => Promise<T>): Promise<T> {
-    const store = await Store.find(this.job, `${this.job.migrationName} records`);
-    if (!store) throw new TakenOverError(`the migration ${this.job.migrationName} is no longer recorded on the target`);
-    return run(store).finally(() => store.close().catch(() => undefined));
   }
 
   /** Retries for `reconnectFor` seconds. Logs every connection loss. */

@@ -72,12 +72,6 @@ export class RequestWatch {
     return this.#asked("cutover", database) || this.#asked("cutover", allDatabases);
   }
 
-  /** Resolves to the requested verification when the spec requests one other than `done`. */
-  async verificationBeside(done: string | undefined): Promise<string> {
-    while (this.spec.verifyNow === undefined || this.spec.verifyNow === done) await this.#notifier.next;
-    return this.spec.verifyNow;
-  }
-
   /** Resolves when the user decided to drop the rollback replication or to return to the source. */
   async rollbackDecided(): Promise<"drop" | "return"> {
     for (;;) {

@@ -25,8 +25,17 @@ export interface Work {
   readonly replicaLag: ReplicaWatch;
   /** The dumps of the validation, if this worker validated. */
   readonly keptDumps?: KeptDumps;
+  /** Starts processes on this machine; undefined in a helper. */
+  readonly helpers?: ProcessHelpers;
   /** Counts how often the copy of the database released its locks for applications. */
   readonly releases?: { count: number };
+}
+
+/** Processes on this machine that share a copy or a comparison. */
+export interface ProcessHelpers {
+  readonly count: number;
+  /** Runs them beside `run`. @param startsAtOnce false if they start only when `run` has lasted for 5 s */
+  during<Result>(run: () => Promise<Result>, startsAtOnce?: boolean): Promise<Result>;
 }
 
 /** Receives what slows the copy down, such as "replica standby1 is 40 s behind". Undefined if nothing does. */

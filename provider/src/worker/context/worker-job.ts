@@ -49,5 +49,8 @@ export interface WorkerJobInput {
   readonly workers?: number | undefined;
 }
 
+/** Command-line argument of a worker that applies a stream for another worker. The name of its pool process follows. */
+export const borrowArgument = "borrow";
+
 /** Command-line argument of a copy helper. */
 export const shareArgument = "share";

@@ -22,6 +22,10 @@ export class StreamRecord {
   readonly formerNames = new Set<string>();
   leftOut: LeftOut = { tables: new Map(), selection: everything };
   #following: StreamState;
+  readonly #refusals = new Set<string>();
+  #awaited: string | null = null;
+  /** What the user sees instead, such as the statement of a pause. */
+  #shown: string | null = null;
 
   constructor(work: Work, database: string, following: StreamState) {
     this.work = work;
@@ -60,9 +64,20 @@ export class StreamRecord {
     await this.work.journal.database(this.database, { deferredPlan: this.#following });
   }
 
-  /** Shows what the database waits for; null clears the message. */
+  /**
+   * Shows what the database waits for while its stream continues; null ends the wait.
+   *
+   * @param awaitedWindow the cutover window, unless it is over
+   */
+  showAwaited(message: string | null, awaitedWindow: string | null): Promise<void> {
+    this.#awaited = message;
+    return this.work.journal.database(this.database, { message: this.#shown ?? message, awaitedWindow });
+  }
+
+  /** Shows another message meanwhile; null shows again what the database waits for. */
   showMessage(message: string | null): Promise<void> {
-    return this.work.journal.database(this.database, { message });
+    this.#shown = message;
+    return this.work.journal.database(this.database, { message: message ?? this.#awaited });
   }
 
   report(message: string, level: "info" | "warning" = "info"): Promise<void> {
@@ -73,7 +88,11 @@ export class StreamRecord {
     return this.report(`carried over from the source: ${withoutSettingValues(sql)}`);
   }
 
-  reportFailedStatement(sql: string, why: string): Promise<void> {
-    return this.report(`could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`, "warning");
+  /** Reports a refusal once. The worker tries the statement again at each comparison of the schemas. */
+  async reportFailedStatement(sql: string, why: string): Promise<void> {
+    const text = `could not be carried over from the source: ${withoutSettingValues(sql)}: ${why}`;
+    if (this.#refusals.has(text)) return;
+    this.#refusals.add(text);
+    await this.report(text, "warning");
   }
 }

@@ -44,11 +44,6 @@ export class CopySharing {
     readonly database: string,
   ) {}
 
-  /** Identifies the copy, once it is recorded. */
-  get copyId(): string {
-    return this.#shared?.id ?? "";
-  }
-
   get areLargeObjectsCopied(): boolean {
     return this.#shared?.largeObjectsCopied === true;
   }

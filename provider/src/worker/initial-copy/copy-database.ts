@@ -32,6 +32,7 @@ import { skipTables } from "./copy-tasks.js";
 import { copyStateOf, findEarlierCopy, type EarlierCopy } from "./retry/earlier-copy.js";
 import { finishCopy } from "./finish-copy.js";
 import { findKeptRows } from "./retry/kept-rows.js";
+import { refuseHandedOver } from "./retry/refuse-handed-over.js";
 import { planCopyTasks } from "./plan-tasks.js";
 import { deferredEntriesOf, type PostCutoverPlan } from "./post-cutover-plan.js";
 import { createDatabase, prepareExistingTables } from "./prepare-target.js";
@@ -75,6 +76,7 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   const tasks = new CopyTasks(work.journal.lease, database);
   const sharing = new CopySharing(work, database);
   const job: CopyJob = { work, record, database, tasks, sharing };
+  await refuseHandedOver(work.target, work.spec.migrationName, record);
   await endEarlierTargetSessions(job);
   const running = await findEarlierCopy(work, record);
   await endEarlierSnapshots(work, database);
@@ -92,29 +94,34 @@ async function startCopy(job: CopyJob): Promise<PostCutoverPlan> {
   const { work, record, database } = job;
   const { journal, spec } = work;
   await removeEarlierAttempt(job);
-  await journal.database(database, {
+  const starting = {
     phase: "copying",
     state: "InProgress",
     message: "creating the database",
     sharedCopy: null,
-  });
-  await deleteSharedSnapshots(journal.lease, database);
-  await journal.copyStarts(database);
+  } as const;
+  await Promise.all([
+    journal.database(database, starting),
+    deleteSharedSnapshots(journal.lease, database),
+    journal.copyStarts(database),
+  ]);
   if (!spec.dataOnly) await reportFindings(work, database, await createDatabase(work, record));
   const { point, tables, read } = await takeSnapshot(work, database, ({ id }, signal) =>
     spec.dataOnly ? Promise.resolve([]) : readSchemaEntries(work, database, id, signal),
   );
   return underLocks(job, point, async (source, target, signal) => {
     // Only here: while the target does not answer, applications would wait for the locks of the snapshot.
-    await journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
+    await journal.database(database, { snapshotLsn: await snapshotLsn(source, database, point) });
     const plan = (): Promise<CopyContext> => planCopy(job, { point, source, target, tables, entries: read, signal });
     const context = await orAltered(work, database, point, plan);
     const queue = (): Promise<void> => queueTasks(context, tables, point);
     // Wait for both steps, also if one fails: the next attempt must not run concurrently with either. A changed definition is
     // reported first, because the restore may have failed for it.
-    const steps = await Promise.allSettled([orAltered(work, database, point, queue), restoreBeforeRows(context)]);
-    for (const step of steps) if (step.status === "rejected") throw step.reason;
-    await offerCopy(context, point, await schemaDigest(read, source));
+    const digest = schemaDigest(read, source);
+    const steps = [orAltered(work, database, point, queue), restoreBeforeRows(context), digest] as const;
+    await Promise.allSettled(steps);
+    for (const step of steps) await step;
+    await offerCopy(context, point, await digest);
     return copyAndFinish(context, tables);
   });
 }

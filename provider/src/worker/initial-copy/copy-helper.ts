@@ -16,14 +16,13 @@ import { Membership } from "../../store/membership.js";
 import { readDatabases, readMigration, type DatabaseRecord } from "../../store/records.js";
 import { recordSharedSnapshot, readSharedCopies, type DatabaseCopy } from "../../store/shared-copies.js";
 import { withExistingStore, type Store } from "../../store/store.js";
-import { ComparisonTasks } from "../../store/copy-tasks/comparison-tasks.js";
 import { CopyTasks } from "../../store/copy-tasks/copy-tasks.js";
-import { helpComparingDatabase } from "../comparison/compare-database.js";
+import { readSharedComparisons, type DatabaseComparison } from "../../store/copy-tasks/shared-comparison.js";
+import { ComparisonHelper } from "../comparison/comparison-helper.js";
 import { ReplicaLagMonitor } from "../monitoring/replica-lag-monitor.js";
 import { retry } from "../context/retry.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { reportFindings } from "../context/report-findings.js";
-import { isCompared } from "./copy-rows.js";
 import { runCopyTasks } from "./copy-tasks.js";
 import { defaultJobs, type Parallelism } from "../context/default-parallelism.js";
 import { helperName } from "../context/session-owner.js";
@@ -48,6 +47,7 @@ export interface MigrationView {
   /** Number of databases that are being copied or waiting for it. */
   readonly toCopy: number;
   readonly copies: readonly DatabaseCopy[];
+  readonly comparisons: readonly DatabaseComparison[];
 }
 
 export const readMigrationView = (job: WorkerJob): Promise<MigrationView | undefined> =>
@@ -65,6 +65,7 @@ async function viewOf(store: Store, job: WorkerJob): Promise<MigrationView | und
       toCopy: (await readDatabases(store, job.migrationName)).filter(isToBeCopied).length,
       hasLeader: (await leaseHolder(store, job.migrationName)) !== undefined,
       copies: await readSharedCopies(store, job.migrationName),
+      comparisons: await readSharedComparisons(store, job.migrationName),
     };
   } catch (error) {
     // Deleting the last migration also drops the control schema.
@@ -90,8 +91,8 @@ interface Share {
 }
 
 /**
- * Helps with the initial copies that another worker leads. Copies tables and builds indexes under that worker's generation.
- * Holds the copy's snapshot, so that a successor can resume the copy if the leader dies.
+ * Helps with the initial copies and comparisons that another worker leads. Copies tables and builds indexes under that worker's
+ * generation. Holds the copy's snapshot, so that a successor can resume the copy if the leader dies.
  */
 export class CopyHelper {
   readonly #job: WorkerJob;
@@ -105,6 +106,7 @@ export class CopyHelper {
   readonly #indexSlots = new Semaphore(() => this.#spec?.indexJobs ?? this.#defaultJobs?.indexJobs ?? 1);
   readonly #copyRate = new CopyRate(() => this.#spec?.maxCopyRate);
   readonly #replicaLag: ReplicaLagMonitor;
+  readonly #comparisons: ComparisonHelper;
 
   constructor(job: WorkerJob, write: Log) {
     this.#job = job;
@@ -116,6 +118,8 @@ export class CopyHelper {
       copyRate: this.#copyRate,
       onFailure: write,
     });
+    const workOf = (membership: Membership, signal: AbortSignal): Promise<Work> => this.#workOf(membership, signal);
+    this.#comparisons = new ComparisonHelper({ job, workOf, log: write });
   }
 
   /** Whether it holds a snapshot for the next leader. */
@@ -131,6 +135,14 @@ export class CopyHelper {
     for (const [id, share] of this.#shares)
       if (!copies.some((copy) => isSame(copy, share.copy))) await this.#end(id, share);
     for (const copy of copies) if (!this.#shares.has(copy.id)) this.#begin(copy);
+    await this.#comparisons.share(
+      view.hasLeader ? view.comparisons.filter((one) => one.generation === generation) : [],
+    );
+  }
+
+  /** Stops comparing when the leader is lost, whose snapshots end with it. */
+  async stopComparing(): Promise<void> {
+    await this.#comparisons.share([]);
   }
 
   /** Starts to hold the snapshots of the leader's copies. @returns the copies that this version can help with */
@@ -156,6 +168,7 @@ export class CopyHelper {
 
   /** Stops helping, and keeps the snapshots. */
   async stopSharing(): Promise<void> {
+    await this.stopComparing();
     for (const [id, share] of this.#shares) await this.#end(id, share);
     tagSessions(undefined);
   }
@@ -222,8 +235,7 @@ export class CopyHelper {
     const membership = await Membership.join(this.#job, this.#job.migrationName);
     try {
       if (membership.generation !== copy.generation) return;
-      this.#defaultJobs ??= await defaultJobs(this.#job, this.#spec!);
-      const work = this.#workOf(membership, signal);
+      const work = await this.#workOf(membership, signal);
       const { database } = copy;
       this.#log(`helping to copy ${database} as worker ${membership.worker}`);
       const tables = copy.tablesCopied
@@ -237,9 +249,6 @@ export class CopyHelper {
         tables,
         context: await contextOf(work, copy),
         signal,
-        ...(copy.tablesCopied || !isCompared(work.spec)
-          ? {}
-          : { onTablesCopied: () => compareWith(copy, work, membership) }),
         onFindings: (findings: readonly RestoreFinding[]) => reportFindings(work, database, findings),
       };
       await withStatementCancellation(signal, () => runCopyTasks(options), [
@@ -252,7 +261,8 @@ export class CopyHelper {
     }
   }
 
-  #workOf(membership: Membership, signal: AbortSignal): Work {
+  async #workOf(membership: Membership, signal: AbortSignal): Promise<Work> {
+    this.#defaultJobs ??= await defaultJobs(this.#job, this.#spec!);
     const spec = (): MigrationSpec => this.#spec!;
     return {
       get spec() {
@@ -270,9 +280,6 @@ export class CopyHelper {
     };
   }
 }
-
-const compareWith = ({ id, database, snapshotId }: DatabaseCopy, work: Work, right: Membership): Promise<void> =>
-  helpComparingDatabase(work, { database, snapshotId, signal: work.signal }, new ComparisonTasks(right, database, id));
 
 async function contextOf(
   { target, spec, signal }: Work,

@@ -5,7 +5,6 @@ import type { MigrationSpec } from "../../inputs/inputs.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { largeObjectEntries } from "../../schema/plan/large-object-entries.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
-import { ComparisonTasks } from "../../store/copy-tasks/comparison-tasks.js";
 import { compareDatabase, compareLargeObjectsOf } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { type CopyContext, connectToTarget, purposeOf } from "./copy-context.js";
@@ -61,15 +60,14 @@ async function completeTables(context: CopyContext): Promise<void> {
 }
 
 /** Whether the rows of a copy are compared. An online migration compares at its cutover instead. */
-export const isCompared = ({ migrationMode, schemaOnly }: MigrationSpec): boolean =>
+const isCompared = ({ migrationMode, schemaOnly }: MigrationSpec): boolean =>
   migrationMode === "Offline" && !schemaOnly;
 
 async function compareRows(context: CopyContext, snapshotId: string): Promise<void> {
-  const { work, database, signal, tasks, sharing } = context;
+  const { work, database, signal, tasks } = context;
   if (!isCompared(work.spec)) return;
   await work.journal.database(database, { message: "comparing rows, building indexes" });
-  const isShared = (await tasks.counts.completedByOthers()).tables > 0;
-  const together = isShared ? new ComparisonTasks(work.journal.lease, database, sharing.copyId) : undefined;
+  const together = (await tasks.counts.completedByOthers()).tables > 0;
   await compareDatabase(work, { database, snapshotId, signal, moment: { occasion: "copy" }, together });
 }
 

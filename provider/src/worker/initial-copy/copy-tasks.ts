@@ -53,6 +53,7 @@ class CopyTasks {
   readonly #notifier = new Notifier();
   #total: Counts = { tables: 0, indexes: 0 };
   #byOthers: Counts = { tables: 0, indexes: 0 };
+  #catalogues: Promise<void> | undefined;
   #copied = 0;
   #built = 0;
 
@@ -68,14 +69,17 @@ class CopyTasks {
   async run(): Promise<void> {
     const { work, tasks } = this.options;
     const [tableJobs, indexJobs] = [work.tableSlots.limit(), work.indexSlots.limit()];
-    this.#total = await tasks.counts.total();
-    // Completed by an earlier attempt of this worker.
-    const own = await tasks.counts.completedHere();
+    // Own tasks were completed by an earlier attempt of this worker.
+    const { counts } = tasks;
+    const [total, own, byOthers] = await Promise.all([
+      counts.total(),
+      counts.completedHere(),
+      counts.completedByOthers(),
+    ]);
+    [this.#total, this.#byOthers] = [total, byOthers];
     [this.#copied, this.#built] = [own.tables, own.indexes];
-    this.#byOthers = await tasks.counts.completedByOthers();
     // Helpers that start together do not see each other's claims yet.
     await this.#shareRate(work.spec.workers);
-    if (this.#openTables > 0) await this.#inSessions("catalogue", (sessions) => this.#copier.readCatalogues(sessions));
     const wake = (): void => this.#notifier.notify();
     this.#signal.addEventListener("abort", wake);
     const alongside = this.lead?.alongside(this.#signal) ?? Promise.resolve();
@@ -159,6 +163,8 @@ class CopyTasks {
   async #copyTables(): Promise<void> {
     const { work, tasks } = this.options;
     await this.#inSessions("copy", async (sessions) => {
+      // Before `prepare`, which sets a search_path. The other sessions wait for the first one.
+      await (this.#catalogues ??= this.#copier.readCatalogues(sessions));
       const session = await targetSession(sessions.target);
       await this.#copier.prepare(sessions.target);
       for (;;) {
@@ -243,8 +249,8 @@ class CopyTasks {
   }
 
   async #completeBuilds(tasks: readonly CopyTask[], skipped?: Skipped): Promise<void> {
-    await this.options.tasks.complete(
-      tasks.map(({ id }) => ({ id, bytes: 0, rows: 0 })),
+    await this.options.tasks.completeIndexes(
+      tasks.map(({ id }) => id),
       skipped,
     );
     this.#built += tasks.length;

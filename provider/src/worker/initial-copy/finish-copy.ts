@@ -1,8 +1,8 @@
 import type { Client } from "pg";
-import { initProgress } from "../../cdc/target/progress.js";
+import { dropProgress, initProgress } from "../../cdc/target/progress.js";
 import { carrySequences } from "../../copy/sequences.js";
 import { qualify, relationKey, type RelationName } from "../../postgres/identifiers.js";
-import { carryConnectionLimit } from "../../schema/database/database.js";
+import { carryConnectionLimit, readConnectionLimit } from "../../schema/database/database.js";
 import { listTables, withPartitionedTables } from "../../postgres/tables.js";
 import { type Validation, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
@@ -15,6 +15,7 @@ import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { compareSchemas } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { runInParallel } from "../context/run-in-parallel.js";
+import type { Work } from "../context/work.js";
 import { analyzeDatabase } from "./analyze.js";
 import type { CopyContext } from "./copy-context.js";
 import { reportLateWrites } from "./late-writes.js";
@@ -37,10 +38,24 @@ export async function finishCopy(context: CopyContext, joining: readonly string[
   if (slot) return initProgress(target, spec.migrationName, generation, slot);
   const reportHere = (findings: readonly RestoreFinding[]): Promise<void> => report(context, findings);
   await handOver(target, { entries: plan.handover, refreshLater, context: restore, report: reportHere });
-  if (!spec.dataOnly) await carryConnectionLimit(source, target);
   const without = new Set([...selection.cut, ...restore.missing]);
   await compareSchemas(work, { database, source, target, without, roles: restore.roles });
   await reportLateWrites(context);
+  const end: CopyEnd = { connectionLimit: await readConnectionLimit(source) };
+  // Before the database is handed over, so that a record of an earlier phase shows that it is older than that.
+  await journal.database(database, { phase: "completing", message: "cleaning up", deferredPlan: end });
+  await leaveToUsers(work, target, end);
+}
+
+/** What is left to do in the phase `completing` of an offline migration. The source may be gone by then. */
+export interface CopyEnd {
+  readonly connectionLimit: number;
+}
+
+/** The end of the migration of one database, offline. Idempotent: a successor runs it again in the phase `completing`. */
+export async function leaveToUsers({ spec }: Work, target: Client, end: CopyEnd | null): Promise<void> {
+  await dropProgress(target, spec.migrationName);
+  if (end && !spec.dataOnly) await carryConnectionLimit(end.connectionLimit, target);
 }
 
 async function planWithout({ plan, target }: CopyContext, joining: readonly string[]): Promise<RestorePlan> {

@@ -9,7 +9,7 @@ import { delay } from "../../async/delay.js";
 const pollMs = 500;
 
 /**
- * Executes copy tasks for the worker that started this process. If that worker dies, this process only holds the snapshot
+ * Shares copies and comparisons of the worker that started this process. If that worker dies, this process only holds the snapshot
  * open until the successor, which starts its own helpers, has adopted it.
  */
 export const helpCopying = (job: WorkerJob, stop: AbortSignal): Promise<void> => follow(job, stop, undefined);
@@ -28,7 +28,9 @@ async function follow(job: WorkerJob, stop: AbortSignal, leaving: number | undef
     while (!stop.aborted && Date.now() - ledAt < orphanTimeoutSeconds * 1000) {
       const view = await readView(job, report);
       if (view !== "unreachable") {
-        if (!view || hasEnded(view.state) || view.toCopy === 0) return;
+        if (!view || hasEnded(view.state)) return;
+        // The leader ends this process after a comparison. If it is lost, its snapshots are, too.
+        if (view.toCopy === 0 && (!view.hasLeader || leaving !== undefined)) return;
         leader ??= view.generation;
         const copies = view.copies.filter(({ generation }) => generation === leader);
         if (view.generation !== leader) await helper.stopSharing();

@@ -1,4 +1,5 @@
 import type { Client } from "pg";
+import { markUnfinished } from "../../cdc/target/progress.js";
 import { emptyTarget } from "../../copy/copy-table.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
 import { RefusedError } from "../../errors.js";
@@ -43,9 +44,16 @@ async function create(
 ): Promise<RestoreFinding[]> {
   const { name, targetName } = record;
   await dropExisting(work, record, maintenance, source);
-  await work.journal.database(name, { creation: "begun" });
-  const properties = beforeFence(await readDatabaseProperties(source), record.fences.source);
-  const createNow = (): Promise<RestoreFinding[]> => createTargetDatabase(maintenance, targetName, properties);
+  const [onSource] = await Promise.all([
+    readDatabaseProperties(source),
+    work.journal.database(name, { creation: "begun" }),
+  ]);
+  const properties = beforeFence(onSource, record.fences.source);
+  const createNow = async (): Promise<RestoreFinding[]> => {
+    const created = await createTargetDatabase(maintenance, targetName, properties);
+    await mark(work, targetName);
+    return created;
+  };
   const findings = await createNow().catch(async (error: unknown) => {
     if (!record.beingCreated || !isNameTaken(error)) throw error;
     // The earlier attempt lost its connection, and the server has completed its CREATE DATABASE just now.
@@ -54,6 +62,11 @@ async function create(
   });
   await work.journal.database(name, { creation: "done" });
   return findings;
+}
+
+function mark({ spec: { migrationName }, target }: Work, database: string): Promise<void> {
+  const place = { database, purpose: `${migrationName} create` };
+  return withSession(target, place, (session) => markUnfinished(session, migrationName));
 }
 
 /** The database's properties before the migration raised its fence, which must not fence the target. */

@@ -3,7 +3,6 @@ import { RefusedError } from "../../errors.js";
 import { applicationNamePrefix, ownerSeparator } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { occupiedDatabases } from "../../store/records.js";
-import { withExistingStore, type Store } from "../../store/store.js";
 import { retry } from "../context/retry.js";
 import { digestOf } from "../context/session-owner.js";
 import type { Work } from "../context/work.js";
@@ -19,21 +18,16 @@ const sessionsEndWithinSeconds = 10;
  * @example await refuseOccupiedDatabase(work, "crm")
  */
 export async function refuseOccupiedDatabase(work: Work, targetName: string): Promise<void> {
-  const { target, spec, signal } = work;
-  await withExistingStore({ ...spec, target }, `${spec.migrationName} records`, async (store) => {
-    if (!store) return;
-    const migration = (await occupiedDatabases(store, spec.migrationName)).get(targetName);
-    if (migration !== undefined) throw refusal(`the migration ${migration}`, targetName);
-    const isRetryable = (error: unknown): boolean => error instanceof RefusedError;
-    await retry({ seconds: sessionsEndWithinSeconds, signal, isRetryable }, () =>
-      refuseOtherWorker(store, work, targetName),
-    );
-    await refuseOtherProgress(store, work, targetName);
-  });
+  const { spec, signal, journal } = work;
+  const migration = (await occupiedDatabases(journal.lease.records, spec.migrationName)).get(targetName);
+  if (migration !== undefined) throw refusal(`the migration ${migration}`, targetName);
+  const isRetryable = (error: unknown): boolean => error instanceof RefusedError;
+  await retry({ seconds: sessionsEndWithinSeconds, signal, isRetryable }, () => refuseOtherWorker(work, targetName));
+  await refuseOtherProgress(work, targetName);
 }
 
-async function refuseOtherWorker(store: Store, { owner }: Work, targetName: string): Promise<void> {
-  const [other] = await store.query<{ pid: number; user: string }>(
+async function refuseOtherWorker({ owner, journal }: Work, targetName: string): Promise<void> {
+  const [other] = await journal.lease.records.query<{ pid: number; user: string }>(
     `SELECT pid, usename AS "user" FROM pg_catalog.pg_stat_activity
       WHERE datname = $1 AND starts_with(application_name, $2) AND strpos(application_name, $3) > 0
         AND split_part(split_part(application_name, $3, 2), '.', 1) <> $4`,
@@ -43,15 +37,16 @@ async function refuseOtherWorker(store: Store, { owner }: Work, targetName: stri
 }
 
 /** A migration whose records are in another maintenance database may have no worker at the moment. */
-async function refuseOtherProgress(store: Store, { target, spec }: Work, targetName: string): Promise<void> {
+async function refuseOtherProgress({ target, spec, journal }: Work, targetName: string): Promise<void> {
+  const { records } = journal.lease;
   const open = "SELECT FROM pg_catalog.pg_database WHERE datname = $1 AND datallowconn";
-  if ((await store.query(open, [targetName])).length === 0) return;
+  if ((await records.query(open, [targetName])).length === 0) return;
   const names = await withSession(
     target,
     { database: targetName, purpose: `${spec.migrationName} look for progress` },
     listProgress,
   );
-  const [other] = await store.query<{ name: string }>(
+  const [other] = await records.query<{ name: string }>(
     `SELECT name FROM unnest($1::text[]) AS name
       WHERE name <> $2 AND name NOT IN (SELECT name FROM pgmigration.migration)`,
     [names, spec.migrationName],

@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { copySmallTables, copyTable, type TableRows } from "../../copy/copy-table.js";
+import { copySmallTables, copyTable, type TableCopy, type TableRows } from "../../copy/copy-table.js";
 import { copyFormat } from "../../copy/format.js";
 import type { Relayed } from "../../copy/relay.js";
 import { withSnapshotSession } from "../../copy/snapshot.js";
@@ -112,8 +112,8 @@ export class TableCopier {
     let failed = claimed[0]!;
     const completed = (relayed: readonly Relayed[]): CompletedCopyTask[] =>
       claimed.map(({ id }, position) => ({ id, ...relayed[position]! }));
-    const beforeCommit = async (relayed: readonly Relayed[]): Promise<void> =>
-      tasks.committing(completed(relayed), await currentTransaction(target));
+    const beforeCommit = (relayed: readonly Relayed[], transaction: string): Promise<void> =>
+      tasks.committing(completed(relayed), transaction);
     const together = (): Promise<Relayed[]> =>
       copySmallTables(
         claimed.map((task) => this.#rowsOf(task)),
@@ -127,7 +127,7 @@ export class TableCopier {
       for (const task of claimed) await this.#prepareQuery((failed = task), source);
       const relayed =
         claimed.length > 1 ? await together() : [await this.#copyOne(failed, { source, target, signal }, beforeCommit)];
-      await tasks.complete(completed(relayed));
+      await tasks.completeTables(completed(relayed));
     } catch (cause) {
       const error = isLockTimeout(cause) ? await this.#lockTimeout(failed, cause) : cause;
       if (isTaskFailure(error, signal)) await tasks.fail(failed.id, error);
@@ -172,7 +172,7 @@ export class TableCopier {
   #copyOne(
     task: CopyTask,
     { source, target, signal }: TableSessions & { readonly signal: AbortSignal },
-    beforeCommit: (relayed: readonly Relayed[]) => Promise<void>,
+    beforeCommit: TableCopy["beforeCommit"],
   ): Promise<Relayed> {
     let reportedAt = 0;
     return copyTable({
@@ -206,10 +206,4 @@ export class TableCopier {
       throw new EngineError(`task ${task.id} names ${task.schema}.${task.table}, which is not selected for the copy`);
     return table;
   }
-}
-
-/** The transaction ID in the form of txid_status, which works from every database of the server. */
-async function currentTransaction(target: Client): Promise<string> {
-  const { rows } = await target.query<{ transaction: string }>("SELECT pg_catalog.txid_current()::text AS transaction");
-  return rows[0]!.transaction;
 }

@@ -153,14 +153,12 @@ const lockedWithStream: TakeLocked = async (work, database, tablesOf) => {
 };
 
 async function snapshotPoint({ source, spec }: Work, database: string): Promise<CopyPoint> {
+  let before: Omit<WriteBaseline, "txidSnapshot"> | undefined;
   // Before the snapshot: later, a write between the two would not be counted.
-  const place = { database, purpose: `${spec.migrationName} statistics` };
-  const before = await withSession(source, place, async (session) => ({
-    tables: await readTableWrites(session),
-    takenAt: await readClock(session),
-  }));
-  const snapshot = await Snapshot.export(source, database);
-  const written = spec.schemaOnly ? undefined : { txidSnapshot: snapshot.txidSnapshot, ...before };
+  const snapshot = await Snapshot.export(source, database, async (session) => {
+    if (!spec.schemaOnly) before = { tables: await readTableWrites(session), takenAt: await readClock(session) };
+  });
+  const written = before && { txidSnapshot: snapshot.txidSnapshot, ...before };
   return { snapshot, slot: undefined, publications: [], mark: undefined, plugin: "pgoutput", written };
 }
 
@@ -168,17 +166,15 @@ async function snapshotPoint({ source, spec }: Work, database: string): Promise<
  * Position in the source's WAL of a copy's snapshot, for the report. Online it is exact: the slot's stream starts there. Offline
  * it is read after the snapshot, so that everything in the snapshot was committed before it. Undefined if the source's service
  * does not offer it.
+ *
+ * @param source a session in the database
  */
-export async function snapshotLsn(
-  { source, spec }: Work,
-  database: string,
-  { slot }: CopyPoint,
-): Promise<string | undefined> {
+export async function snapshotLsn(source: Client, database: string, { slot }: CopyPoint): Promise<string | undefined> {
   if (slot) return formatLsn(slot.consistentPoint);
   try {
-    const purpose = `${spec.migrationName} position`;
-    return await withSession(source, { database, purpose }, readWalPosition);
+    return await readWalPosition(source);
   } catch (error) {
+    if (isConnectionLoss(error)) throw error;
     log.warn(`${database}: the position of the snapshot cannot be read: ${messageOf(error)}`);
     return undefined;
   }

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { workerProgram } from "../../worker-program.js";
 import type { WorkerJob } from "../context/worker-job.js";
 
-/** Exit code of a worker that found no room in the budgets. */
+/** Exit code of a worker that found no room in the budgets, or to which no stream was lent. */
 export const noRoomExitCode = 75;
 
 /** Message of a worker that the budgets admitted. */
@@ -18,9 +18,10 @@ export class PoolWorker {
   readonly exited: Promise<number | null>;
   readonly #child: ChildProcess;
 
-  constructor(job: WorkerJob) {
+  /** @param programArguments command-line arguments of the worker */
+  constructor(job: WorkerJob, programArguments: readonly string[] = []) {
     this.isWaiting = job.budgets !== undefined;
-    this.#child = spawn(process.execPath, workerProgram, {
+    this.#child = spawn(process.execPath, [...workerProgram, ...programArguments], {
       stdio: ["pipe", "inherit", "inherit", "ipc"],
     });
     this.exited = new Promise((resolve) => {

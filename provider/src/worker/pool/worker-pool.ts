@@ -8,12 +8,13 @@ import { ChangeReporter, log } from "../../log.js";
 import type { MigrationStatus } from "../../status.js";
 import type { MigrationSummary } from "../../store/list-migrations.js";
 import { poolPurpose } from "../../store/leaving-worker.js";
+import { newWorkerName } from "../../store/lease.js";
 import { readStatus } from "../../store/read-status.js";
 import type { Store } from "../../store/store.js";
 import type { Budgets } from "../budgets/budget.js";
-import type { WorkerJob } from "../context/worker-job.js";
+import { borrowArgument, type WorkerJob } from "../context/worker-job.js";
 import { keepSnapshotsOf } from "../initial-copy/help-copying.js";
-import { type PoolWork, poolWork } from "./free-migrations.js";
+import { type LendingMigration, type PoolWork, poolWork } from "./free-migrations.js";
 import { noRoomExitCode, PoolWorker, stopTimeoutMs } from "./pool-worker.js";
 
 const pollMs = 2000;
@@ -48,6 +49,8 @@ interface Running {
   readonly servers: string;
   readonly target: string;
   readonly job: WorkerJob;
+  /** Key of the migration whose stream the worker applies for the worker of another pool process. */
+  readonly borrowsFrom?: string;
 }
 
 /** A running migration on a target. */
@@ -77,6 +80,12 @@ export class WorkerPool {
   readonly #known = new Map<string, Known>();
   /** The migrations of other workers whose snapshots this process holds. */
   readonly #kept = new Map<string, Promise<void>>();
+  /** Migrations of other workers that have streams to lend. */
+  readonly #lenders = new Map<string, Known>();
+  /** Names this process, so that lenders recognise its workers. */
+  readonly #name = newWorkerName();
+  #borrowers = 0;
+  #isReturning = false;
   readonly #reports = new Map<string, ChangeReporter>();
   readonly #reader: FleetReader<PoolWork>;
   /** Has sessions of its own: many statuses must not delay the search for migrations. Reads only targets with workers. */
@@ -148,14 +157,14 @@ export class WorkerPool {
 
   /** Ends the sessions of targets that left the list or have no worker of this process. */
   #chooseStatuses(): void {
-    const withWorkers = new Set([...this.#workers.values()].map(({ target }) => target));
+    const withWorkers = new Set([...this.#workers.values()].filter(isLeader).map(({ target }) => target));
     const targets = this.#reader.readings.map(({ target }) => target);
     this.#statuses.setTargets(targets.filter(({ name }) => withWorkers.has(name)));
   }
 
   async #readStatuses(store: Store | undefined, { name: target }: Target): Promise<RunningStatus[]> {
     const found: RunningStatus[] = [];
-    for (const one of this.#workers.values()) {
+    for (const one of [...this.#workers.values()].filter(isLeader)) {
       const name = one.job.migrationName;
       const status = store && one.target === target ? await readStatus(store, name) : undefined;
       if (status) found.push({ target, name, status });
@@ -177,6 +186,7 @@ export class WorkerPool {
       for (const { target, one } of this.#open("leaving")) this.#keepSnapshots(target, one);
       // Pools that start together begin with different migrations.
       for (const { target, one } of shuffled(this.#open("free"))) await this.#start(target, one);
+      for (const { target, one } of shuffled(this.#open("lending"))) await this.#borrow(target, one);
       await delay(pollMs, stop);
     }
   }
@@ -190,7 +200,7 @@ export class WorkerPool {
     await Promise.all([this.#reader.close(), this.#statuses.close()]);
   }
 
-  #open(kind: keyof PoolWork): { readonly target: Target; readonly one: MigrationSummary }[] {
+  #open<Kind extends keyof PoolWork>(kind: Kind): { readonly target: Target; readonly one: PoolWork[Kind][number] }[] {
     const current = this.#reader.readings.filter(isCurrent);
     return current.flatMap(({ target, content }) => content[kind].map((one) => ({ target, one })));
   }
@@ -222,11 +232,14 @@ export class WorkerPool {
     const key = keyOf(target.name, migration.name);
     const known = this.#known.get(key) ?? { freeSince: Date.now(), retryAt: 0, retryMs: firstRetryMs };
     this.#known.set(key, known);
-    if (this.options.stop.aborted || this.#workers.has(key) || this.#workers.size >= this.options.maxMigrations) return;
+    if (this.options.stop.aborted || this.#workers.has(key)) return;
     const freeMs = migration.hadWorker ? minFreeLeaseMs : 0;
     if (Date.now() < Math.max(known.retryAt, known.freeSince + freeMs)) return;
-    const { source } = migration.spec;
-    const servers = `${source.host}:${source.port} ${target.name}`;
+    if (this.#workers.size >= this.options.maxMigrations) {
+      this.#returnStream();
+      return;
+    }
+    const servers = serversOf(target, migration);
     // A worker that waits for the budgets of these servers takes them next.
     if ([...this.#workers.values()].some((one) => one.worker.isWaiting && one.servers === servers)) return;
     try {
@@ -236,6 +249,35 @@ export class WorkerPool {
       this.#report(key, `cannot start: ${messageOf(error)}`);
       postpone(known);
     }
+  }
+
+  /** Applies a stream of a migration that another pool process runs, until the streams are divided equally. */
+  async #borrow(target: Target, migration: LendingMigration): Promise<void> {
+    const key = keyOf(target.name, migration.name);
+    const known = this.#lenders.get(key) ?? { freeSince: 0, retryAt: 0, retryMs: firstRetryMs };
+    this.#lenders.set(key, known);
+    const isFull = this.#workers.size >= this.options.maxMigrations || this.#open("free").length > 0;
+    if (this.options.stop.aborted || isFull || this.#workers.has(key) || Date.now() < known.retryAt) return;
+    const own = [...this.#workers.values()].filter(({ borrowsFrom }) => borrowsFrom === key).length;
+    if (migration.kept - own < 2) return;
+    // The next reading may not show the request of this worker.
+    known.retryAt = Date.now() + firstRetryMs;
+    try {
+      const job = await this.options.jobOf(target, migration);
+      const started = { target: target.name, servers: serversOf(target, migration), job, borrowsFrom: key };
+      this.#startWorker(`${key}, stream ${++this.#borrowers}`, known, started);
+    } catch (error) {
+      this.#report(key, `cannot apply a stream: ${messageOf(error)}`);
+      postpone(known);
+    }
+  }
+
+  /** Makes room for a migration without a worker: the worker of a borrowed stream can be replaced by its lender. */
+  #returnStream(): void {
+    const borrower = [...this.#workers.values()].find((one) => !isLeader(one));
+    if (!borrower || this.#isReturning) return;
+    this.#isReturning = true;
+    void borrower.worker.stop().finally(() => (this.#isReturning = false));
   }
 
   /** The processes of a shared copy would each need a part of the budgets. */
@@ -248,13 +290,14 @@ export class WorkerPool {
   }
 
   #startWorker(key: string, known: Known, started: Omit<Running, "worker">): void {
-    const worker = new PoolWorker(started.job);
+    const worker = new PoolWorker(started.job, started.borrowsFrom ? [borrowArgument, this.#name] : []);
     this.#workers.set(key, { ...started, worker });
     log.info(`${key}: starts worker ${worker.pid ?? ""}`);
     void worker.exited.then((code) => {
       this.#workers.delete(key);
       known.freeSince = Date.now();
-      if (code === 0 || code === noRoomExitCode) known.retryMs = firstRetryMs;
+      // A leader that lends no stream, for example because it is paused, is asked less and less often.
+      if (code === 0 || (code === noRoomExitCode && isLeader(started))) known.retryMs = firstRetryMs;
       if (code !== 0) postpone(known);
       if (code !== noRoomExitCode) log.info(`${key}: the worker ended with ${code ?? "a signal"}`);
     });
@@ -271,6 +314,11 @@ function postpone(known: Known): void {
   known.retryAt = Date.now() + known.retryMs;
   known.retryMs = Math.min(2 * known.retryMs, maxRetryMs);
 }
+
+const isLeader = ({ borrowsFrom }: Omit<Running, "worker">): boolean => borrowsFrom === undefined;
+
+const serversOf = (target: Target, { spec: { source } }: MigrationSummary): string =>
+  `${source.host}:${source.port} ${target.name}`;
 
 const keyOf = (target: string, migration: string): string => `${target}/${migration}`;
 

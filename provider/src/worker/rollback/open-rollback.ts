@@ -10,33 +10,36 @@ import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { listTables } from "../../postgres/tables.js";
+import { type Table, listTables } from "../../postgres/tables.js";
 import type { DatabaseRecord } from "../../store/records.js";
 import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
 import { rollbackGaps, rolesToTrust } from "../../validation/replication/rollback.js";
 import { placesOf, removeRollback } from "../cleanup/rollback-objects.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
+import { type RollbackTables, pairRollbackTables } from "./rollback-tables.js";
 
 /**
  * Starts the rollback replication: every later write on the target is applied to the source. Applications must not write
  * on the target before. Replaces the objects of an earlier attempt.
  *
+ * @returns the tables whose changes it applies
  * @throws RefusedError if a server refuses
  */
 export async function openRollback(
   work: Work,
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
-): Promise<void> {
+): Promise<RollbackTables> {
   const { spec, source, target, journal, generation, signal } = work;
   await requireRollback(work, name);
   await journal.database(name, { message: "starting the rollback replication" });
   await journal.rollbackReplication(name, { state: "opening" });
   await removeRollback(placesOf(work, { name, targetName }));
   const names = rollbackNames(spec, name);
-  await withSession(source, { database: name, purpose: `${spec.migrationName} rollback` }, async (session) => {
+  const purpose = `${spec.migrationName} rollback`;
+  const tables = await withSession(source, { database: name, purpose }, async (session) => {
     await journal.findings(await rolesToTrust(session, name, spec));
-    await publish(work, { name, targetName }, session);
+    const published = await publish(work, { name, targetName }, session);
     const { release, ...slot } = await createSlot({
       source: target,
       database: targetName,
@@ -47,8 +50,10 @@ export async function openRollback(
     });
     await release();
     await initProgress(session, rollbackProgress(spec.migrationName), generation, slot);
+    return published;
   });
   await journal.event("new writes on the target are now applied to the source", { database: name });
+  return tables;
 }
 
 /** Checks before a cutover whether a rollback replication is possible. @throws RefusedError with all problems */
@@ -76,23 +81,30 @@ async function publish(
   { spec, target }: Work,
   { name, targetName }: Pick<DatabaseRecord, "name" | "targetName">,
   source: Client,
-): Promise<void> {
-  await withSession(target, { database: targetName, purpose: `${spec.migrationName} publish` }, async (session) => {
-    const replicated = await replicatedTables(source, spec);
+): Promise<RollbackTables> {
+  const purpose = `${spec.migrationName} publish`;
+  return withSession(target, { database: targetName, purpose }, async (session) => {
+    const onSource = await replicatedTables(source, spec);
+    const replicated = namesOf(onSource);
     const tables = (await listTables(session)).filter(
       (table) => !table.extensionConfiguration && replicated.has(qualify(table.schema, table.name)),
     );
     const names = rollbackNames(spec, name);
     await createPublications(session, names, tables, { keyless: "full" });
     await requireOwnPublications(session, names);
+    return pairRollbackTables(tables, onSource);
   });
 }
 
 /** Qualified names of the source's tables that are replicated. */
-export async function replicatedTables(source: Client, spec: MigrationSpec): Promise<Set<string>> {
-  const tables = (await tablesInScope(source, spec)).filter(({ unlogged }) => !unlogged);
-  return new Set(tables.map(({ schema, name }) => qualify(schema, name)));
-}
+export const replicatedNames = async (source: Client, spec: MigrationSpec): Promise<Set<string>> =>
+  namesOf(await replicatedTables(source, spec));
+
+const replicatedTables = async (source: Client, spec: MigrationSpec): Promise<Table[]> =>
+  (await tablesInScope(source, spec)).filter(({ unlogged }) => !unlogged);
+
+const namesOf = (tables: readonly Table[]): Set<string> =>
+  new Set(tables.map(({ schema, name }) => qualify(schema, name)));
 
 export const publicationsOf = ({ publication, insertOnlyPublication }: ChangeCaptureNames): string[] => [
   publication,

@@ -21,13 +21,13 @@ import { recordingProgress } from "../comparison/comparison-progress.js";
 import { reportFindings } from "../context/report-findings.js";
 import { retryDatabaseStep } from "../context/retry.js";
 import type { Work } from "../context/work.js";
-import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { objectsNotReplicated } from "./objects-not-replicated.js";
-import { publicationsOf, replicatedTables } from "./open-rollback.js";
+import { publicationsOf, replicatedNames } from "./open-rollback.js";
 import { sequencesOf } from "./return-sequences.js";
 import type { RollbackStream } from "./rollback-stream.js";
+import { type RollbackPlan, requireSameNames } from "./rollback-tables.js";
 
 const { publisher, subscriber } = rollbackRoles;
 
@@ -72,6 +72,8 @@ export async function cutBack({ work, record, stream, fence }: Return): Promise<
       putUpFence: spec.fence === "readOnly" ? () => fence.putUp() : undefined,
       onEscapedChanges: (changes) => fence.reportEscapedChanges(changes),
       requireSchema: async () => {
+        const { rollbackTables = {} } = record.deferredPlan as RollbackPlan;
+        await requireSameNames(name, rollbackTables, targetSession, sourceSession);
         const statements = await dropsOfExpressions(targetSession, sourceSession, publications);
         if (statements.length > 0) refuseComputed(name, statements);
       },
@@ -116,7 +118,7 @@ async function refreshViews(
   target: Client,
   source: Client,
 ): Promise<void> {
-  const { materializedViews, sourceSearchPath } = record.deferredPlan as PostCutoverPlan;
+  const { materializedViews, sourceSearchPath } = record.deferredPlan as RollbackPlan;
   const context = await readRestoreContext(source, { sourceSearchPath });
   const findings = await refreshMaterializedViews(target, source, materializedViews, context);
   await reportFindings(work, record.name, findings);
@@ -136,7 +138,7 @@ async function compareForReturn(
   const openTarget = async (view: ComparisonView) => limitLockWaits(await openToCompare(onTarget, view));
   const openSource = async (view: ComparisonView) => limitLockWaits(await openToCompare(onSource, view));
   const session = await openSource("present");
-  const replicated = await replicatedTables(session, spec).finally(() => session.end());
+  const replicated = await replicatedNames(session, spec).finally(() => session.end());
   const { tables, searchPath } = await planComparison(work, openTarget, true);
   const results = await recordingProgress(journal, name, (onProgress) =>
     compareInCutover(spec, {

@@ -15,8 +15,8 @@ import type { DatabaseRecord } from "../../store/records.js";
 import { replicaTriggerGaps } from "../../validation/replication/replica-triggers.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
-import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
 import { publicationsOf } from "./open-rollback.js";
+import { type RollbackPlan, RollbackTableNames } from "./rollback-tables.js";
 
 const retryMs = 5000;
 const restartCheckMs = 500;
@@ -104,6 +104,8 @@ export class RollbackStream {
     const { spec, source, target, generation, signal } = this.#work;
     const { name, targetName } = this.#record;
     const names = rollbackNames(spec, name);
+    const { sourceSearchPath, rollbackTables = {} } = this.#record.deferredPlan as RollbackPlan;
+    const tables = new RollbackTableNames(rollbackTables);
     return new Follower({
       source: target,
       target: source,
@@ -119,7 +121,9 @@ export class RollbackStream {
       parts: rollbackRoles,
       // A table of the target can get the name of an excluded table, which may belong to another owner.
       writableTables: (client) => tablesInScope(client, this.#work.spec),
-      searchPath: (this.#record.deferredPlan as PostCutoverPlan).sourceSearchPath,
+      targetNames: (client) => tables.read(client),
+      isExchanged: (relation) => tables.isExchanged(relation),
+      searchPath: sourceSearchPath,
       onProgress: (status) => {
         if (status.state === "streaming") this.#report({ ...countsOf(status), state: this.#runningState });
       },

@@ -4,7 +4,6 @@ import { defaultPatienceMs } from "../../copy/waiter-watch.js";
 import { delay } from "../../async/delay.js";
 import { Semaphore } from "../../async/semaphore.js";
 import { ConcurrentChangeError } from "../../errors.js";
-import { LocalCopyHelpers } from "./local-copy-helpers.js";
 import { retry } from "../context/retry.js";
 import type { RunContext } from "../context/run-context.js";
 import type { Work } from "../context/work.js";
@@ -19,14 +18,11 @@ const maxPauseMs = 5000;
 /** Copies a few databases at the same time, with copy helpers on this machine. */
 export class CopyScheduler {
   readonly #context: RunContext;
-  readonly #helpers: LocalCopyHelpers;
   /** A copy opens about a dozen sessions. By default a server accepts a hundred. */
   readonly #slots = new Semaphore(() => databasesAtOnce);
 
   constructor(context: RunContext) {
-    const { job, signal } = context;
     this.#context = context;
-    this.#helpers = new LocalCopyHelpers(job, () => job.workers ?? context.spec.workers, signal);
   }
 
   /**
@@ -44,7 +40,7 @@ export class CopyScheduler {
 
   #runWithinLimits<T>(database: DatabaseRecord, work: Work, copy: () => Promise<T>): Promise<T> {
     const report = (reason: string): Promise<void> => work.journal.event(reason, { database: database.name });
-    return this.#context.limits.duringCopy(() => this.#helpers.during(copy), report, work.signal);
+    return this.#context.limits.duringCopy(() => this.#context.helpers.during(copy), report, work.signal);
   }
 
   #runWithRetry<T>(database: DatabaseRecord, work: Work, run: (record: DatabaseRecord) => Promise<T>): Promise<T> {
@@ -52,7 +48,8 @@ export class CopyScheduler {
     let canRestart = false;
     const refresh = async (): Promise<void> => {
       record = (await this.#context.currentDatabase(record.name)) ?? record;
-      canRestart = isToBeCopied(record);
+      // Offline, such a database only has to be handed over.
+      canRestart = isToBeCopied(record) || record.phase === "completing";
     };
     const policy = this.#context.retryPolicy((error) => canRestart && isConnectionLoss(error));
     const runOnce = async (): Promise<T> => {

@@ -54,7 +54,7 @@ export class DatabaseSteps {
 
   /** The context of one database's steps. Its `spec` is always the current one. */
   workOn(database: string): Work {
-    const { requests, source, target, journal, owner, keptDumps, signal } = this.#context;
+    const { requests, source, target, journal, owner, keptDumps, helpers, signal } = this.#context;
     const { tableSlots, indexSlots, copyRate } = this.#jobs;
     return {
       get spec() {
@@ -69,6 +69,7 @@ export class DatabaseSteps {
       copyRate,
       replicaLag: this.#replicaLag,
       keptDumps,
+      helpers,
       releases: { count: 0 },
       generation: owner.generation,
       signal: AbortSignal.any([signal, requests.cancellationOf(database), ...this.#guardSignals(database)]),

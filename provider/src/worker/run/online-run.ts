@@ -1,10 +1,14 @@
 import { Notifier } from "../../async/notifier.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
-import type { WindowPhase } from "../../inputs/cutover-window.js";
+import { type WindowPhase, windowOpensAt, windowPhase } from "../../inputs/cutover-window.js";
 import type { DatabasePhase, DatabaseRecord } from "../../store/records.js";
+import { withTimeout } from "../../async/with-timeout.js";
 import { rejectOnAbort } from "../../async/reject-on-abort.js";
 import type { DatabaseStep, DatabaseSteps } from "./database-steps.js";
+import { comparisonSeconds, isComparisonDue, isRecentlyEqual } from "../streaming/comparison-schedule.js";
 import { FollowedDatabase } from "../streaming/followed-database.js";
+import type { LiveStream } from "../streaming/live-stream.js";
+import { StreamLender } from "../streaming/stream-lender.js";
 import { Semaphore } from "../../async/semaphore.js";
 import type { MigrationCleanup } from "../cleanup/migration-cleanup.js";
 import { type CopyScheduler, isToBeCopied } from "./copy-scheduler.js";
@@ -19,6 +23,8 @@ import { RollbackReplication } from "../rollback/rollback-replication.js";
 import type { Work } from "../context/work.js";
 
 const slotPollMs = 2000;
+/** A target that does not answer must not delay the end. */
+const closeLenderMs = 5000;
 
 /** Whether the database is cut over, but its migration has not ended. */
 const isCutOver = (phase: DatabasePhase): boolean => phase === "rollingBack" || phase === "returned";
@@ -53,6 +59,7 @@ export class OnlineRun {
    */
   async run(databases: readonly DatabaseRecord[]): Promise<void> {
     this.#guardSources(databases);
+    const lender = this.#lender(databases.length);
     try {
       await this.#followAll(databases);
       const open = databases.filter(({ name, phase }) => !hasEnded(phase) && !this.#steps.canceled.has(name));
@@ -60,11 +67,23 @@ export class OnlineRun {
       await Promise.all(open.map((database) => this.#runToEnd(database)));
     } finally {
       this.#stateTracker.end();
+      if (lender) await withTimeout(lender.close(), closeLenderMs);
       // Running cutovers complete even when the run ends.
       await Promise.allSettled(this.#cutovers);
       await Promise.all([...this.#followed.values()].map((one) => one.stop()));
       await Promise.all([...this.#steps.guards.values()].map((one) => one.close()));
     }
+  }
+
+  /** Only a pool has workers that ask for streams, and a single stream is never lent. */
+  #lender(databases: number): StreamLender | undefined {
+    const { spec, journal, requests } = this.#context;
+    if (spec.runner !== "external" || databases < 2) return undefined;
+    const streams = (): ReadonlyMap<string, LiveStream> =>
+      new Map([...this.#followed].flatMap(([name, { stream }]) => (stream ? [[name, stream] as const] : [])));
+    const mayLend = (name: string): boolean =>
+      !(requests.isCutoverAsked(name) && this.#followed.get(name)?.isInCutoverWindow);
+    return new StreamLender({ lease: journal.lease, streams, mayLend });
   }
 
   #firstStageOf({ name, phase }: DatabaseRecord): DatabaseStage {
@@ -199,9 +218,7 @@ export class OnlineRun {
       const record = (await this.#context.currentDatabase(name))!;
       await this.#follow(record, work);
       const follower = this.#followed.get(name);
-      if (!follower) continue;
-      if (!this.#context.requests.isCutoverAsked(name)) await this.#stateTracker.set(name, "awaitsCutover");
-      return follower;
+      if (follower) return follower;
     }
   }
 
@@ -210,7 +227,7 @@ export class OnlineRun {
     if (isCutOver(phase)) return this.#keepRollback(name, work);
     const follower = this.#followed.get(name) ?? (await this.#followLate(name, work));
     const begin = async (): Promise<boolean> => {
-      if (!follower.isInCutoverWindow) return false;
+      if (!follower.isInCutoverWindow || !this.#context.requests.isCutoverAsked(name)) return false;
       // After the cutover LSN the target is independent: the monitor must not restart the copy of this database.
       await this.#steps.guards.get(name)?.close();
       work.signal.throwIfAborted();
@@ -219,7 +236,7 @@ export class OnlineRun {
     for (let isCutOver = false; !isCutOver;) {
       await this.#untilCutover(record, work, follower);
       await this.#stateTracker.set(name, "completing");
-      const cutover = follower.cutOver(begin);
+      const cutover = follower.cutOver(this.#isCompared(work, follower), begin);
       this.#cutovers.push(cutover);
       isCutOver = await cutover;
     }
@@ -231,30 +248,68 @@ export class OnlineRun {
    */
   async #untilCutover({ name }: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
     const isRequested = (): boolean => this.#context.requests.isCutoverAsked(name);
-    const onPhase = (phase: WindowPhase): Promise<void> =>
-      this.#stateTracker.set(name, phase === "ahead" ? "awaitsWindow" : "awaitsCutover");
     for (;;) {
-      await this.#untilCutoverIsAsked((await this.#context.currentDatabase(name))!, work, follower);
       const isInTime =
-        (await follower.untilCutoverWindow(isRequested, onPhase)) &&
+        (await this.#untilWindow(name, work, follower)) &&
         (await follower.untilNearEnough(() => isRequested() && follower.isInCutoverWindow));
       if (isInTime) return;
     }
   }
 
-  async #untilCutoverIsAsked(record: DatabaseRecord, work: Work, follower: FollowedDatabase): Promise<void> {
+  /**
+   * Waits for the request and the cutover window. Meanwhile the database is compared when the user asks for it, and before the
+   * window.
+   *
+   * @returns false if the cutover is no longer requested
+   */
+  async #untilWindow(name: string, work: Work, follower: FollowedDatabase): Promise<boolean> {
     const { requests } = this.#context;
-    const verifications = new RequestedVerifications(requests, follower, record.verification, this.#verificationSlots);
+    const isRequested = (): boolean => requests.isCutoverAsked(name);
+    const onPhase = (phase: WindowPhase): Promise<void> =>
+      this.#stateTracker.set(name, phase === "ahead" ? "awaitsWindow" : "awaitsCutover");
+    const verifications = new RequestedVerifications({
+      requests,
+      database: follower,
+      last: (await this.#context.currentDatabase(name))!.verification,
+      slots: this.#verificationSlots,
+      isDueBeforeCutover: () => isRequested() && this.#isComparisonDue(work, follower),
+    });
+    const failure = Promise.race([rejectOnAbort(work.signal), follower.failure, verifications.failure]);
+    // Prevents an unhandled rejection between two waits.
+    failure.catch(() => undefined);
     try {
-      await Promise.race([
-        requests.cutoverOf(record.name),
-        rejectOnAbort(work.signal),
-        follower.failure,
-        verifications.failure,
-      ]);
+      if (!isRequested()) await this.#stateTracker.set(name, "awaitsCutover");
+      await Promise.race([requests.cutoverOf(name), failure]);
+      if (!(await follower.untilCutoverWindow(isRequested, onPhase, failure))) return false;
+      if (this.#isComparedBefore(work)) {
+        await this.#stateTracker.set(name, "completing");
+        // A comparison that began in time may end in the window.
+        await Promise.race([verifications.finish(), failure]);
+      }
+      return isRequested();
     } finally {
       await verifications.close();
     }
+  }
+
+  /** Whether the comparison before the cutover belongs before a window. Without a window, the cutover starts with it. */
+  readonly #isComparedBefore = ({ spec }: Work): boolean =>
+    spec.verifyBeforeCutover && spec.cutoverWindow !== undefined;
+
+  #isComparisonDue(work: Work, { lastComparison }: FollowedDatabase): boolean {
+    const { cutoverWindow: window } = work.spec;
+    if (!window || !this.#isComparedBefore(work) || windowPhase(window) !== "ahead") return false;
+    const seconds = this.#comparisonSeconds();
+    return isComparisonDue(lastComparison, { seconds, opensAt: windowOpensAt(window), now: Date.now() });
+  }
+
+  #isCompared(work: Work, { lastComparison }: FollowedDatabase): boolean {
+    return this.#isComparedBefore(work) && isRecentlyEqual(lastComparison, this.#comparisonSeconds(), Date.now());
+  }
+
+  /** What the last comparisons of all databases took. They run one after another. */
+  #comparisonSeconds(): number {
+    return [...this.#followed.values()].reduce((sum, one) => sum + (comparisonSeconds(one.lastComparison) ?? 0), 0);
   }
 
   /** Keeps the rollback replication, if the cutover started one, until the user drops it or returns to the source. */

@@ -1,8 +1,9 @@
 import { RefusedError, messageOf } from "../../errors.js";
 import { isConnectionLoss, isStarting } from "../../postgres/connection/connection-loss.js";
 import type { Finding } from "../../findings.js";
-import { occupiedDatabases, readDatabases, type DatabaseRecord } from "../../store/records.js";
+import { occupiedDatabases, type DatabaseRecord } from "../../store/records.js";
 import { validate } from "../../validation/validate.js";
+import { refuseHandedOver } from "../initial-copy/retry/refuse-handed-over.js";
 import { UserGates } from "./user-gates.js";
 import { retry } from "../context/retry.js";
 import type { RunContext } from "../context/run-context.js";
@@ -17,13 +18,29 @@ export async function prepareRun(context: RunContext): Promise<boolean> {
     ownDatabases: ownDatabases(databases),
   });
   await gates.databasesSpecified();
-  await describeServers(context);
+  // Nothing reads what it records, so that the validation does not wait for it.
+  const steps = [describeServers(context), prepare(context, gates, databases)] as const;
+  await Promise.allSettled(steps);
+  const [described, mayContinue] = steps;
+  await described;
+  return mayContinue;
+}
+
+async function prepare(context: RunContext, gates: UserGates, databases: readonly DatabaseRecord[]): Promise<boolean> {
   if (databases.some(({ phase }) => phase !== "queued")) return true;
+  await retry(context.retryPolicy(), () => refuseAllHandedOver(context, databases));
   await gates.sourceCanBeFollowed();
   await gates.overwriteAllowed();
   if (context.spec.migrationOption !== "Migrate" && !(await isValid(context, gates.findings))) return false;
   if (context.spec.migrationOption !== "Validate") await gates.mayStart();
   return true;
+}
+
+async function refuseAllHandedOver(
+  { target, spec: { migrationName } }: RunContext,
+  databases: readonly DatabaseRecord[],
+): Promise<void> {
+  for (const database of databases) await refuseHandedOver(target, migrationName, database);
 }
 
 /** Target databases that an earlier try created. They do not count as existing. */
@@ -53,9 +70,8 @@ async function describeServers(context: RunContext): Promise<void> {
 /** @param earlierFindings findings to report with those of the validation */
 async function isValid(context: RunContext, earlierFindings: readonly Finding[]): Promise<boolean> {
   const { journal } = context;
-  await journal.state("InProgress", "ValidationInProgress");
-  await journal.validationStarted();
-  const findings = [...earlierFindings, ...(await retry(context.retryPolicy(), () => validateAll(context)))];
+  await Promise.all([journal.state("InProgress", "ValidationInProgress"), journal.validationStarted()]);
+  const findings = [...earlierFindings, ...(await validateWithRetries(context))];
   await journal.validationEnded(findings);
   const failed = findings.filter((finding) => finding.state === "Failed");
   if (failed.length === 0) return true;
@@ -69,17 +85,23 @@ async function isValid(context: RunContext, earlierFindings: readonly Finding[])
   return false;
 }
 
-function validateAll(context: RunContext): Promise<Finding[]> {
-  const { source, target } = context;
-  return context.withStore(async (store) => {
-    const { spec } = context;
-    return validate({
-      ...{ spec, source, target },
-      ownDatabases: ownDatabases(await readDatabases(store, spec.migrationName)),
-      occupied: await occupiedDatabases(store, spec.migrationName),
-      // Online, the publication changes the catalogues before the copy.
-      keptDumps:
-        spec.migrationMode === "Offline" && spec.migrationOption !== "Validate" ? context.keptDumps : undefined,
-    });
+/** A server that does not answer at first is a finding. One that has answered is restarting or failing over. */
+async function validateWithRetries(context: RunContext): Promise<Finding[]> {
+  let haveServersAnswered = false;
+  const isRetryable = (error: unknown): boolean => (haveServersAnswered = isConnectionLoss(error));
+  return retry(context.retryPolicy(isRetryable), () => validateAll(context, haveServersAnswered));
+}
+
+async function validateAll(context: RunContext, haveServersAnswered: boolean): Promise<Finding[]> {
+  const { source, target, spec, journal } = context;
+  const [databases, occupied] = await Promise.all([
+    context.currentDatabases(),
+    occupiedDatabases(journal.lease.records, spec.migrationName),
+  ]);
+  return validate({
+    ...{ spec, source, target, occupied, haveServersAnswered },
+    ownDatabases: ownDatabases(databases),
+    // Online, the publication changes the catalogues before the copy.
+    keptDumps: spec.migrationMode === "Offline" && spec.migrationOption !== "Validate" ? context.keptDumps : undefined,
   });
 }

@@ -20,6 +20,8 @@ import { ReadOnlyTargetMonitor } from "../monitoring/read-only-target-monitor.js
 import { retry } from "../context/retry.js";
 import { migrateSourceRoles } from "./migrate-roles.js";
 import { RunContext } from "../context/run-context.js";
+import { deleteEarlierLoans } from "../../store/streams/lent-streams.js";
+import { deleteEarlierComparisons } from "../../store/copy-tasks/shared-comparison.js";
 import { endStaleSessions } from "./end-stale-sessions.js";
 import { withStatementCancellation } from "../context/statement-cancellation.js";
 import { RequestWatch } from "../context/watch-requests.js";
@@ -89,6 +91,8 @@ class MigrationRun {
     } catch (error) {
       const handler = new RunFailureHandler(this.#context, this.#steps, this.#cleanup);
       await handler.handle(signal.aborted ? signal.reason : error);
+    } finally {
+      await this.#context.helpers.close();
     }
   }
 
@@ -96,18 +100,30 @@ class MigrationRun {
     const { journal } = this.#context;
     await journal.event(`worker generation ${journal.lease.generation} took over`);
     await endStaleSessions(this.#context);
+    await deleteEarlierComparisons(journal.lease);
+    await deleteEarlierLoans(journal.lease);
     if (!(await prepareRun(this.#context))) return;
     if (this.#context.spec.migrationOption === "Validate") return journal.state("Succeeded", "Completed");
     await journal.state("InProgress", "MigratingData");
-    await this.#jobs.plan();
-    const databases = await this.#context.currentDatabases();
-    if (this.#context.spec.migrateRoles && databases.some(({ phase }) => phase === "queued"))
-      await retry(this.#context.retryPolicy(), () => migrateSourceRoles(this.#steps.workOn(databases[0]!.name)));
-    if (this.#context.spec.migrationMode === "Offline") await new OfflineRun(this.#steps, this.#copies).run(databases);
-    else await new OnlineRun(this.#context, this.#steps, this.#copies, this.#cleanup).run(databases);
+    await this.#runDatabases();
     const { failure } = this.#steps;
     if (failure !== undefined) return journal.state("Failed", "Completed", failure);
     const allCanceled = (await this.#context.currentDatabases()).every(({ state }) => state === "Canceled");
     await journal.state(allCanceled ? "Canceled" : "Succeeded", "Completed");
+  }
+
+  async #runDatabases(): Promise<void> {
+    const databases = await this.#context.currentDatabases();
+    const offline = new OfflineRun(this.#steps, this.#copies);
+    const isOffline = this.#context.spec.migrationMode === "Offline";
+    // First, because they no longer need the source, which may be gone.
+    const copied = databases.filter(({ phase }) => isOffline && phase === "completing");
+    await offline.run(copied);
+    const rest = databases.filter((one) => !copied.includes(one));
+    if (rest.some(({ phase }) => phase !== "done" && phase !== "canceled")) await this.#jobs.plan();
+    if (this.#context.spec.migrateRoles && rest.some(({ phase }) => phase === "queued"))
+      await retry(this.#context.retryPolicy(), () => migrateSourceRoles(this.#steps.workOn(rest[0]!.name)));
+    if (isOffline) return offline.run(rest);
+    await new OnlineRun(this.#context, this.#steps, this.#copies, this.#cleanup).run(rest);
   }
 }

@@ -148,15 +148,6 @@ function compareColumns(
   drop(removed.filter((column) => !newNames.has(column.name)));
   const lost = added.filter((column) => !column.generated && wasGiven(table, column.name));
   if (lost.length > 0 && !table.partitioned) tablesWithLostColumns.add(name);
-  for (const column of isAttached ? [] : added.filter((one) => !onSource.has(one.name))) {
-    if (lost.includes(column) && column.identity === undefined) {
-      change(columnRules.lost, addStatement(name, column));
-      continue;
-    }
-    const fact = facts.get(JSON.stringify([table.oid, column.name]));
-    const apart = fact && !runsDefaults(name, fact) ? addedWithoutDefault(table, column, fact) : undefined;
-    for (const [rule, sql] of apart ?? addedColumn(table, column, fact, targetVersion)) change(rule, sql);
-  }
   for (const column of table.columns) {
     const other = targetTable.columns.find((one) => one.name === column.name);
     if (!other || newNames.has(column.name) || formerNames.has(column.name)) continue;
@@ -165,11 +156,24 @@ function compareColumns(
     // The server recomputes a generated column, and accepts no USING clause for it.
     const conversion = other.generated ? "" : ` USING ${quoteIdentifier(column.name)}::${column.type}`;
     if (!isAttached && !isInherited && !sameType(column, other))
-      change(columnRules.retyped, `${alter} TYPE ${column.type}${conversion}`);
+      changes.push({
+        ...{ rule: columnRules.retyped, tables: [name], sql: `${alter} TYPE ${column.type}${conversion}` },
+        converts: { from: other.type, to: typeOnTarget(column.type), ruleOfUsers: columnRules.retypedByUsers },
+      });
     if (!isAttached && other.generated && !column.generated)
       change(generatedColumnRules.dropped, `${alter} DROP EXPRESSION`);
     if (other.notNull && !column.notNull && !targetTable.primaryKey.includes(column.name))
       change(columnRules.nullable, `${alter} DROP NOT NULL`);
+  }
+  // Last: the server refuses to change the type of a column that a generated column needs.
+  for (const column of isAttached ? [] : added.filter((one) => !onSource.has(one.name))) {
+    if (lost.includes(column) && column.identity === undefined) {
+      change(columnRules.lost, addStatement(name, column));
+      continue;
+    }
+    const fact = facts.get(JSON.stringify([table.oid, column.name]));
+    const apart = fact && !runsDefaults(name, fact) ? addedWithoutDefault(table, column, fact) : undefined;
+    for (const [rule, sql] of apart ?? addedColumn(table, column, fact, targetVersion)) change(rule, sql);
   }
 }
 
@@ -216,7 +220,8 @@ function addedWithoutDefault(
   const name = qualify(schema, table);
   const alter = `ALTER COLUMN ${quoteIdentifier(column.name)}`;
   const sql = addStatement(name, column);
-  if (isNotNullDomain) return [[columnRules.addedOfNotNullDomain, sql]];
+  if (isNotNullDomain)
+    return [[columnRules.addedOfNotNullDomain, `${sql}${expression === null ? "" : ` DEFAULT ${expression}`}`]];
   // DEFAULT NULL replaces the default of a domain, and remains until it is dropped.
   return [
     [columnRules.addedWithoutDefault, `${sql}${hasDomainDefault ? " DEFAULT NULL" : ""}`],
@@ -260,20 +265,33 @@ function clauses(column: Column, fact: ColumnFact | undefined, targetVersion: nu
 
 async function columnFacts(source: Client): Promise<Map<string, ColumnFact>> {
   const version = await serverVersion(source);
+  // A partitioned table has no rows, and therefore no such value. Its partitions have it.
   const missing =
-    version >= 110000 ? "CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END" : "NULL::text";
+    version >= 110000
+      ? `(WITH RECURSIVE family AS (
+            SELECT a.attrelid AS oid
+            UNION SELECT h.inhrelid FROM family f JOIN pg_inherits h ON h.inhparent = f.oid WHERE c.relkind = 'p')
+          SELECT (m.attmissingval::text::text[])[1] FROM family f JOIN pg_attribute m ON m.attrelid = f.oid
+           WHERE m.attname = a.attname AND m.atthasmissing ORDER BY f.oid LIMIT 1)`
+      : "NULL::text";
   const hasDomainDefault = "(d.oid IS NULL AND t.typtype = 'd' AND t.typdefaultbin IS NOT NULL)";
+  // A domain has the default of the domain that it is based on, but not its NOT NULL.
+  const refusesNull = `(
+    WITH RECURSIVE domain AS (
+      SELECT t.typnotnull, t.typbasetype
+      UNION ALL SELECT b.typnotnull, b.typbasetype FROM domain JOIN pg_type b ON b.oid = domain.typbasetype AND b.typtype = 'd')
+    SELECT bool_or(typnotnull) FROM domain)`;
   const { rows } = await source.query<{ table: string; column: string } & ColumnFact>(
     `SELECT a.attrelid::int8 AS table, a.attname AS column,
             ${defaultExpression(version)} AS "defaultExpression", ${missing} AS "missingValue",
-            ${hasDomainDefault} AS "hasDomainDefault", ${hasDomainDefault} AND t.typnotnull AS "isNotNullDomain",
+            ${hasDomainDefault} AS "hasDomainDefault", t.typtype = 'd' AND ${refusesNull} AS "isNotNullDomain",
             ${callsWritten("d.adbin")} OR ${hasDomainDefault} AND ${callsWritten("t.typdefaultbin")} AS "callsWritten"
        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
        JOIN pg_type t ON t.oid = a.atttypid
        JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind IN ('r', 'p') AND ${userSchemas("n")} AND a.attnum > 0
         -- Rows older than a column have its first default, even if the column no longer has a default.
-        AND (d.oid IS NOT NULL OR ${hasDomainDefault}${version >= 110000 ? " OR a.atthasmissing" : ""})`,
+        AND (d.oid IS NOT NULL OR ${hasDomainDefault}${version >= 110000 ? " OR a.atthasmissing OR c.relkind = 'p'" : ""})`,
   );
   return new Map(rows.map((row) => [JSON.stringify([Number(row.table), row.column]), row]));
 }

@@ -12,7 +12,7 @@ import {
   identityRules,
 } from "../../schema/catalogue/kinds/relations/columns.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
-import { shortDigest } from "../../schema/catalogue/short-digest.js";
+import { isSameExpression, objectDigest, shortDigest } from "../../schema/catalogue/digests.js";
 import type { SchemaChange } from "./schema-change.js";
 
 /**
@@ -59,9 +59,10 @@ export async function readDeferredColumns({
       const wanted = onSource.get(JSON.stringify([String(table.oid), column.name]));
       const present = onTarget.get(JSON.stringify([String(targetTable.oid), column.name]));
       const name = qualify(targetTable.schema, targetTable.name);
-      const isChanged = wanted && before && before[wanted.key] !== undefined && before[wanted.key] !== wanted.digest;
+      const isChanged = wanted && isChangedSince(before, wanted);
+      const isOther = present?.expression !== wanted?.expression;
       if (column.generated)
-        return wanted && (isChanged || isRecreated(table, column.name))
+        return wanted && ((isChanged && isOther) || isRecreated(table, column.name))
           ? [
               {
                 rule: generatedColumnRules.changed,
@@ -76,7 +77,6 @@ export async function readDeferredColumns({
       if (other.identity && !column.identity)
         change(identityRules.dropped, `ALTER TABLE ${name} ${alter} DROP IDENTITY`);
       if (!wanted && present) change(defaultRules.dropped, `ALTER TABLE ONLY ${name} ${alter} DROP DEFAULT`);
-      const isOther = present?.expression !== wanted?.expression;
       if (wanted && (!present || (isOther && (isChanged || (before && before[wanted.key] === undefined)))))
         change(defaultRules.set, `ALTER TABLE ONLY ${name} ${alter} SET DEFAULT ${wanted.expression}`);
       if (column.notNull && !other.notNull) change(columnRules.notNull, `ALTER TABLE ${name} ${alter} SET NOT NULL`);
@@ -101,8 +101,7 @@ function setExpression(table: string, column: Column, expression: string, isOldT
  * the stream identifies rows by values that the target does not have.
  */
 export async function withRecomputedKeys(source: Client, before: Defaults = {}): Promise<string[]> {
-  const isChanged = ({ key, digest }: Default): boolean => before[key] !== undefined && before[key] !== digest;
-  const changed = (await listDefaults(source)).filter(isChanged);
+  const changed = (await listDefaults(source)).filter((one) => isChangedSince(before, one));
   if (changed.length === 0) return [];
   const tables = new Map((await listTables(source)).map((table) => [String(table.oid), table]));
   return changed.filter(({ table, column }) => isComputedKey(tables.get(table), column)).map(({ table }) => table);
@@ -114,13 +113,16 @@ function isComputedKey(table: Table | undefined, name: string): boolean {
   return (replicaIdentity === "full" && primaryKey.length > 0 ? primaryKey : identityColumns).includes(name);
 }
 
+const isChangedSince = (before: Defaults = {}, { key, digest }: Default): boolean =>
+  before[key] !== undefined && !isSameExpression(before[key], digest);
+
 const byColumn = (defaults: readonly Default[]): Map<string, Default> =>
   new Map(defaults.map((one) => [JSON.stringify([one.table, one.column]), one]));
 
 async function listDefaults(client: Client): Promise<Default[]> {
   const objects = await readSchema(client, [defaults], "text");
-  return objects.map(({ name, details, definition }) => ({
+  return objects.map(({ name, details, definition, references }) => ({
     ...details,
-    ...{ column: name, expression: definition!, digest: shortDigest(definition!) },
+    ...{ column: name, expression: definition!, digest: objectDigest(shortDigest(definition!), references!) },
   }));
 }

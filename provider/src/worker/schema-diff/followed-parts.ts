@@ -1,3 +1,5 @@
+import { temporaryName } from "../../postgres/identifiers.js";
+
 /** Names of the parts of a table or type: columns or attributes. The index is the attribute number minus one; dropped parts are null. */
 export type PartNames = readonly (string | null)[];
 
@@ -73,7 +75,7 @@ export function inOrder(
     waiting.delete(from);
     if (free) statements.push(statement(from, to));
     else {
-      const aside = `${from} (renamed)`;
+      const aside = temporaryName(from);
       statements.push(statement(from, aside));
       waiting.set(aside, to);
     }

@@ -39,3 +39,22 @@ export function pairByName(
   const others = byName(sourceTables).filter(([original, copy]) => !(original in known) && !used.has(copy));
   return { ...Object.fromEntries(others), ...known };
 }
+
+/**
+ * The source's tables whose names other tables' copies have on the target, qualified and quoted. The source may have exchanged
+ * names, and exchanged them back after the target had taken them.
+ */
+export function tablesWithOthersCopies(
+  followed: FollowedTables,
+  sourceTables: readonly Table[],
+  targetTables: readonly Table[],
+): string[] {
+  const originals = new Map(Object.entries(followed).map(([original, copy]) => [copy, Number(original)]));
+  const originalOf = new Map(
+    targetTables.map(({ schema, name, oid }) => [qualify(schema, name), originals.get(oid)] as const),
+  );
+  return sourceTables.flatMap(({ schema, name, oid }) => {
+    const original = originalOf.get(qualify(schema, name));
+    return original === undefined || original === oid ? [] : [qualify(schema, name)];
+  });
+}

@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
 import { inheritanceRules, inheritances, partitionRules } from "../../schema/catalogue/kinds/relations/inheritance.js";
 import { readSchema, type SchemaObject } from "../../schema/catalogue/read-schema.js";
-import { shortDigest } from "../../schema/catalogue/short-digest.js";
+import { shortDigest } from "../../schema/catalogue/digests.js";
 import type { SchemaChange } from "./schema-change.js";
 
 /** A digest of each partition's bounds, by its OID. Plain JSON. */

@@ -12,8 +12,8 @@ import {
 import { indexes, indexRules, uniqueIndexRules } from "../../schema/catalogue/kinds/relations/indexes.js";
 import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
-import { shortDigest } from "../../schema/catalogue/short-digest.js";
-import { renamePartitionIndexes } from "./partition-indexes.js";
+import { isPrintedAlike, isSameDigest, objectDigest, shortDigest } from "../../schema/catalogue/digests.js";
+import { type IndexRenaming, renamedPartitionIndexes, renameIndexes } from "./renamed-indexes.js";
 import { dropPlaceholder, isPlaceholder, replaceKey } from "./replaced-keys.js";
 import type { SchemaChange } from "./schema-change.js";
 import type { TypeDrift } from "./type-drift.js";
@@ -35,6 +35,7 @@ interface FoundRule extends Rule {
   readonly id: string;
   /** Whether it belongs to a rule of the table's parent. */
   readonly inherited: boolean;
+  readonly refersTo: RuleDetails["refersTo"];
   /** The clause of ADD CONSTRAINT, or the statement that creates the index. */
   readonly definition: string;
 }
@@ -88,23 +89,19 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   const rules = await readBoth(sides);
   const followed = pairRules(rules, sides.followed);
   const renamed = renamedRules(rules, followed);
-  const ended = endedRules(rules, renamed);
+  const ended = endedRules(rules, renamed, followed);
   const keys = await replaceKeys(sides, rules, ended.replacedKeys);
   const dropped = new Set<Rule>([...ended.dropped, ...keys.dropped]);
   const kept = new Set(rules.onTarget.filter((rule) => !dropped.has(rule)).map(keyOf));
-  const renamings = [...renamed].map(([rule, { name }]) =>
-    changeOf(rule, changeRules[rule.kind].renamed, renameStatement(rule, name)),
-  );
-  const formerNames = new Map(
-    [...renamed]
-      .filter(([{ kind }]) => kind === "key" || kind.endsWith("index"))
-      .map(([rule, { name }]) => [qualify(rule.schema, name), qualify(rule.schema, rule.name)]),
-  );
-  const partitions = await renamePartitionIndexes({ ...sides, formerNames });
+  const renamings = (isWanted: (rule: Rule) => boolean): IndexRenaming[] =>
+    [...renamed].filter(([rule]) => isWanted(rule)).map(([rule, { name }]) => renamingOf(rule, name));
+  const ofIndexes = renamings(isIndex);
+  const formerNames = new Map(ofIndexes.map(({ schema, from, to }) => [qualify(schema, to), qualify(schema, from)]));
+  const partitions = await renamedPartitionIndexes({ ...sides, formerNames });
   const placeholders = new Set([...keys.placeholders, ...unusedPlaceholders(rules, kept)]);
   const changes = [
-    ...partitions,
-    ...renamings,
+    ...(await renameIndexes(sides.target, [...partitions, ...ofIndexes])),
+    ...renamings((rule) => !isIndex(rule)).map(({ from, to, rename }) => rename(from, to)),
     ...ended.changes,
     // Keys last: foreign keys that are dropped may refer to them.
     ...keys.changes,
@@ -115,6 +112,15 @@ export async function readRuleDrift(sides: RuleSides): Promise<RuleDrift> {
   ];
   return { changes, followed };
 }
+
+/** Whether the rule has an index, whose name no other index of its schema may have. */
+const isIndex = ({ kind }: Rule): boolean => kind === "key" || kind.endsWith("index");
+
+const renamingOf = (rule: Rule, to: string): IndexRenaming => ({
+  ...{ schema: rule.schema, from: rule.name, to },
+  rename: (from, name) =>
+    changeOf(rule, changeRules[rule.kind].renamed, renameStatement({ ...rule, name: from }, name)),
+});
 
 const changeOf = (of: Rule, rule: ChangeRule, sql: string): SchemaChange => ({
   rule,
@@ -161,18 +167,38 @@ async function readBoth({
 }
 
 /** Pairs rules by name that have no counterpart yet. The source may rename one again before the first name is recorded. */
-function pairRules({ onSource, onTarget, targetByKey, known }: BothRules, followed: FollowedRules): FollowedRules {
+function pairRules(rules: BothRules, followed: FollowedRules): FollowedRules {
+  const { onSource, onTarget, targetByKey, known } = rules;
   const present = new Set(onTarget.map(({ id }) => id));
+  const copies = new Set(Object.values(followed));
   return Object.fromEntries(
     onSource.flatMap((rule) => {
       const paired = followed[rule.id];
       if (paired !== undefined && present.has(paired)) return [[rule.id, paired]];
       const former = targetByKey.get(keyOf({ ...rule, name: known.get(rule.id)?.name ?? rule.name }));
-      const counterpart = former ?? targetByKey.get(keyOf(rule));
+      const counterpart = former ?? targetByKey.get(keyOf(rule)) ?? renamedKeyOfPartition(rules, copies, rule);
       // Its table may have another name on the target until it is renamed.
       const id = counterpart?.id ?? paired;
       return id === undefined ? [] : [[rule.id, id]];
     }),
+  );
+}
+
+/** A key of a partition is recorded only with its parent's. If it was detached and renamed, only its definition identifies it. */
+function renamedKeyOfPartition(
+  { onTarget, sourceByKey, known, knownByKey }: BothRules,
+  copies: ReadonlySet<string>,
+  rule: FoundRule,
+): FoundRule | undefined {
+  if (rule.kind !== "key" || rule.inherited || known.has(rule.id)) return undefined;
+  const isUnknown = (one: FoundRule): boolean =>
+    !copies.has(one.id) && !sourceByKey.has(keyOf(one)) && !knownByKey.has(keyOf(one));
+  return onTarget.find(
+    (one) =>
+      one.kind === "key" &&
+      keyOf({ ...one, name: rule.name }) === keyOf(rule) &&
+      isUnknown(one) &&
+      isPrintedAlike(one.digest, rule.digest),
   );
 }
 
@@ -202,7 +228,9 @@ interface EndedRules {
 function endedRules(
   { onTarget, sourceByKey, known, knownByKey }: BothRules,
   renamed: ReadonlyMap<FoundRule, FoundRule>,
+  followed: FollowedRules,
 ): EndedRules {
+  const copies = new Set(Object.values(followed));
   const dropped: FoundRule[] = [];
   const changes: SchemaChange[] = [];
   const replacedKeys: [FoundRule, FoundRule][] = [];
@@ -210,18 +238,31 @@ function endedRules(
     const counterpart = sourceByKey.get(keyOf(rule));
     const former = knownByKey.get(keyOf(rule));
     const isRemoved = counterpart === undefined;
-    const isOther = counterpart && former && former.digest !== counterpart.digest && rule.digest !== counterpart.digest;
-    const isReplaced = isOther && !known.has(counterpart.id);
+    const isOther =
+      counterpart &&
+      former &&
+      !isSameDigest(former.digest, counterpart.digest) &&
+      !isPrintedAlike(rule.digest, counterpart.digest);
+    // Tables that have exchanged their names are copied again under these, so that foreign keys refer to the other one.
+    const isReplaced =
+      counterpart &&
+      ((isOther && (rule.kind === "foreign key" || !known.has(counterpart.id))) || isRedirected(rule, counterpart));
     if (isReplaced && (rule.kind === "key" || rule.kind === "unique index")) replacedKeys.push([rule, counterpart]);
     else if (isReplaced || isRemoved) {
       const { replaced, dropped: removed, onlyOnTarget } = changeRules[rule.kind];
-      const change = changeOf(rule, isReplaced ? replaced : former ? removed : onlyOnTarget, dropStatement(rule));
+      // A table may have another table's name on the source, and then the rules of the other one on the target.
+      const isKnown = former !== undefined || copies.has(rule.id);
+      const change = changeOf(rule, isReplaced ? replaced : isKnown ? removed : onlyOnTarget, dropStatement(rule));
       changes.push(change);
       if (change.rule.action === "before") dropped.push(rule);
     }
   }
   return { dropped, changes, replacedKeys };
 }
+
+/** The target's foreign key follows a table that is renamed. If the source gives the name to another table, the recorded one may print alike. */
+const isRedirected = (rule: FoundRule, counterpart: FoundRule): boolean =>
+  rule.refersTo !== null && counterpart.kind === rule.kind && counterpart.refersTo !== rule.refersTo;
 
 interface ReplacedKeys {
   readonly changes: readonly SchemaChange[];
@@ -309,14 +350,15 @@ const addStatement = (rule: FoundRule): string =>
 
 async function listRules(client: Client): Promise<FoundRule[]> {
   const objects = await readSchema<RuleDetails>(client, [constraints, domainConstraints, indexes], "text");
-  return objects.flatMap(({ kind, oid, schema, name, of, details: { rule, inherited }, definition }) =>
-    rule === null
+  return objects.flatMap(({ kind, oid, schema, name, of, details, definition, references }) =>
+    details.rule === null
       ? []
       : [
           {
             id: `${kind === "index" ? "index" : "constraint"}/${oid}`,
-            ...{ kind: rule, schema, of: of!.name, name, inherited },
-            ...{ definition: definition!, digest: shortDigest(definition!) },
+            ...{ kind: details.rule, schema, of: of!.name, name },
+            ...{ inherited: details.inherited, refersTo: details.refersTo },
+            ...{ definition: definition!, digest: objectDigest(shortDigest(definition!), references!) },
           },
         ],
   );

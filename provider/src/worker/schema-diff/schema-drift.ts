@@ -1,7 +1,11 @@
+import type { Client } from "pg";
 import type { Counterparts, PairedTables, Shapes } from "./compared-schemas.js";
-import { qualify, quoteIdentifier } from "../../postgres/identifiers.js";
+import { conversionsByUsers } from "../../postgres/users-casts.js";
+import { qualify, quoteIdentifier, type RelationName, temporaryName } from "../../postgres/identifiers.js";
+import { renameStatements } from "../../schema/catalogue/definitions.js";
 import type { ChangeAction } from "../../schema/catalogue/change-rule.js";
 import { schemaRules } from "../../schema/catalogue/kinds/schemas.js";
+import { checkRules } from "../../schema/catalogue/kinds/relations/constraints.js";
 import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import type { Table } from "../../postgres/tables.js";
 import { readColumnDrift } from "./column-drift.js";
@@ -12,7 +16,7 @@ import { readRuleDrift } from "./rule-drift.js";
 import { readSequenceDrift } from "./sequence-drift.js";
 import { type ColumnOrdinals, readColumnOrdinals } from "./schema-baseline.js";
 import type { PausingChange, SchemaChange } from "./schema-change.js";
-import { type FollowedByOid, pairColumnsOrAttributes } from "./followed-parts.js";
+import { type FollowedByOid, inOrder, pairColumnsOrAttributes } from "./followed-parts.js";
 import { keepDropped } from "./kept-tables.js";
 import { readTypeDrift } from "./type-drift.js";
 import { typedTableDrift } from "./typed-tables.js";
@@ -67,27 +71,34 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const followed = pairColumns(shapes, pairs, { places, placesOnTarget });
   const columns = await readColumnDrift(shapes, tables, { types, inheritance, places, placesOnTarget, followed });
   const computed = await readComputedColumns(shapes, pairs, places);
+  const heirs = new Set(inheritance.changes.flatMap(({ tables: [heir] }) => heir ?? []));
+  // A child gets the checks that its parent gets later. Its own checks come first.
+  const followsInheritance = ({ rule, tables: [table = ""] }: SchemaChange): boolean =>
+    rule === checkRules.created && !heirs.has(table);
   const releases = [...inheritance.releases, ...typed.releases];
-  const changes = [
+  const changes = await withRulesOfUsers(target, [
     ...releases,
-    ...removed.filter((table) => renamed.has(table)).map((table) => renamedTable(table, renamed.get(table)!)),
+    // Before the renames: another table may take the name of a dropped one.
     ...(await keepDropped(
       target,
       removed.filter((table) => !renamed.has(table)),
     )),
+    ...renameTables(renamed),
     ...types.changes,
     // Before the columns: a key is dropped before its columns lose NOT NULL.
-    ...rules.changes,
+    ...rules.changes.filter((change) => !followsInheritance(change)),
     ...columns.changes,
-    ...inheritance.changes,
-    ...typed.changes,
+    // The server refuses a child without the parent's NOT NULL and checks.
     ...computed,
+    ...inheritance.changes,
+    ...rules.changes.filter(followsInheritance),
+    ...typed.changes,
     ...(await readSequenceDrift(source, target, schemaOnTarget)),
     // Last: the statements before it use the schema's former name.
     ...[...schemas].flatMap(([now, former]) =>
       former === noSchema ? [] : [renamedSchema(former, now, shapes.sourceTables)],
     ),
-  ];
+  ]);
   const precedesCopy = ({ recomputes }: SchemaChange): boolean =>
     recomputes !== undefined && shapes.outdated.has(recomputes);
   const actionOf = ({ rule: { action } }: SchemaChange): ChangeAction =>
@@ -117,18 +128,35 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   };
 }
 
+/** Code of users must not run with the privileges of the migration's role. */
+async function withRulesOfUsers(target: Client, changes: readonly SchemaChange[]): Promise<readonly SchemaChange[]> {
+  const byUsers = await conversionsByUsers(
+    target,
+    changes.flatMap(({ converts }) => converts ?? []),
+  );
+  return changes.map((change) =>
+    change.converts && byUsers.has(change.converts) ? { ...change, rule: change.converts.ruleOfUsers } : change,
+  );
+}
+
 /** @param schemas the target's names of schemas that were renamed on the source */
 function pairTables(shapes: Shapes, schemas: ReadonlyMap<string, string>): PairedTables {
   const { targetTables, followed } = shapes;
   const sourceTables = shapes.sourceTables.map((table) => asOnTarget(table, schemas));
-  const onTarget = new Map(targetTables.map((table) => [nameOf(table), table]));
   const onSource = new Map(sourceTables.map((table) => [nameOf(table), table]));
   const originals = new Map(Object.entries(followed).map(([original, copy]) => [copy, Number(original)]));
+  const names = new Map(sourceTables.map((table) => [table.oid, nameOf(table)]));
   const awaiting = new Set(sourceTables.filter(({ schema }) => schema === noSchema).map(({ oid }) => oid));
   const removed = targetTables.filter((table) => {
     const original = originals.get(table.oid);
-    return original !== undefined && !awaiting.has(original) && !onSource.has(nameOf(table));
+    if (original === undefined || awaiting.has(original)) return false;
+    // Another table may have the name now. The copy still belongs to its own original.
+    return names.get(original) !== nameOf(table);
   });
+  const isRemoved = new Set(removed);
+  const onTarget = new Map(
+    targetTables.filter((table) => !isRemoved.has(table)).map((table) => [nameOf(table), table]),
+  );
   const unknown = new Map(
     sourceTables.filter((table) => !onTarget.has(nameOf(table))).map((table) => [table.oid, table]),
   );
@@ -200,9 +228,36 @@ const renamedSchema = (from: string, to: string, tables: readonly Table[]): Sche
   sql: `ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`,
 });
 
-function renamedTable(table: Table, renamed: Table): SchemaChange {
-  const [name, tables] = [nameOf(table), [nameOf(renamed)]];
-  if (renamed.schema !== table.schema)
-    return { rule: tableRules.moved, tables, sql: `ALTER TABLE ${name} SET SCHEMA ${quoteIdentifier(renamed.schema)}` };
-  return { rule: tableRules.renamed, tables, sql: `ALTER TABLE ${name} RENAME TO ${quoteIdentifier(renamed.name)}` };
+/**
+ * Gives copies the names of their originals, in an order in which no name is used twice. Indexes and sequences move with a table
+ * to another schema, and may have the same names. So a table that exchanges schemas waits in a schema of its own.
+ */
+function renameTables(renamed: PairedTables["renamed"]): SchemaChange[] {
+  const changes: SchemaChange[] = [];
+  const waiting = new Map<string, { copy: Table; from: RelationName; table: Table }>(
+    [...renamed].map(([copy, table]) => [nameOf(copy), { copy, from: copy, table }]),
+  );
+  inOrder(
+    [...waiting].map(([from, { table }]) => [from, nameOf(table)]),
+    (place, destination) => {
+      const { copy, from, table } = waiting.get(place)!;
+      const isAside = destination !== nameOf(table);
+      const to = isAside ? placeAside(copy, table) : table;
+      if (isAside) waiting.set(destination, { copy, from: to, table });
+      const statements = [
+        ...(isAside && to.schema !== from.schema ? [`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(to.schema)}`] : []),
+        ...renameStatements("TABLE", from, to),
+        ...(from.schema === asideSchema(copy) ? [`DROP SCHEMA ${quoteIdentifier(from.schema)}`] : []),
+      ];
+      const rule = from.schema === to.schema ? tableRules.renamed : tableRules.moved;
+      changes.push({ rule, tables: [nameOf(table)], sql: statements.join("; ") });
+      return place;
+    },
+  );
+  return changes;
 }
+
+const asideSchema = ({ oid }: Table): string => `pgmigration_moved_${oid}`;
+
+const placeAside = (copy: Table, { schema }: Table): RelationName =>
+  schema === copy.schema ? { schema, name: temporaryName(copy.name) } : { schema: asideSchema(copy), name: copy.name };

@@ -12,7 +12,7 @@ import {
   types,
 } from "../../schema/catalogue/kinds/types.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
-import { shortDigest } from "../../schema/catalogue/short-digest.js";
+import { isSameDigest, objectDigest, shortDigest } from "../../schema/catalogue/digests.js";
 import {
   type FollowedByOid,
   inOrder,
@@ -76,11 +76,11 @@ export interface TypeSides {
 
 export async function readTypeMarks(source: Client): Promise<TypeMarks> {
   return Object.fromEntries(
-    (await listTypes(source)).map(({ oid, schema, name, attributes, default: value }) => [
-      oid,
+    (await listTypes(source)).map((type) => [
+      type.oid,
       {
-        ...{ schema, name, attributes: attributes.map((attribute) => attribute?.name ?? null) },
-        ...(value === null ? {} : { default: shortDigest(value) }),
+        ...{ schema: type.schema, name: type.name, attributes: partNames(type) },
+        ...(type.default === null ? {} : { default: digestOfDefault(type) }),
       },
     ]),
   );
@@ -168,7 +168,7 @@ const partNames = ({ attributes }: UsersType): PartNames => attributes.map((attr
 
 const nameOf = ({ schema, name }: TypeName): string => qualify(schema, name);
 
-type Statement = Pick<SchemaChange, "rule" | "sql">;
+type Statement = Pick<SchemaChange, "rule" | "sql" | "converts">;
 
 const statement = (rule: ChangeRule, sql: string): Statement => ({ rule, sql });
 
@@ -259,12 +259,16 @@ function attributeDrift(
         statement(attributeRules.added, `${alter} ADD ATTRIBUTE ${quoteIdentifier(name)} ${wanted}${cascade}`),
       );
     else if (isOther(name, wanted))
-      statements.push(
-        statement(
-          attributeRules.retyped,
-          `${alter} ALTER ATTRIBUTE ${quoteIdentifier(former)} TYPE ${wanted}${cascade}`,
-        ),
-      );
+      statements.push({
+        rule: attributeRules.retyped,
+        sql: `${alter} ALTER ATTRIBUTE ${quoteIdentifier(former)} TYPE ${wanted}${cascade}`,
+        ...(targetType.hasTables && {
+          converts: {
+            ...{ from: onTarget.get(former)!.type, to: typeOnTarget(wanted) },
+            ruleOfUsers: attributeRules.retypedByUsers,
+          },
+        }),
+      });
   }
   const rule = targetType.hasTables ? attributeRules.renamedColumn : attributeRules.renamed;
   const renames = [...formerNames].flatMap(([name, former]): [string, string][] =>
@@ -275,11 +279,14 @@ function attributeDrift(
   return [...statements, ...inOrder(renames, renameAttribute).map((sql) => statement(rule, sql))];
 }
 
+const digestOfDefault = ({ default: expression, defaultReferences }: UsersType): string =>
+  objectDigest(shortDigest(expression ?? ""), defaultReferences ?? undefined);
+
 /** With the present name: these statements run after those that rename domains. */
 function domainDrift(targetType: UsersType, type: UsersType, former: TypeMark | undefined): Statement[] {
   const alter = `ALTER DOMAIN ${nameOf(type)}`;
   const isChanged =
-    former !== undefined && former.default !== (type.default === null ? undefined : shortDigest(type.default));
+    former !== undefined && (former.default === undefined || !isSameDigest(former.default, digestOfDefault(type)));
   const statements =
     type.notNull && !targetType.notNull ? [statement(domainRules.notNull, `${alter} SET NOT NULL`)] : [];
   if (type.default === null && targetType.default !== null)

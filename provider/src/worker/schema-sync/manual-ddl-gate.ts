@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import pg, { type Client } from "pg";
 import { CanceledError, RefusedError } from "../../errors.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -26,6 +27,8 @@ export interface PauseReason {
   /** The table whose changes the target refuses, if it is known. */
   readonly stuckAt: string | undefined;
   readonly readAgain: () => Promise<SchemaDrift>;
+  /** Runs those of the additions that did not run before. Returns whether there were any. */
+  readonly add: (drift: SchemaDrift) => Promise<boolean>;
   /** Whether to wait until the operator has run statements, or to refuse. */
   readonly patience: "once" | "untilResolved";
 }
@@ -63,9 +66,10 @@ export class ManualDdlGate {
   async untilResolved(
     objects: NewObjects,
     drift: SchemaDrift,
-    { side, stuckAt, readAgain, patience }: PauseReason,
+    { side, stuckAt, ...reason }: PauseReason,
   ): Promise<SchemaDrift> {
     this.#side = side;
+    const { patience } = reason;
     const operators = this.#forOperator(drift.pausing);
     if (operators.length > 0 && patience === "untilResolved") {
       const reasons = operators.map(
@@ -77,7 +81,7 @@ export class ManualDdlGate {
     try {
       const isPassable = stuckAt === undefined || newTableNamed(drift, stuckAt) !== undefined;
       const stuck = isPassable ? await this.#applyOlderShapes(objects.source, drift) : stuckAt;
-      const now = await this.#resolveBlocking(objects, drift, { stuck, readAgain, patience });
+      const now = await this.#resolveBlocking(objects, drift, { ...reason, stuck });
       if (this.#statements !== undefined)
         await this.#record.report("resumes: the target's schema was changed like the source's");
       // A follower that received a change with the new definition has ended.
@@ -117,11 +121,7 @@ export class ManualDdlGate {
   async #resolveBlocking(
     objects: NewObjects,
     drift: SchemaDrift,
-    {
-      stuck,
-      readAgain,
-      patience,
-    }: Pick<PauseReason, "readAgain" | "patience"> & { readonly stuck: string | undefined },
+    { stuck, readAgain, add, patience }: Omit<PauseReason, "side" | "stuckAt"> & { readonly stuck: string | undefined },
   ): Promise<SchemaDrift> {
     const isBlocking = blocksStream(drift, stuck);
     let now = drift;
@@ -135,8 +135,12 @@ export class ManualDdlGate {
       }
       now = await readAgain();
     }
-    if (now === drift && patience === "once") throw this.#refusalFor(textOf(drift.pausing));
-    return now;
+    if (now !== drift || patience === "untilResolved") return now;
+    // The stream waits for none of the statements. It may need an addition first, or a change that was made since the comparison.
+    const isHelped = await add(drift);
+    const later = await readAgain();
+    if (!isHelped && isDeepStrictEqual(later, drift)) throw this.#refusalFor(textOf(drift.pausing));
+    return later;
   }
 
   /** The changes from the first one on that needs the operator: later statements may depend on it. */

@@ -1,13 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import pg from "pg";
+import pg, { type Client } from "pg";
 import { RefusedError } from "../../errors.js";
 import { readCatalogueVersion } from "../../schema/catalogue/catalogue-version.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import {
   type Definitions,
   digestsOf,
-  isPrintedAlike,
-  isSameDigest,
   keyOf,
   objectKeysOf,
   readDefinitions,
@@ -15,6 +13,7 @@ import {
   redefinedSince,
   underPresentKeys,
 } from "../../schema/catalogue/definitions.js";
+import { isPrintedAlike, isSameDigest } from "../../schema/catalogue/digests.js";
 import { renamedKinds } from "../../schema/catalogue/kinds.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { readSelection } from "../../schema/plan/selection.js";
@@ -26,6 +25,7 @@ import { compareSchema, type SchemaDifference } from "../../verify/compare-schem
 import type { Followers } from "../followers/followers.js";
 import { mergeRestored } from "../followers/stream-state.js";
 import { enumerate } from "../../units/enumerate.js";
+import { readSchemaNames } from "../schema-diff/renamed-schemas.js";
 import type { PausingChange } from "../schema-diff/schema-change.js";
 import {
   missingPrerequisites,
@@ -34,7 +34,6 @@ import {
   restorePrerequisites,
   restoreMissing,
   sequenceOwners,
-  shownSql,
 } from "./new-objects.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 import { runCarried } from "./carried-statement.js";
@@ -47,6 +46,7 @@ import {
 } from "./followed-objects.js";
 import { endedParts, type EndedPart, recreatedParts } from "./relation-parts.js";
 import { type RenamedObject, renamedObjects } from "./renamed-objects.js";
+import { shownSql } from "./shown-entry.js";
 import { refuseTakenObjects } from "./taken-names.js";
 
 /**
@@ -72,26 +72,64 @@ export class MissingObjects {
     const missing = (await missingPrerequisites(objects, renamedTypes))
       .filter((entry) => !isRenamed.has(catalogueKey(entry)))
       .map((entry) => ({ rule: restoredRule(entry.type, "created")!, sql: oneLine(shownSql(entry)) }));
-    return [...renamed, ...missing].map(({ rule, sql }) => ({ rule, sql, tables: [], runBy: "operator" }));
+    return schemasFirst([...renamed, ...missing]).map(({ rule, sql }) => ({
+      rule,
+      sql,
+      tables: [],
+      runBy: "operator",
+    }));
   }
 
   /** Restores types and similar objects that new columns need. */
   async restorePrerequisites(objects: NewObjects, renamedTypes: ReadonlySet<string>): Promise<void> {
     if (!(await this.#lacksAny(objects, isRestoredBeforeTables))) return;
-    const refusal = (await restorePrerequisites(objects, renamedTypes))?.message;
+    await this.#noteNew(objects.source);
+    await this.#reportRefusal(await restorePrerequisites(objects, renamedTypes));
+  }
+
+  async #reportRefusal({ message: refusal }: Partial<RefusedError> = {}): Promise<void> {
     if (refusal !== undefined && refusal !== this.#refusal)
       await this.#record.report(`objects that new columns may need are missing on the target: ${refusal}`, "warning");
     this.#refusal = refusal;
   }
 
-  /** Before names change on the target: finds the copies of the source's objects. @param mayRename gives them their present names */
-  async followNames(objects: NewObjects, mayRename: boolean): Promise<void> {
+  /**
+   * Records the definitions of new objects before they are restored, so that the next change of them is noticed. If an object is
+   * changed before the dump, it is only replaced once more.
+   */
+  async #noteNew(source: Client): Promise<void> {
+    const { mark } = this.#record.following;
+    if (!mark) return;
+    const isNew = ({ id }: Redefined): boolean => mark.objectKeys?.[id] === undefined;
+    const added = digestsOf((await readDefinitions(source)).filter(isNew));
+    await this.#record.keep({ mark: { ...mark, definitions: { ...added, ...mark.definitions } } });
+  }
+
+  /**
+   * Before names change on the target: finds the copies of the source's objects.
+   *
+   * @param mayRename gives them their present names
+   * @returns whether it gave any
+   */
+  async followNames(objects: NewObjects, mayRename: boolean): Promise<boolean> {
     const both = await readFollowedObjects(objects);
     await this.#renewParts(objects, both);
     await this.#findCopies(objects, both);
     const renamed = mayRename ? await this.#renamed(objects, both) : [];
-    if (renamed.length > 0) await refuseTakenObjects(objects);
-    for (const { sql } of renamed) await runCarried(this.#record, objects.target, sql);
+    if (renamed.length === 0) return false;
+    await refuseTakenObjects(objects);
+    await this.#restoreSchemas(objects);
+    let isAny = false;
+    for (const { sql } of renamed) isAny = (await runCarried(this.#record, objects.target, sql)) || isAny;
+    return isAny;
+  }
+
+  /** Objects may have been moved to schemas that are new on the source. */
+  async #restoreSchemas(objects: NewObjects): Promise<void> {
+    const onTarget = new Set(Object.values(await readSchemaNames(objects.target)));
+    const isNew = (name: string): boolean => !onTarget.has(name);
+    if (!Object.values(await readSchemaNames(objects.source)).some(isNew)) return;
+    await this.#reportRefusal(await restorePrerequisites(objects, new Set(), ({ type }) => type === "SCHEMA"));
   }
 
   async #findCopies(objects: NewObjects, { parts, others }: FollowedObjects): Promise<void> {
@@ -137,7 +175,13 @@ export class MissingObjects {
   }
 
   async restore(objects: NewObjects): Promise<void> {
-    if (await this.#lacksAny(objects)) await this.#restore(objects, []);
+    if (await this.#lacksAny(objects)) await this.#restore(objects);
+  }
+
+  /** Changed objects that can be replaced before the cutover, because a missing object needs their new definition. */
+  async replaceable(objects: NewObjects): Promise<readonly Redefined[]> {
+    const isReplaceable = ({ kind }: Redefined): boolean => restoredRule(kind, "changed")?.action !== "pause";
+    return (await this.#redefined(objects)).filter(isReplaceable);
   }
 
   /**
@@ -156,8 +200,10 @@ export class MissingObjects {
     const isChanged = mark?.catalogues !== (await readCatalogueVersion(objects.source));
     const hasBrought = isChanged || redefined.length > 0 || (await this.#lacksAny(objects));
     if (hasBrought) {
-      await this.#restore(objects, redefined);
-      const lacking = (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
+      await this.#restore({ ...objects, redefined });
+      // Objects that were dropped to replace them have lost their triggers and rules.
+      if ((await this.#lacking(objects)).length > 0) await this.#restore(objects);
+      const lacking = await this.#lacking(objects);
       if (lacking.length > 0) throw lacksError(this.#record, lacking);
     }
     await this.#carrySettings(objects);
@@ -197,9 +243,11 @@ export class MissingObjects {
     const ended = (await this.#endedParts(objects)).map(({ drop }) => drop);
     const isRenamed = new Set(renamed.map(({ id }) => id));
     const missing = objectsDiffer ? await missingStatements(objects, redefined, isRenamed) : [];
-    const due = [...ended, ...renamed.map(({ sql }) => sql), ...missing, ...settings].map(oneLine);
+    const due = [...ended, ...renamed.map(({ sql }) => sql), ...missing, ...settings].map((sql) => ({ sql }));
     if (due.length === 0) return;
-    const statements = due.join("; ");
+    const statements = schemasFirst(due)
+      .map(({ sql }) => oneLine(sql))
+      .join("; ");
     throw new RefusedError(`${database} is not cut over: the source's schema has changed, and schemaChanges is pause`, {
       remedy: `on the target, in ${targetName}${hiddenValueHint(statements)}: ${statements}; then cut over again. Or set schemaChanges to carry`,
       code: "PGM-503",
@@ -265,13 +313,14 @@ export class MissingObjects {
   }
 
   /** The stream rests meanwhile, so that constraints are validated on rows of a moment at which the source had them. */
-  async #restore(objects: NewObjects, redefined: readonly Redefined[]): Promise<void> {
+  async #restore(objects: NewObjects): Promise<void> {
+    const { redefined = [] } = objects;
     // Before the dump: later changes are then found the next time.
     const now = await readDefinitions(objects.source);
     const catalogues = await readCatalogueVersion(objects.source);
     try {
       const catchUp = () => this.#followers.catchUp(objects.source);
-      const restored = await restoreMissing(objects, { catchUp, redefined });
+      const restored = await restoreMissing(objects, { catchUp });
       const { mark } = this.#record.following;
       const before = await this.#definitionsBefore(objects, now);
       const isApplied = ({ key, digest }: Redefined): boolean =>
@@ -292,6 +341,10 @@ export class MissingObjects {
     );
   }
 
+  async #lacking(objects: NewObjects): Promise<SchemaDifference[]> {
+    return (await this.#differences(objects)).filter(({ source: form }) => form === undefined);
+  }
+
   #differences({ source, target, leftOut }: NewObjects): Promise<SchemaDifference[]> {
     const { without, handover, keptBack } = this.#record.following;
     // Triggers and rules would fire for applied changes, so the target gets them after the cutover.
@@ -300,6 +353,12 @@ export class MissingObjects {
     return compareSchema(source, target, { without: new Set([...without, ...later, ...leftOut().cut]) });
   }
 }
+
+/** Objects may have been moved to a new schema. */
+const schemasFirst = <One extends { readonly sql: string }>(statements: readonly One[]): readonly One[] => {
+  const isSchema = ({ sql }: One): boolean => /^CREATE SCHEMA /.test(sql);
+  return [...statements.filter(isSchema), ...statements.filter((one) => !isSchema(one))];
+};
 
 const oneLine = (sql: string): string => sql.trim().replace(/;$/, "");
 

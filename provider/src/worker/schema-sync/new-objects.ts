@@ -1,22 +1,20 @@
 import type { Restored } from "../followers/stream-state.js";
 import type { Client } from "pg";
-import { RefusedError, messageOf } from "../../errors.js";
+import { RefusedError } from "../../errors.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { type Dump, dumpSchema } from "../../schema/dump/dump.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
-import { replaceEntry, type Redefined } from "../../schema/catalogue/definitions.js";
-import { findingFor } from "../../schema/restore/adapted-entry.js";
-import { catalogueKey, type Entry, parseTocEntries } from "../../schema/sql/toc-entries.js";
-import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
+import type { Redefined } from "../../schema/catalogue/definitions.js";
+import { catalogueKey, type Entry, entryName, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { withoutTemporaryReplicaIdentities } from "../../schema/plan/temporary-replica-identity.js";
 import { listTables, type Table, withPartitionedTables } from "../../postgres/tables.js";
 import { constraintKey, withoutWaitingEntries } from "../../schema/plan/deferred-constraints.js";
 import { planRestore, type RestorePlan } from "../../schema/plan/restore-plan.js";
-import { restoreEntries, restoreEntry } from "../../schema/restore/restore.js";
+import { restoreEntries } from "../../schema/restore/restore.js";
 import {
   hiddenTables,
   readSelection,
@@ -24,10 +22,12 @@ import {
   selectEntries,
   unreadableTables,
 } from "../../schema/plan/selection.js";
-import { hiddenValueHint, splitStatements, withoutSecrets, withoutSettingValues } from "../../schema/sql/statements.js";
+import { splitStatements } from "../../schema/sql/statements.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
+import { replace, replaceableOf, replaceEntry, replacementsOf } from "./replaced-objects.js";
+import { shownSql } from "./shown-entry.js";
 import { refuseTakenObjects } from "./taken-names.js";
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";
@@ -44,6 +44,8 @@ export interface NewObjects {
   /** Objects of the source that are not created now, because other roles have taken the names of their tables. */
   readonly leftOut: () => Selection;
   readonly keptCopies: () => FollowedTables;
+  /** Objects that the source has changed under the same name, and that are replaced with the next restore. */
+  readonly redefined?: readonly Redefined[];
 }
 
 export interface RestoreMissing {
@@ -53,8 +55,6 @@ export interface RestoreMissing {
   readonly onDumped?: () => Promise<void>;
   /** Runs when all tables are created. Returns tables, qualified and quoted, that are copied later. */
   readonly copy?: () => Promise<ReadonlySet<string>>;
-  /** Objects that the source has changed under the same name. */
-  readonly redefined?: readonly Redefined[];
   /** Applies all changes up to the dump. Returns false if the target cannot; constraints must not be validated then. */
   readonly catchUp?: () => Promise<boolean>;
   /** Ends the dump of the source. */
@@ -78,7 +78,7 @@ export async function missingPrerequisites(
   const without = await hiddenTables(source, selection);
   const onSource = parseTocEntries((await dumpSchema(work.source, database, { without, signal })).text);
   const onTarget = parseTocEntries((await dumpTarget({ work, database, target }, signal)).text);
-  const known = new Set(onTarget.map(nameOf));
+  const known = new Set(onTarget.map(entryName));
   const { before } = planRestore(selectEntries(selectEntries(onSource, selection), leftOut()));
   const isRenamed = ({ type, schema, name }: Entry): boolean =>
     (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
@@ -86,20 +86,24 @@ export async function missingPrerequisites(
   // A sequence arrives with the table that owns it, which may have been renamed and have its former name on the target.
   const arrivesWithTable = ({ oid, type }: Entry): boolean => {
     const table = type === "SEQUENCE" ? owners.get(oid) : undefined;
-    return table !== undefined && !known.has(nameOf({ type: "TABLE", ...table }));
+    return table !== undefined && !known.has(entryName({ type: "TABLE", ...table }));
   };
   return before.filter(
-    (entry) => isPrerequisite(entry) && !known.has(nameOf(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
+    (entry) => isPrerequisite(entry) && !known.has(entryName(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
   );
 }
 
-/** @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one. */
+/**
+ * @param isWanted restores only these
+ * @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one.
+ */
 export async function restorePrerequisites(
   objects: NewObjects,
   renamedTypes: ReadonlySet<string>,
+  isWanted: (entry: Entry) => boolean = () => true,
 ): Promise<RefusedError | undefined> {
   const { work, database, target, sourceSearchPath } = objects;
-  const wanted = await missingPrerequisites(objects, renamedTypes);
+  const wanted = (await missingPrerequisites(objects, renamedTypes)).filter(isWanted);
   // The dump does not distinguish objects of other roles from copies.
   await refuseTakenObjects(objects);
   const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
@@ -126,11 +130,6 @@ export async function sequenceOwners(client: Client): Promise<Map<number, Pick<E
   return new Map(rows.map(({ oid, schema, name }) => [Number(oid), { schema, name }]));
 }
 
-const nameOf = ({ type, schema, name }: Pick<Entry, "type" | "schema" | "name">): string =>
-  JSON.stringify([type, schema, name]);
-
-const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", name: `${view.name} _RETURN` });
-
 /**
  * Restores the objects that a dump of the source has and a dump of the target lacks, and those that were redefined.
  *
@@ -138,14 +137,14 @@ const returnRuleOf = (view: Entry): string => nameOf({ ...view, type: "RULE", na
  */
 export async function restoreMissing(
   objects: NewObjects,
-  { copy, catchUp, redefined = [], ...dumping }: RestoreMissing,
+  { copy, catchUp, ...dumping }: RestoreMissing,
 ): Promise<Restored> {
-  const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys } = objects;
+  const { work, database, target, sourceSearchPath, deferTriggersAndForeignKeys, redefined = [] } = objects;
   const { selection, onSource, onTarget } = await readBoth(objects, dumping);
   // The dump does not distinguish objects of other roles from copies.
   await refuseTakenObjects(objects);
   // Both are planned, because a plan splits entries and names the parts: the index of a key, a deferred check.
-  const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
+  const known = new Set(allEntries(planRestore(onTarget)).map(entryName));
   const trusted = await readTrustedOwners(objects.source);
   const isTrusted = (owner: string): boolean => trusted.has(owner);
   const plan = planRestore(onSource, { deferTriggersAndForeignKeys, isTrusted });
@@ -154,12 +153,22 @@ export async function restoreMissing(
   const isMissing = missingHere(onSource, known, isCaughtUp);
   const replacementOf = replacementsOf(onSource, redefined);
   const replaced = new Set<number>();
+  const restoreAll = async (entries: readonly Entry[]): Promise<void> =>
+    reportFindings(work, database, await restoreEntries(target, entries, context));
+  // In the dump's order, because a missing object may need the new definition of another one.
   const restore = async (entries: readonly Entry[]): Promise<void> => {
-    await reportFindings(work, database, await restoreEntries(target, entries.filter(isMissing), context));
-    for (const entry of entries.filter((one) => !isMissing(one))) {
-      const replacement = replacementOf(entry);
+    let waiting: Entry[] = [];
+    for (const [at, entry] of entries.entries()) {
+      const replacement = isMissing(entry) ? undefined : replacementOf(entry);
+      if (isMissing(entry)) waiting.push(entry);
       if (!replacement) continue;
-      const { findings, isReplaced } = await replace(target, replacement, entry, context);
+      await restoreAll(waiting);
+      waiting = [];
+      const later = replaceableOf(
+        entries.slice(at + 1).filter((one) => !isMissing(one)),
+        replacementOf,
+      );
+      const { findings, isReplaced } = await replace(target, replacement, entry, { context, later });
       await reportFindings(work, database, findings);
       if (!isReplaced) continue;
       replaced.add(entry.id);
@@ -167,6 +176,7 @@ export async function restoreMissing(
         database,
       });
     }
+    await restoreAll(waiting);
   };
   await restore(plan.before.filter((entry) => !isAttachment(entry)));
   const later = withPartitionedTables(await listTables(target), (await copy?.()) ?? []);
@@ -181,9 +191,9 @@ export async function restoreMissing(
   // An object that was dropped to replace it has lost its comment.
   const isLostComment = (entry: Entry): boolean =>
     entry.type === "COMMENT" && !isMissing(entry) && entry.dependencies.some((id) => replaced.has(id));
-  await reportFindings(work, database, await restoreEntries(target, allEntries(now).filter(isLostComment), context));
+  await restoreAll(allEntries(now).filter(isLostComment));
   // Triggers that would fire for applied changes are enabled after the last change.
-  const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && known.has(nameOf(entry));
+  const isEnabledLater = (entry: Entry): boolean => firingTypes.has(entry.type) && known.has(entryName(entry));
   await restore(plan.handover.filter(isEnabledLater).map((entry) => onlyStatements(entry, 0, 1)));
   const handover = plan.handover.map((entry) => (isEnabledLater(entry) ? onlyStatements(entry, 1) : entry));
   // A constraint that rows violate is validated again next time: the rows may have been corrected.
@@ -204,16 +214,6 @@ export async function tableEntries(
   return entries.filter(({ type, oid }) => type === "TABLE" && oids.has(oid));
 }
 
-/** Kinds whose options or body may contain a password. A column of another kind may be called options. */
-const secretTypes = new Set([
-  ...["FOREIGN DATA WRAPPER", "FOREIGN TABLE", "SERVER", "SUBSCRIPTION", "USER MAPPING"],
-  ...["FUNCTION", "PROCEDURE"],
-]);
-
-/** For the operator, and so for messages and the records. */
-export const shownSql = ({ type, sql }: Pick<Entry, "type" | "sql">): string =>
-  secretTypes.has(type) ? splitStatements(sql).map(withoutSecrets).join(";\n") : withoutSettingValues(sql.trim());
-
 /**
  * The statements that create what a dump of the target lacks, and replace what was redefined. They contain no passwords.
  *
@@ -225,11 +225,11 @@ export async function missingStatements(
   renamed: ReadonlySet<string>,
 ): Promise<string[]> {
   const { onSource, onTarget } = await readBoth(objects, {});
-  const known = new Set(allEntries(planRestore(onTarget)).map(nameOf));
+  const known = new Set(allEntries(planRestore(onTarget)).map(entryName));
   const { deferTriggersAndForeignKeys } = objects;
   const replacementOf = replacementsOf(onSource, redefined);
   return allEntries(planRestore(onSource, { deferTriggersAndForeignKeys })).flatMap((entry) => {
-    if (!known.has(nameOf(entry))) return renamed.has(catalogueKey(entry)) ? [] : [shownSql(entry)];
+    if (!known.has(entryName(entry))) return renamed.has(catalogueKey(entry)) ? [] : [shownSql(entry)];
     const replacement = replacementOf(entry);
     return replacement ? [shownSql(replaceEntry(replacement, entry))] : [];
   });
@@ -276,10 +276,10 @@ async function withoutRenamed(
   onTarget: readonly Entry[],
 ): Promise<readonly Entry[]> {
   const copies = keptCopies();
-  const known = new Set(onTarget.map(nameOf));
+  const known = new Set(onTarget.map(entryName));
   const present = new Set((await listTables(target)).map(({ oid }) => oid));
   const isRenamed = (entry: Entry): boolean =>
-    entry.type === "TABLE" && !known.has(nameOf(entry)) && present.has(copies[String(entry.oid)]!);
+    entry.type === "TABLE" && !known.has(entryName(entry)) && present.has(copies[String(entry.oid)]!);
   const renamed = onSource.filter(isRenamed).map(({ oid }) => oid);
   if (renamed.length === 0) return onSource;
   return selectEntries(onSource, await readSelection(source, { include: {}, exclude: {} }, renamed));
@@ -291,29 +291,14 @@ function missingHere(
   known: ReadonlySet<string>,
   isCaughtUp: boolean,
 ): (entry: Entry) => boolean {
-  const isUnknown = (entry: Entry): boolean => !known.has(nameOf(entry));
+  const isUnknown = (entry: Entry): boolean => !known.has(entryName(entry));
   if (isCaughtUp) return isUnknown;
   // An existing table may still have rows outside the bounds.
   const attachesOld = (entry: Entry): boolean =>
-    isAttachment(entry) && isUnknown(entry) && known.has(nameOf({ ...entry, type: "TABLE" }));
+    isAttachment(entry) && isUnknown(entry) && known.has(entryName({ ...entry, type: "TABLE" }));
   const attachesAnyOld = onSource.some(attachesOld);
   const isPutOff = (entry: Entry): boolean => attachesOld(entry) || (attachesAnyOld && entry.type === "INDEX ATTACH");
   return (entry) => isUnknown(entry) && !isPutOff(entry);
-}
-
-/** Finds the change of the source that an entry applies. */
-function replacementsOf(
-  onSource: readonly Entry[],
-  redefined: readonly Redefined[],
-): (entry: Entry) => Redefined | undefined {
-  const replacements = new Map(redefined.map((one) => [one.id, one]));
-  // A view that needs a key is dumped with its columns only, and with its definition as a rule after the key.
-  const laterViews = new Map(onSource.filter(({ type }) => type === "VIEW").map((view) => [returnRuleOf(view), view]));
-  const comesLater = new Set(onSource.flatMap((entry) => laterViews.get(nameOf(entry)) ?? []));
-  return (entry) => {
-    if (!restoredRule(entry.type, "changed") || comesLater.has(entry)) return undefined;
-    return replacements.get(catalogueKey(laterViews.get(nameOf(entry)) ?? entry));
-  };
 }
 
 async function validateMissing(
@@ -346,48 +331,18 @@ const onlyStatements = (entry: Entry, from: number, to?: number): Entry => ({
     .join("\n"),
 });
 
-async function replace(
-  target: Client,
-  redefined: Redefined,
-  entry: Entry,
-  context: RestoreContext,
-): Promise<{ readonly findings: readonly RestoreFinding[]; readonly isReplaced: boolean }> {
-  const refuse = (why: string, cause?: unknown): RefusedError =>
-    new RefusedError(`${redefined.key} was changed on the source during replication, and ${why}`, {
-      remedy: `on the target, in ${context.database}: ${redefined.drop} (handle the objects that depend on it); then cut over again, which creates it as on the source`,
-      code: "PGM-503",
-      cause,
-    });
-  const rule = restoredRule(entry.type, "changed")!;
-  if (rule.action === "pause") throw refuse("cannot be replaced while it exists on the target");
-  try {
-    return { findings: await restoreEntry(target, replaceEntry(redefined, entry), context), isReplaced: true };
-  } catch (error) {
-    if (!(error instanceof RefusedError) || isLockTimeout(error)) throw error;
-    if (rule.ifRefused === "finding") return { findings: [notReplaced(redefined, entry, error)], isReplaced: false };
-    throw refuse(`could not be replaced on the target: ${messageOf(error)}`, error);
-  }
-}
-
-const notReplaced = ({ key, drop }: Redefined, entry: Entry, error: RefusedError): RestoreFinding =>
-  findingFor(entry, {
-    code: "PGM-507",
-    message: `${key} was changed on the source during replication, and the target has the former definition: ${error.message}`,
-    remedy: `on the target, if it matters: ${drop}, with the objects that need it; then${hiddenValueHint(shownSql(entry))} ${shownSql(entry)}`,
-    state: "Warning",
-  });
-
 const allEntries = (plan: RestorePlan): Entry[] => [
   ...plan.before,
   ...[...plan.builds, ...plan.deferredBuilds].map(({ entry }) => entry),
   ...plan.after,
 ];
 
-/** Constraints that were added as NOT VALID, also by an earlier attempt that failed afterwards. */
+/** Constraints of tables and domains that were added as NOT VALID, also by an earlier attempt that failed afterwards. */
 async function unvalidatedConstraints(target: Client): Promise<ReadonlySet<string>> {
   const { rows } = await target.query<{ schema: string; table: string; constraint: string }>(
-    `SELECT n.nspname AS schema, c.relname AS table, k.conname AS constraint
-       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    `SELECT n.nspname AS schema, coalesce(c.relname, t.typname) AS table, k.conname AS constraint
+       FROM pg_constraint k LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
+       JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
       WHERE NOT k.convalidated`,
   );
   return new Set(rows.map(({ schema, table, constraint }) => constraintKey({ schema, name: table }, constraint)));

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import { qualify } from "../../postgres/identifiers.js";
 import { type Definitions, dropStatement, keyOf, readDefinitions } from "../../schema/catalogue/definitions.js";
+import { isSameDigest } from "../../schema/catalogue/digests.js";
 import { relationParts } from "../../schema/catalogue/kinds.js";
 import { tables } from "../../schema/catalogue/kinds/relations/tables.js";
 import { views } from "../../schema/catalogue/kinds/relations/views.js";
@@ -39,7 +40,7 @@ export async function recreatedParts(
     const copy = copies[dropped.get(key)!];
     // The copy of a part whose table was dropped is kept with the table.
     const isThere = copy === undefined || onTarget.get(copy) === key;
-    return isThere && definitions[key] !== undefined && digests.get(id) === definitions[key];
+    return isThere && definitions[key] !== undefined && isSameDigest(definitions[key], digests.get(id) ?? "");
   });
   return Object.fromEntries(same.map(([id, key]) => [dropped.get(key)!, id]));
 }

@@ -2,7 +2,7 @@ import type { ChangeRule } from "../../schema/catalogue/change-rule.js";
 import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import { referenceTo, renameStatements } from "../../schema/catalogue/definitions.js";
 import type { SchemaObject } from "../../schema/catalogue/read-schema.js";
-import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier, type RelationName, temporaryName } from "../../postgres/identifiers.js";
 import { inOrder } from "../schema-diff/followed-parts.js";
 import type { Copies, ObjectsOfBoth } from "./followed-objects.js";
 
@@ -48,7 +48,7 @@ export function renamedObjects(
     [...renames].map(([from, { copy, to }]) => [from, placeOf(copy, to)]),
     (from, to) => {
       const { id, copy, ...rename } = renames.get(from)!;
-      const aside = { schema: copy.schema, name: `${copy.name} (renamed)` };
+      const aside = { schema: copy.schema, name: temporaryName(copy.name) };
       const isAside = to !== placeOf(copy, rename.to);
       if (isAside) renames.set(to, { id, copy: { ...copy, ...aside }, to: rename.to });
       const sql = renameStatement(copy, isAside ? aside : rename.to);

@@ -9,7 +9,7 @@ import { listTables, type Table } from "../../postgres/tables.js";
 import { isCutRelation } from "../../schema/plan/selection.js";
 import { withSyncSessions } from "./sync-sessions.js";
 import { ConcurrentChangeError, RefusedError } from "../../errors.js";
-import type { FollowedTables } from "../schema-diff/followed-tables.js";
+import { type FollowedTables, tablesWithOthersCopies } from "../schema-diff/followed-tables.js";
 import type { Followers } from "../followers/followers.js";
 import { runCarried } from "./carried-statement.js";
 import { insertOnlyFinding } from "./insert-only-finding.js";
@@ -39,6 +39,9 @@ import { tablesInScope } from "../context/tables-in-scope.js";
  * statements. The operator may have run the statement for the refused table just before.
  */
 export type SyncResult = "changed" | "same" | "pausedByOthers";
+
+/** `interrupted`: the stream describes another table with a definition that was replaced. The schemas have to be compared again. */
+type Interruptible<Result> = Result | "interrupted";
 
 const maxSyncAttempts = 10;
 /** After so many attempts, applications are considered too busy with a table for it to be copied beside them. */
@@ -70,6 +73,11 @@ export class SchemaSynchronizer {
   /** Why the last comparison left out tables, and what to do about it. All other changes were applied. */
   get refusal(): NamesTaken | undefined {
     return this.#leftOut.refusal;
+  }
+
+  /** Whether the last comparison has left no schema change to apply. */
+  get isSettled(): boolean {
+    return this.#fingerprint !== undefined;
   }
 
   /** Returns the fingerprint of the source's schema if it differs from the one that was applied last. */
@@ -145,26 +153,45 @@ export class SchemaSynchronizer {
   sync(patience: "once" | "untilResolved", table?: string): Promise<SyncResult> {
     const lockSeconds = patience === "once" ? lockTimeoutSeconds : retriedLockSeconds;
     return withSyncSessions(this.#record, lockSeconds, async (objects) => {
-      const seen = await this.#see(objects.source);
-      const drift = await this.#preparedDrift(objects);
-      if (patience === "once" && this.refusal) throw this.refusal;
-      const skipsMore = await this.#leftOut.skipIn(this.#followers);
-      await this.#skipTablesWithLostColumns(drift);
-      if (drift.pausing.length === 0) return this.#settle(objects, drift, seen, skipsMore);
-      const { mark } = this.#record.following;
-      const side = mark && isAsRecorded(seen.shape, mark) ? "target" : "source";
-      const readAgain = () => this.#preparedDrift(objects);
-      const resolve = (from: SchemaDrift, stuckAt?: string): Promise<SchemaDrift> =>
-        this.#pause.untilResolved(objects, from, { side, stuckAt, readAgain, patience });
-      let left = await resolve(drift, table);
-      // Each round runs at least one statement, or throws.
-      while (patience === "once" && left.pausing.length > 0) left = await resolve(left);
-      const isPutRight = skipsMore || left !== drift;
-      if (left.pausing.length === 0) return this.#settle(objects, left, seen, isPutRight);
-      // Other tables keep their former definitions until the stream needs the new ones.
-      const isChanged = await this.#apply(objects, { ...left, newTables: [] }, false);
-      return isChanged || isPutRight ? "changed" : "pausedByOthers";
+      for (;;) {
+        const result = await this.#syncUntilInterrupted(objects, patience, table);
+        if (result !== "interrupted") return result;
+      }
     });
+  }
+
+  async #syncUntilInterrupted(
+    objects: NewObjects,
+    patience: "once" | "untilResolved",
+    table?: string,
+  ): Promise<Interruptible<SyncResult>> {
+    const seen = await this.#see(objects.source);
+    const drift = await this.#preparedDrift(objects);
+    if (patience === "once" && this.refusal) throw this.refusal;
+    const skipsMore = await this.#leftOut.skipIn(this.#followers);
+    await this.#skipTablesWithLostColumns(drift);
+    if (drift.pausing.length === 0) return this.#settle(objects, drift, seen, skipsMore);
+    const { mark } = this.#record.following;
+    const side = mark && isAsRecorded(seen.shape, mark) ? "target" : "source";
+    const readAgain = () => this.#preparedDrift(objects);
+    const added = new Set<string>();
+    const add = async ({ additions }: SchemaDrift): Promise<boolean> => {
+      const due = additions.filter((sql) => !added.has(sql));
+      await this.#add(objects, due);
+      for (const sql of due) added.add(sql);
+      return due.length > 0;
+    };
+    const resolve = (from: SchemaDrift, stuckAt?: string): Promise<SchemaDrift> =>
+      this.#pause.untilResolved(objects, from, { side, stuckAt, readAgain, add, patience });
+    let left = await resolve(drift, table);
+    // Each round runs at least one statement, finds later changes, or throws.
+    while (patience === "once" && left.pausing.length > 0) left = await resolve(left);
+    const isPutRight = skipsMore || left !== drift;
+    if (left.pausing.length === 0) return this.#settle(objects, left, seen, isPutRight);
+    // Other tables keep their former definitions until the stream needs the new ones.
+    const applied = await this.#apply(objects, { ...left, newTables: [] }, false);
+    if (applied !== "same") return applied;
+    return isPutRight ? "changed" : "pausedByOthers";
   }
 
   /** Recorded before the columns are added again: the tables look complete then, but lack values. */
@@ -191,19 +218,25 @@ export class SchemaSynchronizer {
   }
 
   /** Applies all changes for which no statement of the operator is needed. */
-  async #settle(objects: NewObjects, drift: SchemaDrift, seen: SeenSource, isPutRight = false): Promise<SyncResult> {
+  async #settle(
+    objects: NewObjects,
+    drift: SchemaDrift,
+    seen: SeenSource,
+    isPutRight = false,
+  ): Promise<Interruptible<SyncResult>> {
     const markBefore = this.#record.following.mark;
-    const isChanged = await this.#apply(objects, drift, seen.isAltered);
+    const applied = await this.#apply(objects, drift, seen.isAltered);
+    if (applied === "interrupted") return applied;
     const deferred = drift.deferred.length > 0 ? await this.#applyDeferred(objects, drift.deferred) : "none";
     // The target refuses a change of the stream, which starts another comparison.
-    if (deferred === "refused") return isChanged ? "changed" : "same";
+    if (deferred === "refused") return applied;
     if (seen.isAltered) await this.#noteGiven(seen, markBefore);
     // A column that was replaced has lost its indexes and constraints. The next comparison restores them,
     // and copies the tables that were postponed.
     const isJoining = Object.keys(this.#record.following.joining ?? {}).length > 0;
     const isIncomplete = deferred === "some" || isJoining || this.refusal !== undefined;
     this.#fingerprint = isIncomplete ? undefined : seen.fingerprint;
-    return isChanged || isPutRight ? "changed" : "same";
+    return isPutRight ? "changed" : applied;
   }
 
   /** The additions are applied now. If tables were copied, there is a newer baseline. */
@@ -214,15 +247,38 @@ export class SchemaSynchronizer {
     await this.#record.keep({ mark: { ...mark, ...(isNewer ? { given: shape.given } : shape) } });
   }
 
-  async #apply(objects: NewObjects, drift: SchemaDrift, isSourceAltered: boolean): Promise<boolean> {
+  async #apply(
+    objects: NewObjects,
+    drift: SchemaDrift,
+    isSourceAltered: boolean,
+  ): Promise<Interruptible<"changed" | "same">> {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
     const isCarried = isSourceAltered && this.#record.work.spec.schemaChanges === "carry";
     await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
     if (isCarried) await this.#missing.dropEnded(objects);
-    if (joins) await this.#joins.join(objects, drift.newTables);
-    else if (isCarried) await this.#restoreMissing(objects, drift.deferred);
+    const isJoined = await this.#replacingIfNeeded(objects, async (withRedefined) => {
+      if (joins) return this.#joins.join(withRedefined, drift.newTables);
+      if (isCarried) await this.#restoreMissing(withRedefined, drift.deferred);
+      return true;
+    });
     if (joins) this.#followers.noteAlteration();
-    return joins || drift.additions.length > 0;
+    if (!isJoined) return "interrupted";
+    return joins || drift.additions.length > 0 ? "changed" : "same";
+  }
+
+  /** A new object may need the new definition of another one, such as a column of a view. */
+  async #replacingIfNeeded<Result>(
+    objects: NewObjects,
+    restore: (objects: NewObjects) => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await restore(objects);
+    } catch (error) {
+      const isCarried = error instanceof RefusedError && this.#record.work.spec.schemaChanges === "carry";
+      const redefined = isCarried ? await this.#missing.replaceable(objects) : [];
+      if (redefined.length === 0) throw error;
+      return await restore({ ...objects, redefined });
+    }
   }
 
   /** The target may refuse an object that needs a deferred statement: an index for a replica identity needs NOT NULL. */
@@ -274,10 +330,12 @@ export class SchemaSynchronizer {
 
   /** Renames objects, and creates types and similar objects that new columns may need. */
   async #preparedDrift(objects: NewObjects): Promise<SchemaDrift> {
-    const drift = await this.#driftOfReleased(objects);
+    const before = await this.#driftOfReleased(objects);
     // With a former name of its schema, an object cannot get its new name.
-    const isCarried = this.#record.work.spec.schemaChanges === "carry" && drift.awaitedSchemas.size === 0;
-    await this.#missing.followNames(objects, isCarried);
+    const isCarried = this.#record.work.spec.schemaChanges === "carry" && before.awaitedSchemas.size === 0;
+    const isRenamed = await this.#missing.followNames(objects, isCarried);
+    // Defaults and constraints of the target now print the new names.
+    const drift = isRenamed ? await this.#drift(objects) : before;
     if (isCarried && drift.additions.length + drift.pausing.length > 0)
       await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
     return drift;
@@ -308,18 +366,21 @@ export class SchemaSynchronizer {
     const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
     const sourceTables = record.withoutLeftOut(inScope);
     await this.#joins.updateJoining(source, inScope, targetTables);
-    const outdated = await this.#joins.outdated(source);
+    const replaced = await this.#joins.outdated(source);
     const { joining = {}, mark, followed = {} } = record.following;
+    const outdated = new Set([...replaced, ...tablesWithOthersCopies(followed, sourceTables, targetTables)]);
     const { followedColumns = {}, followedTypes = {}, followedRules = {}, followedSchemas = {} } = record.following;
     const known = { followedColumns, followedTypes, followedRules, followedSchemas };
     const { schemaChanges } = record.work.spec;
     const sides = { source, target, sourceTables, targetTables };
     const drift = await readDrift({ ...sides, ...known, followed, mark, outdated, schemaChanges });
     if (!isDeepStrictEqual(drift.counterparts, known)) await record.keep(drift.counterparts);
-    const again = sourceTables.filter(({ schema, name }) => {
+    const isNew = new Set(drift.newTables);
+    const again = sourceTables.filter((one) => {
+      const { schema, name } = one;
       const table = qualify(schema, name);
       // Another table has its name until the schema is renamed.
-      if (drift.awaitedSchemas.has(schema)) return false;
+      if (isNew.has(one) || drift.awaitedSchemas.has(schema)) return false;
       return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));
     });
     if (schemaChanges === "carry") return { ...drift, newTables: [...drift.newTables, ...again] };

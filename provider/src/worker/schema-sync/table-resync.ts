@@ -1,7 +1,8 @@
 import { connect } from "../../postgres/connection/connect.js";
 import { ConcurrentChangeError } from "../../errors.js";
 import type { Client } from "pg";
-import { ShapeDiffers } from "../../cdc/binding/table-mapping.js";
+import { ChangeRefused } from "../../cdc/apply/change-refused.js";
+import { NamesExchanged, ShapeDiffers } from "../../cdc/binding/table-mapping.js";
 import { type BlockingSession, describeBlockers, endingStatement } from "../../postgres/locks/blocking-sessions.js";
 import { changeCaptureNames } from "../../cdc/model/names.js";
 import { qualify } from "../../postgres/identifiers.js";
@@ -12,7 +13,7 @@ import type { Followers } from "../followers/followers.js";
 import { mergeRestored } from "../followers/stream-state.js";
 import { addTablesToStream } from "./add-tables-to-stream.js";
 import type { NewObjects } from "./new-objects.js";
-import { type TransientSchemaChange, transientSchemaChange } from "./transient-schema-change.js";
+import { type TransientSchemaChange, transientIdentity, transientSchemaChange } from "./transient-schema-change.js";
 import { isTransientValueError } from "./transient-value-error.js";
 import {
   readSchemaBaseline,
@@ -87,13 +88,16 @@ export class TableResync {
    * the table are then left out until it is copied again.
    */
   async skipReplacedDefinition(error: unknown): Promise<boolean> {
-    if (!(error instanceof ShapeDiffers)) return false;
+    if (!(error instanceof ShapeDiffers || error instanceof ChangeRefused)) return false;
     const { work, database } = this.#record;
     const source = await connect(work.source, { database, purpose: "look at a table" });
     try {
+      if (error instanceof NamesExchanged) return await this.#skipExchanged(source, error);
       const replaced =
-        (await transientSchemaChange(source, error.relation)) ?? (await this.#findTransientValue(source, error));
-      if (!replaced) return await this.#omitExcluded(source, error);
+        error instanceof ChangeRefused
+          ? await transientIdentity(source, error.relation)
+          : ((await transientSchemaChange(source, error.relation)) ?? (await this.#findTransientValue(source, error)));
+      if (!replaced) return error instanceof ShapeDiffers && (await this.#omitExcluded(source, error));
       const { present } = replaced;
       const result = present === undefined ? "it no longer exists" : `${present} is copied again`;
       await this.#record.report(`the stream describes ${error.table} with a definition that was replaced: ${result}`);
@@ -117,6 +121,20 @@ export class TableResync {
       "warning",
     );
     await this.skip(table, relation.oid);
+    return true;
+  }
+
+  /** Leaves out the changes of the table that the stream describes, and of the one that had its name. Both are copied again. */
+  async #skipExchanged(source: Client, { table, relation }: NamesExchanged): Promise<true> {
+    const { names = {} } = this.#record.following.mark ?? {};
+    const isConcerned = ({ oid }: Table): boolean => oid === relation.oid || names[oid] === table;
+    const present = (await tablesInScope(source, this.#record.work.spec)).filter(isConcerned);
+    const copied = present.map(nameOfTable);
+    await this.#record.report(
+      `tables or columns of the source have exchanged their names; to be copied again: ${copied.join(", ") || "none, because they were dropped"}`,
+    );
+    if (!copied.includes(table)) this.#record.formerNames.add(table);
+    for (const one of present) await this.skip(nameOfTable(one), one.oid);
     return true;
   }
 
@@ -149,27 +167,19 @@ export class TableResync {
     return new Set();
   }
 
-  /** Repeats while the stream describes further tables with definitions that were replaced. */
-  async join(objects: NewObjects, newTables: readonly Table[]): Promise<void> {
+  /**
+   * Returns false if the stream describes another table with a definition that was replaced. That table is then recorded to be
+   * copied, too. Compare the schemas again before the next call: the target may still have its copy under a former name.
+   */
+  async join(objects: NewObjects, newTables: readonly Table[]): Promise<boolean> {
     try {
-      for (let tables = newTables; !(await this.#isJoined(objects, tables));) {
-        const { joining = {} } = this.#record.following;
-        const present = await this.#tablesInScope(objects);
-        tables = present.filter((table) => nameOfTable(table) in joining);
-      }
-    } finally {
-      if (!this.#stopped.aborted) this.#followers.start();
-    }
-  }
-
-  /** Returns false when the stream describes another table with a definition that was replaced. */
-  async #isJoined(objects: NewObjects, tables: readonly Table[]): Promise<boolean> {
-    try {
-      await this.#joinOnce(objects, tables);
+      await this.#joinOnce(objects, newTables);
       return true;
     } catch (error) {
       if (!(await this.skipReplacedDefinition(error))) throw error;
       return false;
+    } finally {
+      if (!this.#stopped.aborted) this.#followers.start();
     }
   }
 

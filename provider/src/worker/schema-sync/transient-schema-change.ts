@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import type { Relation } from "../../cdc/model/change.js";
 import { qualify } from "../../postgres/identifiers.js";
+import type { SchemaBaseline } from "../schema-diff/schema-baseline.js";
 
 /** A table of the source whose definition in the stream was replaced. */
 export interface TransientSchemaChange {
@@ -37,4 +38,46 @@ export async function transientSchemaChange(
   if (!now) return { present: undefined };
   const isNamedSo = now.schema === schema && now.name === name;
   return isNamedSo && now.fits ? undefined : { present: qualify(now.schema, now.name) };
+}
+
+/**
+ * Whether the stream describes rows without the key that the table has now: with REPLICA IDENTITY FULL, or without a replica
+ * identity. Several rows could then have one key. The target, which has the key, refuses them.
+ *
+ * @returns undefined if the source's table is still described so
+ */
+export async function transientIdentity(
+  source: Client,
+  { oid, replicaIdentity, columns }: Relation,
+): Promise<TransientSchemaChange | undefined> {
+  const isFull = replicaIdentity === "f";
+  if (!isFull && columns.some(({ key }) => key)) return undefined;
+  const { rows } = await source.query<{ schema: string; name: string; keyed: boolean }>(
+    `SELECT n.nspname AS schema, c.relname AS name,
+            c.relreplident <> 'f' AND EXISTS (
+              SELECT FROM pg_index x
+               WHERE x.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN x.indisprimary ELSE x.indisreplident END) AS keyed
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`,
+    [oid],
+  );
+  const now = rows[0];
+  if (!now) return { present: undefined };
+  return now.keyed ? { present: qualify(now.schema, now.name) } : undefined;
+}
+
+/**
+ * Whether the stream describes another table, or other columns, than those that had these names at the baseline. The source may
+ * have exchanged names, and may have changed them back before the schemas are compared. Then only the stream shows it.
+ *
+ * @param baseline undefined if none was recorded
+ */
+export function describesOther(
+  { oid, schema, name, columns }: Relation,
+  { names = {}, columns: ordinals = {} }: Pick<SchemaBaseline, "names" | "columns"> = {},
+): boolean {
+  const table = qualify(schema, name);
+  if (names[oid] !== table && Object.values(names).includes(table)) return true;
+  // The stream has the columns in the order of their attribute numbers, which never change.
+  const places = columns.flatMap((column) => ordinals[oid]?.indexOf(column.name) ?? []).filter((place) => place >= 0);
+  return places.some((place, index) => place < (places[index - 1] ?? 0));
 }

@@ -4,7 +4,7 @@ import { emptyUnloggedTables } from "../../copy/empty-unlogged-tables.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { carryConnectionLimit } from "../../schema/database/database.js";
+import { carryConnectionLimit, readConnectionLimit } from "../../schema/database/database.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
 import { handOver } from "../../schema/restore/hand-over.js";
 import { restoreEntries } from "../../schema/restore/restore.js";
@@ -15,6 +15,7 @@ import { dropSourceObjects } from "../cleanup/source-objects.js";
 import { compareSchemas } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";
+import type { StreamRecord } from "../followers/stream-record.js";
 import type { StreamState } from "../followers/stream-state.js";
 import { isKeptSchema, keptTableFindings } from "../schema-diff/kept-tables.js";
 import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
@@ -24,9 +25,10 @@ import type { PostCutoverPlan } from "../initial-copy/post-cutover-plan.js";
  * it again.
  *
  * @example
- * await finishCutover(work, "erp", stream.following);
+ * await finishCutover(new StreamRecord(work, "erp", following));
  */
-export async function finishCutover(work: Work, database: string, state: StreamState): Promise<void> {
+export async function finishCutover(record: StreamRecord): Promise<void> {
+  const { work, database, following: state } = record;
   const { spec, source, journal } = work;
   const startedAt = performance.now();
   const place = { database: targetDatabase(spec, database), purpose: `${spec.migrationName} finish` };
@@ -36,12 +38,13 @@ export async function finishCutover(work: Work, database: string, state: StreamS
     if (state.keptBack) await restoreFiring(restored, state.keptBack);
     const { handover: entries, refreshLater = [] } = state;
     const report = (findings: readonly RestoreFinding[]): Promise<void> => reportFindings(work, database, findings);
-    await handOver(target, { entries, refreshLater, context, report });
+    const onRefreshed = (): Promise<void> => record.keep({ refreshLater: [] });
+    await handOver(target, { entries, refreshLater, context, report, onRefreshed });
     await reportEmptied(work, database, target);
     await journal.findings(await keptTableFindings(database, target));
+    await dropProgress(target, spec.migrationName);
     // Only now the source is opened: without it, the target gets its foreign keys, triggers and policies all the same.
     await compareWithSource({ work, database, target }, state, context);
-    await dropProgress(target, spec.migrationName);
   });
   for (const note of await dropSourceObjects(source, spec, database))
     await journal.event(note, { database, level: "warning" });
@@ -91,6 +94,6 @@ async function compareWithSource(
       before: state.mark?.definitions,
       isOwnSchema: isKeptSchema,
     });
-    await carryConnectionLimit(source, target);
+    await carryConnectionLimit(await readConnectionLimit(source), target);
   });
 }

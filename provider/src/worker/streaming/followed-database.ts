@@ -1,11 +1,10 @@
 import type { Client } from "pg";
-import type { FollowOptions } from "../../cdc/follow-options.js";
 import { Follower } from "../../cdc/follower.js";
 import { changeCaptureNames, pointSlot } from "../../cdc/model/names.js";
 import { cutOver } from "../../cutover/cut-over.js";
 import { ContentDiffersError, ConcurrentChangeError, RefusedError } from "../../errors.js";
 import { refreshBeforeHandover } from "../../schema/restore/materialized-views.js";
-import { relationKey, type RelationName } from "../../postgres/identifiers.js";
+import { relationKey } from "../../postgres/identifiers.js";
 import { readRestoreContext } from "../../schema/restore/restore-context.js";
 import type { OnlineVerification } from "../../status.js";
 import { type WindowPhase, windowPhase } from "../../inputs/cutover-window.js";
@@ -14,22 +13,25 @@ import { targetDatabase } from "../../inputs/target-database.js";
 import { copyDatabase } from "../initial-copy/copy-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { compareDatabase, comparisonStep } from "../comparison/compare-database.js";
+import { StreamRecord } from "../followers/stream-record.js";
 import type { StreamState } from "../followers/stream-state.js";
+import { comparisonSeconds } from "./comparison-schedule.js";
 import { untilWindowOpens } from "./cutover-window.js";
 import { finishCutover } from "./finish-cutover.js";
-import { LiveStream } from "./live-stream.js";
+import { type FollowChanges, LiveStream } from "./live-stream.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
+import { streamOptions } from "./stream-options.js";
 import { StreamReports } from "./stream-reports.js";
 import { sentence, verifyOnline } from "./online-verification.js";
 import { rejectOnAbort } from "../../async/reject-on-abort.js";
 import { delay } from "../../async/delay.js";
+import { pollUntil } from "../../async/poll-until.js";
 import { retryDatabaseStep } from "../context/retry.js";
 import { blockerReporter } from "../monitoring/blocker-finding.js";
 import { queueReporter } from "../monitoring/queued-snapshot.js";
 import { DatabaseFence } from "../cleanup/database-fence.js";
 import { readSourceVersion } from "../schema-diff/source-version.js";
-import { tablesInScope } from "../context/tables-in-scope.js";
 import { openRollback, requireRollback } from "../rollback/open-rollback.js";
 import type { Work } from "../context/work.js";
 
@@ -38,26 +40,30 @@ const maxCutoverAttempts = 3;
 const pauseBetweenAttemptsMs = 1000;
 const lagPollMs = 500;
 
+/** The `requestedBy` of a comparison before the cutover. */
+export const beforeCutover = "beforeCutover";
+
 /** One database of an online migration, from its initial copy to the end of its cutover. */
 export class FollowedDatabase {
   readonly #work: Work;
   readonly #name: string;
-  readonly #handedOver: StreamState;
+  readonly #record: StreamRecord;
   readonly #fence: DatabaseFence;
   /** Undefined after the cutover, during clean-up. */
   readonly #stream: LiveStream | undefined;
-  /** Materialized views that the cutover leaves to the handover. */
-  #refreshLater: readonly RelationName[] = [];
   readonly #reports: StreamReports;
+  /** The last comparison of this copy, also of an earlier worker. */
+  #lastComparison: OnlineVerification | undefined;
 
   private constructor(work: Work, record: DatabaseRecord, following: StreamState, completing: boolean) {
     const { name } = record;
     this.#work = work;
     this.#name = name;
-    this.#handedOver = following;
+    this.#record = new StreamRecord(work, name, following);
     this.#fence = new DatabaseFence(work, record, "source");
     this.#reports = new StreamReports(work, name);
-    this.#stream = completing ? undefined : new LiveStream(work, name, following, (changes) => this.#follow(changes));
+    this.#lastComparison = record.verification;
+    this.#stream = completing ? undefined : new LiveStream(this.#record, (changes) => this.#follow(changes));
   }
 
   /** Copies the database, unless that was done before, and follows the source. Resolves when the source streams. */
@@ -88,7 +94,7 @@ export class FollowedDatabase {
       message: "opening the stream",
       deferredPlan: remainder,
     });
-    return new FollowedDatabase(work, record, remainder, false);
+    return new FollowedDatabase(work, { ...record, verification: undefined }, remainder, false);
   }
 
   /** Rejects when the stream has failed and is not restarted. Never resolves. */
@@ -101,6 +107,16 @@ export class FollowedDatabase {
     return this.#stream?.isHeldUp ?? false;
   }
 
+  /** The stream before the end of the cutover. */
+  get stream(): LiveStream | undefined {
+    return this.#stream;
+  }
+
+  /** The last comparison during the replication, unless the database was copied again since. */
+  get lastComparison(): OnlineVerification | undefined {
+    return this.#lastComparison;
+  }
+
   /** Whether the cutover may start now. True during clean-up, after the cutover. */
   get isInCutoverWindow(): boolean {
     return !this.#stream || windowPhase(this.#work.spec.cutoverWindow) === "open";
@@ -109,17 +125,22 @@ export class FollowedDatabase {
   /**
    * Waits for the cutover window. Does nothing during clean-up, after the cutover.
    *
+   * @param failure ends the wait when it rejects
    * @returns false if the cutover is no longer requested
    */
   async untilCutoverWindow(
     isRequested: () => boolean,
     onPhase: (phase: WindowPhase) => Promise<void>,
+    failure: Promise<never>,
   ): Promise<boolean> {
     if (this.isInCutoverWindow) return true;
     // An earlier worker may have ended during a cutover, and left its fence.
     await this.takeDownFence();
-    const wait = { database: this.#name, failure: this.failure, isRequested, onPhase };
-    return untilWindowOpens(this.#work, wait);
+    return untilWindowOpens(this.#record, {
+      ...{ failure, isRequested, onPhase },
+      comparisonSeconds: () =>
+        this.#work.spec.verifyBeforeCutover ? comparisonSeconds(this.#lastComparison) : undefined,
+    });
   }
 
   /**
@@ -131,10 +152,8 @@ export class FollowedDatabase {
     if (this.#isNearEnough()) return true;
     const { journal, signal } = this.#work;
     await journal.database(this.#name, { message: "waiting for a lag within maxCutoverLag before the cutover" });
-    while (isRequested() && !this.#isNearEnough()) {
-      await Promise.race([delay(lagPollMs, signal), this.failure]);
-      signal.throwIfAborted();
-    }
+    const { failure } = this;
+    await pollUntil(() => !isRequested() || this.#isNearEnough(), { everyMs: lagPollMs, signal, failure });
     await journal.database(this.#name, { message: null });
     return isRequested();
   }
@@ -142,35 +161,44 @@ export class FollowedDatabase {
   #isNearEnough(): boolean {
     const limit = this.#work.spec.maxCutoverLag;
     if (limit === undefined || !this.#stream) return true;
+    // Only this worker's own stream is measured here. It is taken back when the cutover is requested.
+    if (this.#stream.borrower !== undefined) return false;
     return (this.#reports.lagSeconds ?? Infinity) <= limit;
   }
 
   /**
    * Compares every row while applications write. Does nothing during clean-up, after the cutover.
    *
-   * @param requestedBy the value of `verifyNow`, or `beforeCutover`
+   * @param requestedBy the value of `verifyNow`, or {@link beforeCutover}
    */
   async verify(requestedBy: string, signal: AbortSignal): Promise<OnlineVerification | undefined> {
     const [database, stream] = [this.#name, this.#stream];
-    return stream && verifyOnline(this.#work, { database, stream, requestedBy, signal });
+    if (!stream) return undefined;
+    const answers = requestedBy === beforeCutover ? this.#work.spec.verifyNow : undefined;
+    const verification = { database, stream, requestedBy, ...(answers !== undefined && { answers }), signal };
+    return (this.#lastComparison = await verifyOnline(this.#work, verification));
   }
 
   /**
+   * @param isCompared whether the rows were compared for this cutover and were equal
    * @param onBegin called before the source is fenced or the stream is held: before that, the cutover may wait for hours. If it
    *   returns false, the cutover does not begin.
    * @returns whether the database was cut over
    */
-  async cutOver(onBegin: () => Promise<boolean>): Promise<boolean> {
+  async cutOver(isCompared: boolean, onBegin: () => Promise<boolean>): Promise<boolean> {
     const { journal, spec, signal } = this.#work;
     if (this.#stream) {
       if (spec.rollback === "keep") await this.#retryDatabaseStep(() => requireRollback(this.#work, this.#name));
-      if (spec.verifyBeforeCutover) {
+      if (spec.verifyBeforeCutover && !isCompared) {
         await journal.database(this.#name, { message: "comparing before the cutover" });
-        refuseUnlessEqual(await this.verify("beforeCutover", signal));
+        refuseUnlessEqual(await this.verify(beforeCutover, signal));
         // The comparison may take hours.
         await this.untilNearEnough(() => this.isInCutoverWindow);
       }
-      if (!(await onBegin())) return false;
+      if (!(await onBegin())) {
+        await this.#record.showMessage(null);
+        return false;
+      }
       const stream = this.#stream;
       // Missing objects are found before the cutover LSN, because they could not be restored after it.
       const reachPoint = (): Promise<void> =>
@@ -183,25 +211,24 @@ export class FollowedDatabase {
         phase: "completing",
         state: "InProgress",
         message: "cleaning up",
-        deferredPlan: this.#remainder,
+        deferredPlan: this.#record.following,
       });
     }
     await this.#retryDatabaseStep(async () => {
       await this.stop();
-      await finishCutover(this.#work, this.#name, this.#remainder);
+      await finishCutover(this.#record);
     });
     if (spec.rollback !== "keep") {
       await journal.database(this.#name, { phase: "done", state: "Succeeded", message: null });
       return true;
     }
-    const handover = this.#remainder;
     const places = { name: this.#name, targetName: targetDatabase(spec, this.#name) };
-    await this.#retryDatabaseStep(() => openRollback(this.#work, places));
+    const rollbackTables = await this.#retryDatabaseStep(() => openRollback(this.#work, places));
     await journal.database(this.#name, {
       phase: "rollingBack",
       state: "Succeeded",
       message: null,
-      deferredPlan: handover,
+      deferredPlan: { ...this.#record.following, rollbackTables },
     });
     return true;
   }
@@ -214,10 +241,6 @@ export class FollowedDatabase {
   async stop(): Promise<void> {
     await this.#stream?.stop();
     await this.#reports.end();
-  }
-
-  get #remainder(): StreamState {
-    return this.#stream ? { ...this.#stream.following, refreshLater: this.#refreshLater } : this.#handedOver;
   }
 
   /** Retries at another cutover LSN if a table is truncated or altered before the comparison has ended. */
@@ -265,14 +288,14 @@ export class FollowedDatabase {
         source,
         database: this.#name,
         slot: pointSlot(changeCaptureNames(spec, this.#name)),
-        plugin: this.#remainder.plugin,
+        plugin: this.#record.following.plugin,
         follower,
         sourceSession,
         targetSession,
         signal,
         onWaiting: blockerReporter(this.#work, this.#name, "source"),
         onQueued: queueReporter(this.#work, this.#name),
-        hasSequence: (sequence) => !this.#remainder.cutSequences.includes(relationKey(sequence)),
+        hasSequence: (sequence) => !this.#record.following.cutSequences.includes(relationKey(sequence)),
         sequenceMargin: spec.sequenceMargin,
         onSequences: (sequences) => journal.sequences(this.#name, "target", sequences),
         putUpFence: this.#stopWriters,
@@ -300,10 +323,11 @@ export class FollowedDatabase {
   }
 
   async #refresh(source: Client, target: Client): Promise<void> {
-    const { materializedViews } = this.#remainder;
-    const context = await readRestoreContext(target, { sourceSearchPath: this.#remainder.sourceSearchPath });
+    const { materializedViews, sourceSearchPath } = this.#record.following;
+    const context = await readRestoreContext(target, { sourceSearchPath });
     const { findings, later } = await refreshBeforeHandover(source, target, materializedViews, context);
-    this.#refreshLater = later;
+    // The stream records its state until it ends.
+    await this.#record.keep({ refreshLater: later });
     await reportFindings(this.#work, this.#name, findings);
   }
 
@@ -317,28 +341,14 @@ export class FollowedDatabase {
   }
 
   /** Retries a step, which has to be idempotent. */
-  #retryDatabaseStep(run: () => Promise<void>, isOfUse?: () => boolean): Promise<void> {
+  #retryDatabaseStep<Result>(run: () => Promise<Result>, isOfUse?: () => boolean): Promise<Result> {
     return retryDatabaseStep(this.#work, this.#name, run, isOfUse);
   }
 
-  #follow(changes: Partial<FollowOptions> = {}): Follower {
-    const { spec, source, target, generation, signal } = this.#work;
+  #follow(changes: FollowChanges): Follower {
+    this.#reports.forgetLag();
     return new Follower({
-      source,
-      target,
-      database: this.#name,
-      targetDatabase: targetDatabase(spec, this.#name),
-      slot: changeCaptureNames(spec, this.#name).slot,
-      publications: this.#remainder.publications,
-      plugin: this.#remainder.plugin,
-      tables: (session) => tablesInScope(session, spec),
-      triggersDisabled: this.#remainder.keptBack !== undefined,
-      searchPath: this.#remainder.sourceSearchPath,
-      migration: spec.migrationName,
-      generation,
-      signal,
-      reconnectForSeconds: spec.reconnectFor,
-      applySessions: () => this.#work.spec.applySessions,
+      ...streamOptions(this.#work, this.#name, () => this.#record.following),
       onEvent: this.#reports.onEvent,
       onProgress: this.#reports.onProgress,
       ...changes,

@@ -1,26 +1,35 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
+import type { FollowOptions } from "../../cdc/follow-options.js";
 import type { Follower } from "../../cdc/follower.js";
 import { ConcurrentChangeError, RetryableError, messageOf } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
-import { type EndedFollower, Followers, type StartFollower } from "../followers/followers.js";
+import { type EndedFollower, Followers } from "../followers/followers.js";
 import type { StreamState } from "../followers/stream-state.js";
 import { delay } from "../../async/delay.js";
+import { withTimeout } from "../../async/with-timeout.js";
+import { log } from "../../log.js";
 import { type SyncResult, SchemaSynchronizer } from "../schema-sync/schema-synchronizer.js";
 import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
 import { readSourceVersion } from "../schema-diff/source-version.js";
 import { PublicationAltered, readTableStorage, sumOfFiles, withPresentFiles } from "../schema-diff/schema-baseline.js";
 import { pausedCheckMs, ManualDdlGate } from "../schema-sync/manual-ddl-gate.js";
-import { StreamRecord } from "../followers/stream-record.js";
+import type { StreamRecord } from "../followers/stream-record.js";
 import { isSchemaError, schemaErrorTable } from "../followers/schema-error.js";
 import { TableResync } from "../schema-sync/table-resync.js";
 import { SerialQueue } from "../../async/serial-queue.js";
+import type { StreamLoanRecord } from "../../store/streams/lent-streams.js";
 import { NamesTaken } from "../schema-sync/taken-names.js";
 import { SchemaCheckBackoff } from "../schema-sync/schema-check-backoff.js";
-import type { Work } from "../context/work.js";
+import { StreamLoan } from "./stream-loan.js";
+
+/** What the followers of one stream have different. */
+export type FollowChanges = Pick<FollowOptions, "generation"> & Partial<FollowOptions>;
 
 const compareSchemaEveryMs = 3000;
+/** A target that does not answer must not delay the end. The next worker takes the stream over by its generation. */
+const endLoanMs = 5000;
 /** How often a cutover or comparison reports that it waits for schema changes. */
 const reportWaitEveryMs = 30_000;
 /** How often schema changes are applied again if the source's schema is altered meanwhile. */
@@ -46,6 +55,7 @@ export class LiveStream {
   readonly failed: Promise<never>;
   readonly #record: StreamRecord;
   readonly #followers: Followers;
+  readonly #loan: StreamLoan;
   readonly #joins: TableResync;
   readonly #pause: ManualDdlGate;
   readonly #carrier: SchemaSynchronizer;
@@ -62,16 +72,20 @@ export class LiveStream {
   #reportedDelay: string | undefined;
   /** The error after which the follower was last restarted. */
   #revivedFrom: string | undefined;
+  /** Whether the worker that borrows the stream reports changes that the target has not accepted yet. */
+  #isBorrowerHeldUp = false;
+  /** From the beginning of a cutover on, unless it fails. */
+  #isCuttingOver = false;
 
   /** @param follow starts a follower of this database */
-  constructor(work: Work, database: string, following: StreamState, follow: StartFollower) {
-    const record = new StreamRecord(work, database, following);
+  constructor(record: StreamRecord, follow: (changes: FollowChanges) => Follower) {
     this.#record = record;
     this.failed = new Promise<never>((_resolve, reject) => (this.#fail = reject));
     // An unhandled rejection would end the process.
     this.failed.catch(() => (this.#hasFailed = true));
+    const loan = (this.#loan = new StreamLoan(record, () => this.#followers));
     this.#followers = new Followers({
-      follow,
+      follow: (changes) => follow({ generation: loan.generation, ...changes }),
       skipped: () => record.skipped,
       onEnded: (ended) => this.#queueRevival(ended),
     });
@@ -88,7 +102,43 @@ export class LiveStream {
 
   /** Whether there are changes that the target has not accepted yet. */
   get isHeldUp(): boolean {
+    if (this.#loan.borrower !== undefined) return this.#isBorrowerHeldUp;
     return this.#followers.current.status().pendingTransactions > 0;
+  }
+
+  /** Whether the stream was neither stopped nor has failed. */
+  get isRunning(): boolean {
+    return !this.#isStopped() && !this.#hasFailed;
+  }
+
+  /** Name of the worker to which the stream is lent; undefined if this worker applies it. */
+  get borrower(): string | undefined {
+    return this.#loan.borrower;
+  }
+
+  /** Lends the stream in its turn, unless it is held, paused or cut over, or tables join it. */
+  lend(request: StreamLoanRecord): Promise<void> {
+    return this.#turns.run(async () => {
+      if (this.#mayLend()) await this.#loan.lend(request);
+    });
+  }
+
+  /** Receives what the worker reports to which the stream is lent. */
+  noteLoan({ pendingTransactions }: StreamLoanRecord): void {
+    this.#isBorrowerHeldUp = pendingTransactions > 0;
+  }
+
+  /** Applies the stream in this worker again. */
+  takeBack(why: string): Promise<void> {
+    return this.#turns.run(async () => {
+      if (!this.#isStopped()) await this.#loan.takeBack(why);
+    });
+  }
+
+  #mayLend(): boolean {
+    const isStreaming = this.isRunning && this.#followers.current.status().state === "streaming";
+    const isJoining = Object.keys(this.#record.following.joining ?? {}).length > 0;
+    return isStreaming && !isJoining && !this.#isCuttingOver && !this.#pause.refusal && this.#carrier.isSettled;
   }
 
   get following(): StreamState {
@@ -119,8 +169,14 @@ export class LiveStream {
     stopWriters?: () => Promise<void>,
   ): Promise<Result> {
     return this.#unlessPaused(async () => {
-      const version = await this.#carryAllOfOneVersion(stopWriters);
-      return this.#withSchemaOf((follower) => run(follower, version), stopWriters);
+      this.#isCuttingOver = true;
+      try {
+        const version = await this.#carryAllOfOneVersion(stopWriters);
+        return await this.#withSchemaOf((follower) => run(follower, version), stopWriters);
+      } catch (error) {
+        this.#isCuttingOver = false;
+        throw error;
+      }
     });
   }
 
@@ -143,7 +199,16 @@ export class LiveStream {
     await this.#followers.current.stop();
     await this.#watching;
     await this.#turns.idle();
+    await withTimeout(this.#endLoan(), endLoanMs);
     await this.#followers.current.stop();
+  }
+
+  async #endLoan(): Promise<void> {
+    try {
+      await this.#loan.close();
+    } catch (error) {
+      log.warn(`the stream of ${this.#record.database} could not be taken back: ${messageOf(error)}`);
+    }
   }
 
   /** Repeats if the source was altered meanwhile. The worker also alters it, when it publishes new tables. */
@@ -188,9 +253,10 @@ export class LiveStream {
   async #inTurnUnlessPaused<Result>(run: () => Promise<Result>): Promise<Result> {
     const retriesExhausted = new AbortController();
     const begun = new AbortController();
-    const result = this.#turns.run(() => {
+    const result = this.#turns.run(async () => {
       retriesExhausted.signal.throwIfAborted();
       begun.abort();
+      await this.#loan.takeBack("this worker compares, or cuts over");
       return run();
     });
     // An unhandled rejection would end the process.
@@ -296,7 +362,10 @@ export class LiveStream {
     try {
       changed = await this.#changedSchema();
       if (changed !== undefined && this.#schemaCheckBackoff.shouldSkip(changed)) return;
-      if (changed !== undefined) await this.#carrier.sync("untilResolved");
+      if (changed !== undefined) {
+        await this.#loan.takeBack("the source's schema has changed");
+        await this.#carrier.sync("untilResolved");
+      }
       if (this.#carrier.refusal) throw this.#carrier.refusal;
       this.#schemaCheckBackoff.forget();
     } catch (error) {

@@ -5,10 +5,11 @@ import { isConnectionLoss } from "../../postgres/connection/connection-loss.js";
 import { qualify } from "../../postgres/identifiers.js";
 import { maxTablesShown, type OnlineVerification } from "../../status.js";
 import { targetDatabase } from "../../inputs/target-database.js";
-import { compareTables, type TableComparison, type ComparisonView } from "../../verify/compare-tables.js";
+import type { ComparisonView, TableComparison } from "../../verify/compare-tables.js";
 import { contentDiffers } from "../../verify/content-differs.js";
 import { openToCompare } from "../../verify/open-to-compare.js";
 import { concurrentChangeError, planComparison } from "../comparison/compare-database.js";
+import { compareWithHelpers } from "../comparison/compare-together.js";
 import { recordingProgress } from "../comparison/comparison-progress.js";
 import type { LiveStream } from "./live-stream.js";
 import { delay } from "../../async/delay.js";
@@ -27,6 +28,8 @@ export interface VerificationOfDatabase {
   readonly stream: LiveStream;
   /** The value of `verifyNow`, or `beforeCutover`. */
   readonly requestedBy: string;
+  /** The value of `verifyNow` that a comparison before the cutover also answers. */
+  readonly answers?: string;
   readonly signal: AbortSignal;
 }
 
@@ -44,9 +47,9 @@ interface Found {
  * @throws TakenOverError, and the reason of the work's aborted signal
  */
 export async function verifyOnline(work: Work, verification: VerificationOfDatabase): Promise<OnlineVerification> {
-  const { database, requestedBy } = verification;
+  const { database, requestedBy, answers } = verification;
   const { journal } = work;
-  const begun = { requestedBy, startedOn: new Date().toISOString() };
+  const begun = { requestedBy, ...(answers !== undefined && { answers }), startedOn: new Date().toISOString() };
   await journal.verification(database, { ...begun, state: "running" });
   const result = { ...begun, ...(await outcome(work, verification)), endedOn: new Date().toISOString() };
   await journal.verification(database, result);
@@ -64,7 +67,7 @@ export function sentence({ state, lsn, tablesCompared, message }: OnlineVerifica
 async function outcome(
   work: Work,
   verification: VerificationOfDatabase,
-): Promise<Omit<OnlineVerification, "requestedBy" | "startedOn">> {
+): Promise<Omit<OnlineVerification, "requestedBy" | "answers" | "startedOn">> {
   try {
     const { lsn, heldSeconds, results } = await compare(work, verification);
     const overtaken = results.filter(({ replaced }) => replaced);
@@ -169,19 +172,24 @@ async function compareAt(
   };
   const isWanted = ({ table: { schema, name } }: TableToCopy): boolean =>
     only?.some((one) => one.schema === schema && one.table === name) ?? true;
+  const snapshots = { snapshotId: moment.source.id, targetSnapshotId: moment.target.id };
   return recordingProgress(work.journal, database, (onProgress) =>
-    compareTables({
-      openSource,
-      openTarget: (view) =>
-        openToCompare({ endpoint: target, database: onTarget, purpose, snapshotId: moment.target.id }, view),
-      underSnapshots: ["source", "target"],
-      yieldOn: { source, database },
-      tables: tables.filter((table) => isThere(table) && isWanted(table)),
-      searchPath,
-      mode: "content",
-      jobs: work.tableSlots.limit(),
-      onProgress,
-      signal: AbortSignal.any([at.signal, moment.source.lost, moment.target.lost]),
-    }),
+    compareWithHelpers(
+      work,
+      { database, ...snapshots, occasion: "verification" },
+      {
+        openSource,
+        openTarget: (view) =>
+          openToCompare({ endpoint: target, database: onTarget, purpose, snapshotId: moment.target.id }, view),
+        underSnapshots: ["source", "target"],
+        yieldOn: { source, database },
+        tables: tables.filter((table) => isThere(table) && isWanted(table)),
+        searchPath,
+        mode: "content",
+        jobs: work.tableSlots.limit(),
+        onProgress,
+        signal: AbortSignal.any([at.signal, moment.source.lost, moment.target.lost]),
+      },
+    ),
   );
 }

@@ -19,7 +19,7 @@ import type { Work } from "../context/work.js";
 export class StreamReports {
   /** Resolves when the source streams for the first time. */
   readonly streaming: Promise<void>;
-  readonly #work: Work;
+  readonly #work: Pick<Work, "journal">;
   readonly #database: string;
   readonly #rates = new FollowRateMeter();
   readonly #reportedTables = new Map<string, TableChanges>();
@@ -32,7 +32,7 @@ export class StreamReports {
   );
   #lagSeconds: number | undefined;
 
-  constructor(work: Work, database: string) {
+  constructor(work: Pick<Work, "journal">, database: string) {
     this.#work = work;
     this.#database = database;
     this.streaming = new Promise<void>((resolve) => (this.#streams = resolve));
@@ -53,6 +53,11 @@ export class StreamReports {
     this.#lagSeconds = status.isLagMeasured ? status.latencySeconds : undefined;
     this.#progress.add(status);
   };
+
+  /** Call it before another stream begins: its lag is unknown until it is measured. */
+  forgetLag(): void {
+    this.#lagSeconds = undefined;
+  }
 
   /** Resolves when the reports so far are recorded or lost. */
   async end(): Promise<void> {

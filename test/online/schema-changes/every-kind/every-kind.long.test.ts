@@ -5,7 +5,6 @@ import { createOwners, migrateChanges } from "./migrate-changes";
 
 for (const { from, to } of versionPairs([
   { from: 14, to: 17 },
-  { from: 17, to: 17 },
   { from: 18, to: 18 },
 ]))
   describe(`every change of every kind of object from PostgreSQL ${from} to ${to}`, () => {

@@ -69,7 +69,7 @@ export async function migrateChanges(
 }
 
 /** The statements of each entry of a dump, without white space. The administrator owns what the superuser of the source owns. */
-async function dumped(server: EmbeddedServer, database: string): Promise<Map<string, string>> {
+export async function dumped(server: EmbeddedServer, database: string): Promise<Map<string, string>> {
   const { text } = await dumpSchema({ ...server.login, sslMode: "Disable" }, database, { tool: "wasm" });
   // Before 15, the schema public has another owner.
   const isOwn = ({ type, name, schema = "" }: Entry): boolean =>

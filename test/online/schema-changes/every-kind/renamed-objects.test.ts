@@ -9,7 +9,7 @@ const objects = `${sharedObjects};
   CREATE FUNCTION one() ${returning(1)}; CREATE FUNCTION two() ${returning(2)}; COMMENT ON FUNCTION two() IS 'two';
   CREATE VIEW narrow AS SELECT id FROM base; CREATE VIEW wide AS SELECT id, v FROM base; CREATE VIEW needs AS SELECT one() AS one, v FROM wide;
   CREATE FUNCTION a() ${returning(3)}; CREATE FUNCTION b() ${returning(4)}; CREATE FUNCTION c() ${returning(5)}; CREATE FUNCTION again() ${returning(6)};
-  CREATE FUNCTION f(int) ${returning(7)}; CREATE FUNCTION f(text) ${returning(8)}; CREATE FUNCTION app.f(int) ${returning(9)};
+  CREATE FUNCTION into_new() ${returning(10)}; CREATE VIEW into_new AS SELECT into_new() AS v; CREATE FUNCTION f(int) ${returning(7)}; CREATE FUNCTION f(text) ${returning(8)}; CREATE FUNCTION app.f(int) ${returning(9)};
   CREATE AGGREGATE total(*) (SFUNC = int8inc, STYPE = bigint, INITCOND = '0');
   CREATE VIEW gone AS SELECT 1 AS id; CREATE VIEW "gone new" AS SELECT 2 AS id;
   CREATE TABLE app.owner (id serial PRIMARY KEY); INSERT INTO app.owner DEFAULT VALUES;
@@ -28,7 +28,8 @@ const first = `
 const second = `
   CREATE OR REPLACE FUNCTION once() ${returning(60)}; ALTER FUNCTION once() RENAME TO twice;
   CREATE FUNCTION once() ${returning(61)}; DROP FUNCTION g(int); CREATE FUNCTION g(int) ${returning(70)};
-  ALTER SEQUENCE other.owner_id_seq RENAME TO numbers_of_owners; ALTER VIEW wide SET SCHEMA shop; ALTER FUNCTION two() SET SCHEMA shop`;
+  ALTER SEQUENCE other.owner_id_seq RENAME TO numbers_of_owners; ALTER VIEW wide SET SCHEMA shop; ALTER FUNCTION two() SET SCHEMA shop;
+  CREATE SCHEMA fresh; ALTER FUNCTION into_new() SET SCHEMA fresh; ALTER VIEW into_new SET SCHEMA fresh`;
 
 describe("functions, views and other objects that the source renames while it is followed", () => {
   let lab: Lab;

@@ -9,6 +9,7 @@ export const casts: Kind = () => ({
     "o.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_cast'::regclass AND d.objid = o.oid AND d.deptype = 'i')",
   identity: "format('(%s AS %s)', o.castsource::regtype, o.casttarget::regtype)",
   definition: "concat_ws(' ', nullif(o.castfunc, 0)::regprocedure, o.castcontext, o.castmethod)",
+  references: "o.castfunc::text",
 });
 
 // A cast has no name.

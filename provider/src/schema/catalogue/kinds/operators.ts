@@ -1,5 +1,5 @@
 import { restoredRules } from "../change-rule.js";
-import { inSchema, type Kind, nameIn } from "../kind.js";
+import { inSchema, joined, type Kind, nameIn } from "../kind.js";
 
 export const operators: Kind = () => ({
   ...inSchema("pg_operator", "opr"),
@@ -7,6 +7,8 @@ export const operators: Kind = () => ({
   identity: "o.oid::regoperator::text",
   definition: `concat_ws(' ', o.oprkind, o.oprcode::regprocedure, nullif(o.oprcom, 0)::regoperator, nullif(o.oprnegate, 0)::regoperator,
     o.oprrest, o.oprjoin, CASE WHEN o.oprcanmerge THEN 'MERGES' END, CASE WHEN o.oprcanhash THEN 'HASHES' END)`,
+  // Each of two commutators refers to the other. The one that is replaced sets both.
+  references: joined(...["oprcode", "oprrest", "oprjoin"].map((name) => `o.${name}::oid`)),
 });
 
 export const operatorFamilies: Kind = () => {
@@ -27,6 +29,7 @@ export const operatorClasses: Kind = () => {
     identity: `${place.identity} || ${usingMethod("opcmethod")}`,
     definition: `concat_ws(' ', format_type(o.opcintype, NULL), format_type(nullif(o.opckeytype, 0), NULL), o.opcdefault,
       (SELECT opfnamespace::regnamespace || '.' || opfname FROM pg_opfamily WHERE oid = o.opcfamily), ${members("o.oid")})`,
+    references: joined("o.opcintype", "o.opckeytype", "o.opcfamily", memberOids("o.oid")),
   };
 };
 
@@ -41,6 +44,12 @@ const members = (operatorClass: string): string => `(
           SELECT 'pg_amproc'::regclass, oid, format('function %s %s', amprocnum, amproc::regprocedure) FROM pg_amproc) AS m
       ON m.catalogue = d.classid AND m.oid = d.objid
    WHERE d.refclassid = 'pg_opclass'::regclass AND d.refobjid = ${operatorClass})`;
+
+const memberOids = (operatorClass: string): string => `(
+  SELECT string_agg(coalesce(s.amopopr, p.amproc::oid)::text, ' ' ORDER BY s.amopstrategy, p.amprocnum)
+    FROM pg_depend d LEFT JOIN pg_amop s ON d.classid = 'pg_amop'::regclass AND s.oid = d.objid
+    LEFT JOIN pg_amproc p ON d.classid = 'pg_amproc'::regclass AND p.oid = d.objid
+   WHERE d.refclassid = 'pg_opclass'::regclass AND d.refobjid = ${operatorClass} AND coalesce(s.oid, p.oid) IS NOT NULL)`;
 
 /** What ALTER OPERATOR FAMILY added. Other members come with their classes. */
 const looseMembers = (family: string): string => `ARRAY(

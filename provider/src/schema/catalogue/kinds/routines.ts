@@ -1,5 +1,6 @@
+import { storedTree } from "../../../postgres/stored-tree.js";
 import { restoredRules } from "../change-rule.js";
-import { inSchema, type Kind } from "../kind.js";
+import { inSchema, joined, type Kind } from "../kind.js";
 
 export const routines: Kind = (version) => {
   const place = inSchema("pg_proc", "pro");
@@ -16,6 +17,11 @@ export const routines: Kind = (version) => {
     // The target's functions get it at the handover.
     settings: { "security definer": "o.prosecdef" },
     definition: `CASE WHEN ${isAggregate} THEN ${aggregateDefinition(version)} WHEN ${isProcedure} THEN ${procedureDefinition} ELSE ${printed} END`,
+    references: joined(
+      ...["o.prorettype", "o.proallargtypes::text", storedTree("o.proargdefaults")],
+      version >= 140000 ? storedTree("o.prosqlbody") : "NULL",
+      `CASE WHEN ${isAggregate} THEN ${aggregateReferences(version)} END`,
+    ),
   };
 };
 
@@ -36,9 +42,17 @@ const procedureDefinition = `(
       FROM (SELECT ${printed} AS printed, pg_get_function_arguments(o.oid) AS arguments) AS one,
            strpos(printed, '(' || arguments || ')') AS start)`;
 
+const aggregateFunctions = (version: number): readonly string[] => [
+  ...["aggtransfn", "aggfinalfn", "aggmtransfn", "aggminvtransfn", "aggmfinalfn"],
+  ...(version >= 90600 ? ["aggcombinefn", "aggserialfn", "aggdeserialfn"] : []),
+];
+
+const aggregateReferences = (version: number): string => {
+  const functions = aggregateFunctions(version).map((column) => `a.${column}::oid`);
+  return `(SELECT ${joined("a.aggtranstype", "a.aggmtranstype", "a.aggsortop", ...functions)} FROM pg_aggregate a WHERE a.aggfnoid = o.oid)`;
+};
+
 const aggregateDefinition = (version: number): string => {
-  const functions = ["aggtransfn", "aggfinalfn", "aggmtransfn", "aggminvtransfn", "aggmfinalfn"];
-  const combining = version >= 90600 ? ["aggcombinefn", "aggserialfn", "aggdeserialfn"] : [];
   // Before 11, the defaults.
   const isDefault = "CASE a.aggkind WHEN 'n' THEN 'r' ELSE 's' END";
   const modifying =
@@ -47,7 +61,7 @@ const aggregateDefinition = (version: number): string => {
   const parallel = version >= 90600 ? "o.proparallel" : "NULL";
   return `(
     SELECT concat_ws(' ', format_type(a.aggtranstype, NULL), a.agginitval, '/', format_type(nullif(a.aggmtranstype, 0), NULL), a.aggminitval, '/',
-           nullif(a.aggsortop, 0)::regoperator, ${parallel}, ${modifying}, ${[...functions, ...combining, ...others].map((column) => `a.${column}`).join(", ")})
+           nullif(a.aggsortop, 0)::regoperator, ${parallel}, ${modifying}, ${[...aggregateFunctions(version), ...others].map((column) => `a.${column}`).join(", ")})
       FROM pg_aggregate a WHERE a.aggfnoid = o.oid)`;
 };
 

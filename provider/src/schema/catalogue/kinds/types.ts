@@ -1,11 +1,14 @@
+import { storedTree } from "../../../postgres/stored-tree.js";
 import { restoredRules, rulesOf } from "../change-rule.js";
-import { inSchema, type Kind, nameIn } from "../kind.js";
+import { inSchema, joined, type Kind, nameIn } from "../kind.js";
 
 export interface TypeDetails {
   /** The output of format_type. */
   readonly printed: string;
   readonly notNull: boolean;
   readonly default: string | null;
+  /** A digest of the objects that the default refers to. */
+  readonly defaultReferences: string | null;
   /** Labels of an enum, in their order. */
   readonly labels: readonly { readonly oid: number; readonly label: string }[];
   /** Attributes of a composite type. The index is the attribute number minus one; dropped attributes are null. */
@@ -51,6 +54,7 @@ export const types: Kind<TypeDetails> = (version) => ({
     printed: "format_type(o.oid, NULL)",
     notNull: "o.typnotnull",
     default: "pg_get_expr(o.typdefaultbin, 0)",
+    defaultReferences: `left(md5(${storedTree("o.typdefaultbin")}), 8)`,
     labels: `(SELECT coalesce(json_agg(json_build_object('oid', v.oid::int8, 'label', v.enumlabel) ORDER BY v.enumsortorder), '[]')
       FROM pg_enum v WHERE v.enumtypid = o.oid)`,
     attributes: `(SELECT coalesce(json_agg(CASE WHEN NOT a.attisdropped
@@ -62,6 +66,7 @@ export const types: Kind<TypeDetails> = (version) => ({
   // Other types are altered in place.
   definition: `(SELECT concat_ws(' ', format_type(rngsubtype, NULL), ${nameIn("pg_collation", "coll", "rngcollation")}, ${nameIn("pg_opclass", "opc", "rngsubopc")}, rngcanonical, rngsubdiff)
     FROM pg_range WHERE rngtypid = o.oid)`,
+  references: `(SELECT ${joined("rngsubtype", "rngcollation", "rngsubopc", "rngcanonical::oid", "rngsubdiff::oid")} FROM pg_range WHERE rngtypid = o.oid)`,
 });
 
 /** Of base types and ranges. Others are altered in place. */
@@ -94,6 +99,11 @@ export const attributeRules = rulesOf("attribute of a composite type", {
     action: "at",
     reason: "Later rows may have other values.",
     ifRefused: "pause",
+  },
+  retypedByUsers: {
+    change: "changed to another type, if tables are OF the type, with a cast that calls a user's function",
+    action: "pause",
+    reason: "The function would run with the migration's role.",
   },
   renamed: { action: "before", reason: "The stream does not name attributes." },
   renamedColumn: {

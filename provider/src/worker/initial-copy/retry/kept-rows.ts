@@ -156,7 +156,9 @@ async function equalRows(job: CopyJob, kept: KeptRows): Promise<EarlierCopy | st
     await target.end();
   }
   // From now on the rows are those of the new snapshot.
-  await work.journal.database(database, { snapshotLsn: await snapshotLsn(work, database, point) });
+  const place = { database, purpose: purposeOf(work, "position") };
+  const lsn = await withSession(work.source, place, (source) => snapshotLsn(source, database, point));
+  await work.journal.database(database, { snapshotLsn: lsn });
   const { id: snapshotId, txidSnapshot } = point.snapshot;
   return {
     shared: { ...shared, snapshotId, txidSnapshot, tablesCopied: shared.rowsCopied },

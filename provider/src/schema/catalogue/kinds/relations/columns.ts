@@ -1,4 +1,5 @@
 import { defaultExpression } from "../../../../postgres/default-expression.js";
+import { storedTree } from "../../../../postgres/stored-tree.js";
 import { rulesOf } from "../../change-rule.js";
 import { type Kind, type KindQuery, nameIn, ofRelation, sorted } from "../../kind.js";
 
@@ -53,6 +54,7 @@ export const defaults: Kind<DefaultDetails> = (version) => ({
   where: "r.relkind IN ('r', 'p')",
   details: { table: "r.oid::text", key: "r.oid || '/' || a.attnum" },
   definition: `coalesce(${defaultExpression(version)}, '')`,
+  references: storedTree("d.adbin"),
 });
 
 export const columnRules = rulesOf("column", {
@@ -73,7 +75,7 @@ export const columnRules = rulesOf("column", {
       "The default and NOT NULL follow. The target never computes values of earlier rows: a table that the source rewrote is copied again.",
   },
   addedOfNotNullDomain: {
-    change: "added with a NOT NULL domain that has a default, which calls a user's function or was set afterwards",
+    change: "added with a NOT NULL domain and a default, which calls a user's function or was set afterwards",
     action: "pause",
     reason: "Earlier rows of the target would get the default, and the function would run with the migration's role.",
   },
@@ -96,6 +98,11 @@ export const columnRules = rulesOf("column", {
     reason:
       "The target casts the values. The catalogue does not contain the USING expression, so a table that the source rewrote is copied again.",
     ifRefused: "pause",
+  },
+  retypedByUsers: {
+    change: "changed to another type, with a cast that calls a user's function",
+    action: "pause",
+    reason: "The function would run with the migration's role.",
   },
   nullable: { change: "DROP NOT NULL", action: "before", reason: "Earlier rows are accepted." },
   notNull: { change: "SET NOT NULL", action: "after", reason: "Earlier rows may violate it." },

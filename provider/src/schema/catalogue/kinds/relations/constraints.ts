@@ -1,6 +1,7 @@
 import { notExtensionMember } from "../../../../postgres/catalogue-filters.js";
+import { storedTree } from "../../../../postgres/stored-tree.js";
 import { rulesOf } from "../../change-rule.js";
-import { type Kind, ofRelation } from "../../kind.js";
+import { joined, type Kind, ofRelation } from "../../kind.js";
 
 /** A rule for the values of a table or domain: a constraint, or an index without one. */
 export interface RuleDetails {
@@ -8,6 +9,8 @@ export interface RuleDetails {
   readonly rule: "check" | "domain" | "foreign key" | "index" | "key" | "unique index" | null;
   /** Whether it belongs to a rule of the table's parent. */
   readonly inherited: boolean;
+  /** The table that a foreign key refers to, qualified and quoted where necessary. Null for other kinds. */
+  readonly refersTo: string | null;
 }
 
 export const constraints: Kind<RuleDetails> = (version) => {
@@ -23,8 +26,10 @@ export const constraints: Kind<RuleDetails> = (version) => {
     details: {
       rule: "CASE o.contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' ELSE 'key' END",
       inherited: `NOT o.conislocal OR ${ofParent}`,
+      refersTo: "CASE o.contype WHEN 'f' THEN o.confrelid::regclass::text END",
     },
     definition: "pg_get_constraintdef(o.oid)",
+    references: joined("o.conkey::text", "o.confrelid", "o.confkey::text", "o.conexclop::text", storedTree("o.conbin")),
   };
 };
 
@@ -47,8 +52,9 @@ export const domainConstraints: Kind<RuleDetails> = () => ({
     FROM pg_type t JOIN users_schema n ON n.oid = t.typnamespace WHERE ${notExtensionMember("pg_type", "t.oid")}) r ON r.oid = o.contypid`,
   where: "o.contype = 'c'",
   settings: { valid: "o.convalidated" },
-  details: { rule: "'domain'", inherited: "false" },
+  details: { rule: "'domain'", inherited: "false", refersTo: "NULL::text" },
   definition: "pg_get_constraintdef(o.oid)",
+  references: storedTree("o.conbin"),
 });
 
 export const checkRules = rulesOf("check constraint", {

@@ -1,6 +1,7 @@
 import type { RelationName } from "../../../../postgres/identifiers.js";
+import { storedTree } from "../../../../postgres/stored-tree.js";
 import { rulesOf } from "../../change-rule.js";
-import { aRelation, type Kind, sorted, tablespaceOf } from "../../kind.js";
+import { aRelation, joined, type Kind, sorted, tablespaceOf } from "../../kind.js";
 import type { RuleDetails } from "./constraints.js";
 
 export interface IndexDetails extends RuleDetails {
@@ -27,10 +28,12 @@ export const indexes: Kind<IndexDetails> = (version) => ({
   details: {
     rule: "CASE WHEN k.oid IS NOT NULL THEN NULL WHEN x.indisunique THEN 'unique index' ELSE 'index' END",
     inherited: "p.oid IS NOT NULL",
+    refersTo: "NULL::text",
     parent: "CASE WHEN p.oid IS NOT NULL THEN json_build_object('schema', p.schema, 'name', p.name) END",
   },
   // The constraint has the definition of its index. Printing one waits for locks of the table.
   definition: "CASE WHEN k.oid IS NULL THEN pg_get_indexdef(o.oid) ELSE '' END",
+  references: joined("x.indkey", "x.indclass", "x.indcollation", storedTree("x.indexprs"), storedTree("x.indpred")),
 });
 
 /** The statistics targets of expressions, which have no column names. */

@@ -34,14 +34,14 @@ export const storageParameters = sorted(
 export const clusteredOn =
   "(SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = o.oid AND x.indisclustered)";
 
-/** The former one if a migration has changed it temporarily. */
+/** The former one while a migration has changed it to FULL. */
 function replicaIdentity(version: number): string {
   const now = `CASE o.relreplident WHEN 'd' THEN 'DEFAULT' WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL'
     ELSE (SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = o.oid AND x.indisreplident) END`;
   if (version < 100000) return now;
   const quoted = (name: string): string => `'"' || replace(${name}, '"', '""') || '"'`;
   const marked = `${identityMark("obj_description(oid, 'pg_publication')")} ->> (${quoted("o.schema")} || '.' || ${quoted("o.name")})`;
-  return `coalesce((SELECT ${marked} FROM pg_publication WHERE NOT (${isUsersPublication}) AND ${marked} IS NOT NULL LIMIT 1), ${now})`;
+  return `coalesce((SELECT ${marked} FROM pg_publication WHERE o.relreplident = 'f' AND NOT (${isUsersPublication}) AND ${marked} IS NOT NULL LIMIT 1), ${now})`;
 }
 
 export const tableRules = rulesOf("table", {
@@ -61,7 +61,8 @@ export const tableRules = rulesOf("table", {
   replaced: {
     change: "replaced by another table of its name",
     action: "copy",
-    reason: "The target has the rows of the former table.",
+    reason:
+      "The stream has no rows from before it took the name. The former table is renamed, too. If it was dropped, its rows are kept: see below.",
   },
   rewritten: { change: "rewritten by ALTER TABLE", action: "copy", reason: "The stream does not contain these rows." },
   unpublished: { change: "removed from the publication", action: "copy", reason: "The stream lacks its rows." },

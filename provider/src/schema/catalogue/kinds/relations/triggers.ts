@@ -1,5 +1,6 @@
+import { storedTree } from "../../../../postgres/stored-tree.js";
 import { relationPartRules, restoredRules } from "../../change-rule.js";
-import { type Kind, ofDatabase, ofRelation } from "../../kind.js";
+import { joined, type Kind, ofDatabase, ofRelation } from "../../kind.js";
 
 export const triggers: Kind = (version) => ({
   ...ofRelation("pg_trigger", "tgrelid", "tgname"),
@@ -10,6 +11,7 @@ export const triggers: Kind = (version) => ({
   attributes: { enabled: "o.tgenabled <> 'D'" },
   definition:
     "concat_ws(' ', regexp_replace(pg_get_triggerdef(o.oid), 'EXECUTE PROCEDURE', 'EXECUTE FUNCTION'), o.tgenabled)",
+  references: joined("o.tgfoid", "o.tgconstrrelid", "o.tgattr", storedTree("o.tgqual")),
 });
 
 export const eventTriggers: Kind = () => ({
@@ -17,6 +19,7 @@ export const eventTriggers: Kind = () => ({
   kind: "'event trigger'",
   owner: "o.evtowner",
   definition: "concat_ws(' ', o.evtevent, o.evtfoid::regprocedure, o.evtenabled, o.evttags)",
+  references: "o.evtfoid::text",
 });
 
 export const triggerRules = relationPartRules("trigger");

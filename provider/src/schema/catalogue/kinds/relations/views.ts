@@ -1,4 +1,5 @@
 import { renamedOrMoved, restoredRules, rulesOf } from "../../change-rule.js";
+import { storedTree } from "../../../../postgres/stored-tree.js";
 import { aRelation, type Kind, sorted, tablespaceOf } from "../../kind.js";
 import { clusteredOn, storageParameters } from "./tables.js";
 
@@ -16,6 +17,7 @@ export const views: Kind = () => ({
   },
   // The options of a materialized view are settings that can change while it exists.
   definition: "concat_ws(' ', pg_get_viewdef(o.oid), CASE o.relkind WHEN 'v' THEN o.reloptions::text END)",
+  references: `(SELECT ${storedTree("w.ev_action", "o.oid")} FROM pg_rewrite w WHERE w.ev_class = o.oid AND w.rulename = '_RETURN')`,
 });
 
 export const viewRules = restoredRules("view", { ifRefused: "pause" });

@@ -3,20 +3,21 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { messageOf } from "../../errors.js";
 import { workerProgram } from "../../worker-program.js";
-import { shareArgument } from "../context/worker-job.js";
-import type { WorkerJob } from "../context/worker-job.js";
+import { shareArgument, type WorkerJob } from "./worker-job.js";
+import type { ProcessHelpers } from "./work.js";
 
 const checkEveryMs = 5000;
 /** Limits the restarts of a helper that dies at once. */
 const maxLaunches = 50;
 const stopTimeoutMs = 10_000;
 
-/** Processes on this machine that execute copy tasks for this worker. A process that dies is replaced. */
-export class LocalCopyHelpers {
+/** Processes on this machine that share copies and comparisons of this worker. A process that dies is replaced. */
+export class LocalHelpers implements ProcessHelpers {
   readonly #children = new Set<ChildProcess>();
-  #copying = 0;
+  #running = 0;
   #launches = 0;
   #timer: NodeJS.Timeout | undefined;
+  #ending: Promise<unknown> = Promise.resolve();
 
   /**
    * @param workers number of processes, including this one
@@ -28,28 +29,38 @@ export class LocalCopyHelpers {
     readonly stop: AbortSignal,
   ) {}
 
-  /** Runs `copy` while the helpers are running. */
-  async during<T>(copy: () => Promise<T>): Promise<T> {
-    if (this.#copying++ === 0) {
-      this.#launch();
+  get count(): number {
+    return this.workers() - 1;
+  }
+
+  async during<Result>(run: () => Promise<Result>, startsAtOnce = true): Promise<Result> {
+    if (this.#running++ === 0) {
+      this.#launches = 0;
+      if (startsAtOnce) this.#launch();
       this.#timer = setInterval(() => this.#launch(), checkEveryMs);
     }
     try {
-      return await copy();
+      return await run();
     } finally {
-      if (--this.#copying === 0) {
+      if (--this.#running === 0) {
         clearInterval(this.#timer);
-        if (!this.stop.aborted) await this.#end();
+        // Not awaited: a cutover must not wait for the end of a process.
+        if (!this.stop.aborted) this.#end();
       }
     }
   }
 
+  /** Waits for the exit of the processes that are no longer needed. */
+  async close(): Promise<void> {
+    await this.#ending;
+  }
+
   #launch(): void {
     try {
-      while (this.#children.size < this.workers() - 1 && this.#launches++ < maxLaunches) this.#start();
+      while (this.#children.size < this.count && this.#launches++ < maxLaunches) this.#start();
     } catch (error) {
       // For example, out of memory or descriptors. This worker then executes all tasks itself.
-      log.warn(`cannot start a copy helper: ${messageOf(error)}`);
+      log.warn(`cannot start a helper: ${messageOf(error)}`);
     }
   }
 
@@ -67,8 +78,9 @@ export class LocalCopyHelpers {
     child.unref();
   }
 
-  async #end(): Promise<void> {
-    await Promise.all([...this.#children].map(endProcess));
+  #end(): void {
+    this.#ending = Promise.allSettled([this.#ending, ...[...this.#children].map(endProcess)]);
+    this.#children.clear();
   }
 }
 
