@@ -252,7 +252,7 @@ describe("rollback replication", () => {
     await until("the replication is paused", async () => (await rollbackOf(resource, database))?.state === "paused");
     assert.match(
       (await rollbackOf(resource, database))!.message!,
-      /table "public"."t" on the source lacks v\. The table on the target was altered.*To do: on the source, ALTER TABLE.*the rollback replication then resumes/s,
+      /table "public"."t" on the source lacks v\. The table on the target was altered.*To do: if a column was renamed, rename it in the same way; otherwise on the source, ALTER TABLE "public"\."t" ADD COLUMN "v" \.\.\. as on the target; the rollback replication then resumes/s,
     );
     assert.equal((await resource.refresh()).state, "WaitingForUserAction");
     await lab.source.query("ALTER TABLE t ADD COLUMN v text", { database });
