@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import type { Client } from "pg";
 import { CanceledError, UnreachableError } from "../../provider/src/errors";
 import { connect } from "../../provider/src/postgres/connection/connect";
+import { SessionWatch, watchOf } from "../../provider/src/postgres/connection/session-watch";
 import { CopyRate } from "../../provider/src/copy/copy-rate";
+import { CopyStatement } from "../../provider/src/copy/copy-statement";
 import { relayCopy } from "../../provider/src/copy/relay";
 import { CuttableProxy } from "../cdc/cuttable-proxy";
 import { EmbeddedServer } from "../support/servers/embedded-server";
@@ -86,6 +89,32 @@ describe("a dead connection", () => {
       await assert.rejects(copied, CanceledError);
     } finally {
       await Promise.all([source.end(), target.end()]);
+    }
+  });
+
+  it("is not assumed if the client starts to send during a check", async () => {
+    const session = await near();
+    try {
+      let isSending = false;
+      let looks = 0;
+      let end = (): void => undefined;
+      const copied = new Promise<void>((resolve) => (end = resolve));
+      const ask = async (): Promise<Client> => {
+        const asking = await near();
+        // The third check then has the server's answer, but has not evaluated it.
+        if (++looks === 3) asking.once("end", () => (isSending = true));
+        if (looks === 4) end();
+        return asking;
+      };
+      const { processId } = watchOf(session)!;
+      const watch = new SessionWatch({ session, processId, where: "t", ask, patienceMs: 10 });
+      const into = CopyStatement.from(session, "COPY public.copied FROM STDIN");
+      await into.begun;
+      await watch.during(Promise.race([copied, into.outcome]), () => isSending);
+      into.finish();
+      assert.equal((await into.outcome).ended, "complete");
+    } finally {
+      await session.end();
     }
   });
 

@@ -28,6 +28,8 @@ interface Sight {
   heardBytes: number;
   sentBytes: number;
   sentMessages: number | undefined;
+  /** Whether the server had to send the next message when the check started. */
+  isDue: boolean;
   /** Whether a message was sent since the server reported the same state for the first time. */
   isMessagePending: boolean;
   /** Identifies the wait for the client, if the session waits for it. */
@@ -67,6 +69,7 @@ export class SessionWatch {
     const sight: Sight = {
       ...this.#bytes(),
       sentMessages: 0,
+      isDue: false,
       isMessagePending: false,
       waiting: undefined,
       blockedLooks: 0,
@@ -90,19 +93,22 @@ export class SessionWatch {
   async #look(sight: Sight, isDue: () => boolean, sentMessages: () => number | undefined): Promise<void> {
     const bytes = this.#bytes();
     const messages = sentMessages();
+    // Not later: the session's state does not include what the client sends while this check waits for it.
+    const due = isDue();
     const wait = bytes.heardBytes === sight.heardBytes ? await this.#wait(sight.blockedLooks + 1) : {};
     // Two equal checks are required: a message that was on its way during the first check has arrived by the second.
     const isSame = wait.client !== undefined && wait.client === sight.waiting;
     // Sent rows may take time to arrive. A COPY whose counters did not change since the check before has received nothing.
     const isRowMissing = wait.isCounted && (messages === undefined || sight.isMessagePending);
-    const isStill = bytes.sentBytes === sight.sentBytes ? isDue() : isRowMissing;
+    const isStill = bytes.sentBytes === sight.sentBytes ? due && sight.isDue : isRowMissing;
     const stillSilent = this.#bytes().heardBytes === bytes.heardBytes;
     if (isSame && stillSilent && (isStill || wait.client === sessionEnded)) this.#abandon(wait.client ?? sessionEnded);
     sight.heardBytes = bytes.heardBytes;
     sight.sentBytes = bytes.sentBytes;
     sight.isMessagePending = isSame && (sight.isMessagePending || messages !== sight.sentMessages);
     sight.sentMessages = messages;
-    sight.waiting = isDue() || wait.isCounted || wait.client === sessionEnded ? wait.client : undefined;
+    sight.isDue = due;
+    sight.waiting = wait.client;
     sight.blockedLooks = wait.lock ? sight.blockedLooks + 1 : 0;
   }
 
