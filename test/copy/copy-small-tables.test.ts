@@ -66,6 +66,30 @@ describe("small tables copied together", () => {
     await assertSameContent({ server: sourceServer, database: from }, { server: targetServer, database: into });
   });
 
+  it("replace rows of a referenced table without key although the target publishes another table", async () => {
+    const referenced = `CREATE TABLE parent (id int UNIQUE); CREATE TABLE child (id int REFERENCES parent (id));
+      CREATE TABLE published (id int)`;
+    const from = await freshDatabase(
+      sourceServer,
+      referenced,
+      "INSERT INTO parent VALUES (1); INSERT INTO child VALUES (1)",
+    );
+    const into = await freshDatabase(
+      targetServer,
+      referenced,
+      "INSERT INTO parent VALUES (2); INSERT INTO child VALUES (2); CREATE PUBLICATION other FOR TABLE published",
+    );
+    await withSessions([sourceServer, from], [targetServer, into], async (source, target) => {
+      await target.query("SET session_replication_role = replica");
+      const tables = await rowsOf(source);
+      await copySmallTables(tables, { source, target });
+      for (const { table, format } of tables) await copyTable({ source, target, table, format });
+      for (const { table } of tables) await emptyTarget(target, table);
+      await copySmallTables(tables, { source, target });
+    });
+    await assertSameContent({ server: sourceServer, database: from }, { server: targetServer, database: into });
+  });
+
   it("copy only the rows of a condition, and replace only those", async () => {
     const from = await freshDatabase(sourceServer, shape, rows);
     const into = await freshDatabase(targetServer, shape, "INSERT INTO ten VALUES (1, 'kept'), (9, 'replaced')");

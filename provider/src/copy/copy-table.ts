@@ -155,8 +155,8 @@ const isUndeletable = (
 
 /**
  * SQL expression: which tables have no replica identity while a publication of a user sends deletes. The server then refuses
- * DELETE, also in an empty table. The key of a new table is created only after its copy. Names are qualified as in
- * {@link isReferenced}.
+ * DELETE, also in an empty table. The key of a new table is created only after its copy. A referenced table cannot be truncated,
+ * and DELETE succeeds unless the publication has the table. Names are qualified as in {@link isReferenced}.
  */
 const undeletableTables = (tables: readonly Table[]): string => `(
   SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname)), '[]')
@@ -168,7 +168,12 @@ const undeletableTables = (tables: readonly Table[]): string => `(
      AND NOT EXISTS (
        SELECT FROM pg_catalog.pg_index i
         WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indimmediate
-          AND (i.indisreplident OR (c.relreplident OPERATOR(pg_catalog.=) 'd' AND i.indisprimary))))`;
+          AND (i.indisreplident OR (c.relreplident OPERATOR(pg_catalog.=) 'd' AND i.indisprimary)))
+     AND NOT ${hasReferences("c.oid")})`;
+
+const hasReferences = (oid: string): string => `EXISTS (
+  SELECT FROM pg_catalog.pg_constraint r
+   WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.confrelid OPERATOR(pg_catalog.=) ${oid} AND r.conrelid OPERATOR(pg_catalog.<>) r.confrelid)`;
 
 const unnested = (names: readonly string[]): string =>
   `pg_catalog.unnest(ARRAY[${names.map(quoteLiteral).join(", ")}]::pg_catalog.name[])`;
@@ -178,11 +183,10 @@ const unnested = (names: readonly string[]): string =>
  * has the search_path of the database, whose operators could replace those of PostgreSQL.
  */
 const isReferenced = ({ schema, name }: Table): string => `EXISTS (
-  SELECT FROM pg_catalog.pg_constraint r
-    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.confrelid
+  SELECT FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-   WHERE r.contype OPERATOR(pg_catalog.=) 'f' AND r.conrelid OPERATOR(pg_catalog.<>) r.confrelid
-     AND n.nspname OPERATOR(pg_catalog.=) ${quoteLiteral(schema)} AND c.relname OPERATOR(pg_catalog.=) ${quoteLiteral(name)})`;
+   WHERE n.nspname OPERATOR(pg_catalog.=) ${quoteLiteral(schema)} AND c.relname OPERATOR(pg_catalog.=) ${quoteLiteral(name)}
+     AND ${hasReferences("c.oid")})`;
 
 /** The rows of one table that are being copied. */
 export type TableRows = Pick<TableCopy, "table" | "format" | "condition">;
