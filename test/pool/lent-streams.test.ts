@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { controlSchemaSteps } from "../../provider/dist/store/control-schema.js";
-import { applyGeneration } from "../../provider/dist/worker/followers/apply-generation.js";
+import { applyGeneration } from "../../provider/dist/worker/context/apply-generation.js";
 import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";
 import { Lab } from "../support/lab";

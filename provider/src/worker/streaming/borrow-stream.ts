@@ -18,7 +18,7 @@ import {
 } from "../../store/streams/lent-streams.js";
 import { helperName } from "../context/session-owner.js";
 import type { WorkerJob } from "../context/worker-job.js";
-import { applyGeneration } from "../followers/apply-generation.js";
+import { applyGeneration } from "../context/apply-generation.js";
 import { isSchemaError } from "../followers/schema-error.js";
 import type { StreamState } from "../followers/stream-state.js";
 import { streamOptions } from "./stream-options.js";

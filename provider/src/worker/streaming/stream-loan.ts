@@ -9,7 +9,7 @@ import { sqlStateOf, sqlStates } from "../../postgres/sql-state.js";
 import { shownWorker } from "../../store/lease.js";
 import { deleteLoan, lendStream, type StreamLoanRecord } from "../../store/streams/lent-streams.js";
 import { helperName } from "../context/session-owner.js";
-import { applyGeneration } from "../followers/apply-generation.js";
+import { applyGeneration } from "../context/apply-generation.js";
 import type { Followers } from "../followers/followers.js";
 import type { StreamRecord } from "../followers/stream-record.js";
 

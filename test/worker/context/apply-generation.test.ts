@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { applyGeneration } from "../../../provider/src/worker/followers/apply-generation";
+import { applyGeneration } from "../../../provider/src/worker/context/apply-generation";
 
 describe("the generation of a session that applies changes", () => {
   it("is higher with a later term, and in each later generation of the leader", () => {
