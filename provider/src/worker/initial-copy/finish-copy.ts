@@ -16,6 +16,7 @@ import { compareSchemas } from "../comparison/compare-database.js";
 import { reportFindings } from "../context/report-findings.js";
 import { runInParallel } from "../context/run-in-parallel.js";
 import type { Work } from "../context/work.js";
+import { applyGeneration } from "../context/apply-generation.js";
 import { analyzeDatabase } from "./analyze.js";
 import type { CopyContext } from "./copy-context.js";
 import { reportLateWrites } from "./late-writes.js";
@@ -35,7 +36,7 @@ export async function finishCopy(context: CopyContext, joining: readonly string[
   await restoreAll(context, plan.after);
   await validateConstraints(context, plan);
   const refreshLater = spec.schemaOnly ? [] : await deriveFromRows(context);
-  if (slot) return initProgress(target, spec.migrationName, generation, slot);
+  if (slot) return initProgress(target, spec.migrationName, applyGeneration(generation, 0), slot);
   const reportHere = (findings: readonly RestoreFinding[]): Promise<void> => report(context, findings);
   await handOver(target, { entries: plan.handover, refreshLater, context: restore, report: reportHere });
   const without = new Set([...selection.cut, ...restore.missing]);
