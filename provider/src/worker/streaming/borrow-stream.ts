@@ -19,7 +19,7 @@ import {
 import { helperName } from "../context/session-owner.js";
 import type { WorkerJob } from "../context/worker-job.js";
 import { applyGeneration } from "../context/apply-generation.js";
-import { isSchemaError } from "../followers/schema-error.js";
+import { schemaErrorTable } from "../followers/schema-error.js";
 import type { StreamState } from "../followers/stream-state.js";
 import { streamOptions } from "./stream-options.js";
 import { StreamReports } from "./stream-reports.js";
@@ -89,8 +89,8 @@ async function applyLent(job: WorkerJob, membership: Membership, loan: Loan, sto
       log.info(messageOf(error));
       return;
     }
-    // The leader meets the same error, and applies the schema change.
-    const isFailure = !isSchemaError(error);
+    // The leader meets the same error, and applies the schema change. A refused login, for example, concerns only this worker.
+    const isFailure = schemaErrorTable(error) === undefined;
     await returnStream(membership, database, isFailure ? messageOf(error) : undefined);
     if (isFailure) throw error;
   }

@@ -363,6 +363,8 @@ export class LiveStream {
       changed = await this.#changedSchema();
       if (changed !== undefined && this.#schemaCheckBackoff.shouldSkip(changed)) return;
       if (changed !== undefined) {
+        // Until the changes are applied, the stream is not lent again.
+        this.#carrier.outdate();
         await this.#loan.takeBack("the source's schema has changed");
         await this.#carrier.sync("untilResolved");
       }

@@ -53,23 +53,33 @@ export class StreamLoan {
     if (await lendStream(work.journal.lease, request, terms))
       return this.#record.report(`the stream is lent to worker ${shownWorker(request.borrower)} at ${startLsn ?? "-"}`);
     this.#borrower = undefined;
-    await deleteLoan(work.journal.lease, database);
     this.#followers().start();
+    await deleteLoan(work.journal.lease, database);
   }
 
   /** Does nothing if the stream is not lent. May be repeated after an error. */
   async takeBack(why: string): Promise<void> {
-    if (await this.#end(why)) this.#followers().start();
+    const borrower = await this.#end();
+    if (borrower === undefined) return;
+    // First: a report that fails must not leave the stream without a follower.
+    this.#followers().start();
+    await this.#reportReturn(borrower, why);
   }
 
   /** Takes the stream back, and does not start it. */
   async close(): Promise<void> {
-    await this.#end("the stream ends here");
+    const borrower = await this.#end();
+    if (borrower !== undefined) await this.#reportReturn(borrower, "the stream ends here");
   }
 
-  async #end(why: string): Promise<boolean> {
+  #reportReturn(borrower: string, why: string): Promise<void> {
+    return this.#record.report(`the stream is taken back from worker ${shownWorker(borrower)}: ${why}`);
+  }
+
+  /** Returns the worker that had the stream. */
+  async #end(): Promise<string | undefined> {
     const borrower = this.#borrower;
-    if (borrower === undefined) return false;
+    if (borrower === undefined) return undefined;
     const { work, database, targetName } = this.#record;
     const { migrationName } = work.spec;
     await deleteLoan(work.journal.lease, database);
@@ -80,8 +90,7 @@ export class StreamLoan {
       await holdApplySessions(session, migrationName, this.generation);
     });
     this.#borrower = undefined;
-    await this.#record.report(`the stream is taken back from worker ${shownWorker(borrower)}: ${why}`);
-    return true;
+    return borrower;
   }
 
   /** A stopped worker would keep the locks of its transaction. The raised term fences sessions that cannot be terminated. */
