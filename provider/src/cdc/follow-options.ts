@@ -3,6 +3,7 @@ import type { Endpoint } from "../postgres/connection/endpoint.js";
 import type { RelationName } from "../postgres/identifiers.js";
 import type { Lsn } from "../postgres/lsn.js";
 import type { Table } from "../postgres/tables.js";
+import type { SkippedTables } from "./decode/skip-tables.js";
 import type { ChangeCounts, TableCounts } from "./model/change-counts.js";
 import type { Relation } from "./model/change.js";
 import type { StreamRoles } from "./model/stream-roles.js";
@@ -45,10 +46,12 @@ export interface FollowOptions {
    * test_decoding.
    */
   readonly targetNames?: (target: Client) => Promise<(relation: Relation) => RelationName>;
-  /** Whether a relation is another table, or has other columns, than the target's under the same names; by default none is. */
-  readonly isExchanged?: (relation: Relation) => boolean;
-  /** Tables, qualified and quoted, whose changes are ignored, because they are copied at a later LSN. */
-  readonly skip?: ReadonlySet<string>;
+  /**
+   * Whether a relation is another table, or has other columns, than the target's under the same names; by default none is.
+   * The target's tables are given by name, qualified and quoted.
+   */
+  readonly isExchanged?: (relation: Relation, targetTables: ReadonlyMap<string, Table>) => boolean;
+  readonly skip?: SkippedTables;
   /** When and how a backlog is read in portions. Only tests change it. */
   readonly backlog?: Partial<BacklogLimits>;
   /**

@@ -41,7 +41,7 @@ export class StreamReceiver {
   readonly #options: StreamReceiverOptions;
   readonly #buffer: TransactionBuffer;
   readonly #slot: StreamSlot;
-  readonly #skip: ReadonlySet<string>;
+  readonly #wanted: (message: StreamMessage) => StreamMessage;
   readonly #startedAfter: Lsn;
   /** Undefined with test_decoding, whose history is verified before the stream starts. */
   readonly #history: SlotHistory | undefined;
@@ -61,7 +61,7 @@ export class StreamReceiver {
     this.#options = options;
     this.#buffer = buffer;
     this.#slot = { name: follow.slot, parts: rolesOf(follow) };
-    this.#skip = follow.skip ?? new Set();
+    this.#wanted = follow.skip ? withoutTables(follow.skip) : (message) => message;
     this.#startedAfter = this.#receivedLsn = begin.progress.appliedThroughLsn;
     this.#history = follow.plugin === "test_decoding" ? undefined : new SlotHistory(begin.progress, this.#slot);
     this.#stream = begin.backlog ? this.#readBacklog(begin) : this.#startWalSender(0n);
@@ -167,7 +167,7 @@ export class StreamReceiver {
     const { decoder } = begin;
     return {
       onData: (bytes, start, end, position) => {
-        this.#receive(withoutTables(this.#skip, decoder.decode(bytes, start, end, position)), end - start);
+        this.#receive(this.#wanted(decoder.decode(bytes, start, end, position)), end - start);
       },
       onKeepalive: (end) => this.#onKeepalive(end),
       onLost: onFailed,

@@ -185,6 +185,24 @@ describe("tables of a followed source that are renamed more than once", () => {
     await resource.destroy();
   });
 
+  it("a table whose name a new one takes before the stream shows its changes: keeps them", async () => {
+    const database = await lab.database(`
+      CREATE TABLE taken (id int PRIMARY KEY, v text); INSERT INTO taken SELECT i, 'copied' FROM generate_series(1, 5) i;
+      CREATE TABLE moved (id int PRIMARY KEY, v text); INSERT INTO moved SELECT i, 'copied' FROM generate_series(1, 5) i;
+      CREATE TABLE ended (id int PRIMARY KEY, v text); CREATE SCHEMA app`);
+    const resource = await lab.follow([database]);
+    await lab.source.query(
+      `DELETE FROM taken WHERE id = 1; ALTER TABLE taken ADD COLUMN c int; UPDATE taken SET c = 2 WHERE id = 2;
+       ALTER TABLE taken RENAME TO taken_old; CREATE TABLE taken (id int PRIMARY KEY, v text, c int); INSERT INTO taken VALUES (9, 'new', 9);
+       INSERT INTO ended VALUES (1, 'dropped'); ALTER TABLE ended ADD COLUMN c int; UPDATE ended SET c = 1; DROP TABLE ended;
+       ALTER TABLE moved RENAME TO ended; DELETE FROM ended WHERE id = 1; ALTER TABLE ended SET SCHEMA app; UPDATE app.ended SET v = 'moved' WHERE id = 2`,
+      { database },
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("partitions that exchange names while a table joins: keep their keys", async () => {
     const database = await lab.database(`
       CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);

@@ -14,8 +14,11 @@ export interface MappingOptions {
   readonly parts?: StreamRoles | undefined;
   /** The target's tables that may be written; by default all tables. */
   readonly writableTables?: ((target: Client) => Promise<readonly Table[]>) | undefined;
-  /** Whether a relation is another table, or has other columns, than the target's under the same names; by default none is. */
-  readonly isExchanged?: ((relation: Relation) => boolean) | undefined;
+  /**
+   * Whether a relation is another table, or has other columns, than the target's under the same names; by default none is.
+   * The target's tables are given by name, qualified and quoted.
+   */
+  readonly isExchanged?: ((relation: Relation, targetTables: ReadonlyMap<string, Table>) => boolean) | undefined;
 }
 
 /** The stream describes a table with columns or types that the target's table does not have. */
@@ -81,7 +84,7 @@ export class TableMappings {
   readonly #form: ValueForm;
   readonly #parts: StreamRoles;
   readonly #writableTables: (target: Client) => Promise<readonly Table[]>;
-  readonly #isExchanged: (relation: Relation) => boolean;
+  readonly #isExchanged: (relation: Relation, targetTables: ReadonlyMap<string, Table>) => boolean;
   readonly #bound = new Map<Relation, TableMapping>();
   readonly #latest = new Map<string, TableMapping>();
   readonly #stagings = new Map<string, string>();
@@ -131,7 +134,6 @@ export class TableMappings {
   }
 
   async #make(relation: Relation, name: string): Promise<TableMapping> {
-    if (this.#isExchanged(relation)) throw this.#exchanged(relation, name);
     const table = await this.#matchingTable(relation, name);
     const columns = relation.columns.map(({ name: column }) => table.columns.find((other) => other.name === column)!);
     await this.#checkTypes(relation, name, columns);
@@ -204,6 +206,7 @@ export class TableMappings {
     let missing = await this.#missingIn(relation, this.#tables !== undefined);
     if (missing.length > 0) missing = await this.#missingIn(relation, false);
     const table = this.#tables!.get(name);
+    if (this.#isExchanged(relation, this.#tables!)) throw this.#exchanged(relation, name);
     const { publisher, subscriber, stream } = this.#parts;
     if (table && missing.length === 0) return table;
     throw new ShapeDiffers(

@@ -1,3 +1,4 @@
+import type { SkippedTables } from "../../cdc/decode/skip-tables.js";
 import { engineVersion } from "../../engine-version.js";
 import { holdsLease, type WriteFence } from "../lease.js";
 import { claimantIsGone } from "../membership.js";
@@ -26,8 +27,7 @@ export interface StreamLoanRecord {
 export interface StreamLoanTerms {
   /** Fences the stream within the leader's generation. */
   readonly term: number;
-  /** Tables, qualified and quoted, whose changes are skipped. */
-  readonly skip: readonly string[];
+  readonly skip: SkippedTables;
 }
 
 /** A migration whose worker replicates databases. */

@@ -1,6 +1,7 @@
 import type { Client } from "pg";
 import type { Follower } from "../../cdc/follower.js";
 import type { FollowOptions } from "../../cdc/follow-options.js";
+import type { SkippedTables } from "../../cdc/decode/skip-tables.js";
 import { currentLsn } from "../../cdc/source/lag.js";
 import { isSchemaError } from "./schema-error.js";
 
@@ -17,8 +18,8 @@ export interface EndedFollower {
 
 export interface FollowersOptions {
   readonly follow: StartFollower;
-  /** Tables, qualified and quoted, that are copied now or later. */
-  readonly skipped: () => readonly string[];
+  /** Tables that are copied now or later. */
+  readonly skipped: () => SkippedTables;
   /** Called when a follower ends, unless it was replaced before. */
   readonly onEnded: (follower: EndedFollower) => void;
 }
@@ -46,7 +47,7 @@ export class Followers {
   }
 
   /** Starts a follower that skips these tables. `onEnded` is not called for it. */
-  bridge(skip: ReadonlySet<string>): Follower {
+  bridge(skip: SkippedTables): Follower {
     return (this.#current = this.#options.follow({ skip }));
   }
 
@@ -87,7 +88,7 @@ export class Followers {
 
   /** Skips the tables that are being copied: the copy has their changes. */
   #started(): Follower {
-    const follower = this.#options.follow({ skip: new Set(this.#options.skipped()) });
+    const follower = this.#options.follow({ skip: this.#options.skipped() });
     const alterations = this.#alterations;
     this.#alterationsSeen = alterations;
     const isCurrent = (): boolean => follower === this.#current;

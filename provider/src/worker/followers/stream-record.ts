@@ -1,4 +1,5 @@
 import { targetDatabase } from "../../inputs/target-database.js";
+import type { SkippedTables } from "../../cdc/decode/skip-tables.js";
 import type { Table } from "../../postgres/tables.js";
 import { everything, isCutRelation, type Selection } from "../../schema/plan/selection.js";
 import { withoutSettingValues } from "../../schema/sql/statements.js";
@@ -18,8 +19,8 @@ export interface LeftOut {
 export class StreamRecord {
   readonly work: Work;
   readonly database: string;
-  /** Former names, qualified and quoted, of tables that were renamed or dropped. The stream still contains them. */
-  readonly formerNames = new Set<string>();
+  /** Former names, qualified and quoted, by the OIDs of tables that were renamed or dropped. The stream still contains them. */
+  readonly formerNames = new Map<number, string>();
   leftOut: LeftOut = { tables: new Map(), selection: everything };
   #following: StreamState;
   readonly #refusals = new Set<string>();
@@ -41,9 +42,12 @@ export class StreamRecord {
     return this.#following;
   }
 
-  /** Tables whose changes are skipped until they are copied, by the names in the stream. */
-  get skipped(): readonly string[] {
-    return [...Object.keys(this.#following.joining ?? {}), ...this.formerNames, ...this.leftOut.tables.keys()];
+  /** Tables whose changes are skipped until they are copied. */
+  get skipped(): SkippedTables {
+    const { joining = {}, mark, followed = mark?.names ?? {} } = this.#following;
+    const names = [...Object.keys(joining), ...this.formerNames.values(), ...this.leftOut.tables.keys()];
+    const oids = [...Object.values(joining), ...this.formerNames.keys(), ...this.leftOut.tables.values()];
+    return { names, oids, kept: names.length === 0 ? [] : Object.keys(followed).map(Number) };
   }
 
   /** The copies of all tables that are not copied again. */

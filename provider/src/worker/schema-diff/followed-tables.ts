@@ -58,3 +58,19 @@ export function tablesWithOthersCopies(
     return original === undefined || original === oid ? [] : [qualify(schema, name)];
   });
 }
+
+/**
+ * Whether the target's table under the name of this relation is the copy of another table. The source has given the name to a new
+ * table, or the stream describes a table under the name that it had before.
+ */
+export function isCopyOfOther(
+  followed: FollowedTables,
+  { oid, schema, name }: Pick<Table, "oid" | "schema" | "name">,
+  targetTables: ReadonlyMap<string, Table>,
+): boolean {
+  const copy = targetTables.get(qualify(schema, name))?.oid;
+  if (copy === undefined || followed[oid] === copy) return false;
+  const ownCopy = followed[oid];
+  const isOnTarget = ownCopy !== undefined && [...targetTables.values()].some((table) => table.oid === ownCopy);
+  return isOnTarget || Object.values(followed).includes(copy);
+}

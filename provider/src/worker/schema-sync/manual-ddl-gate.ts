@@ -111,7 +111,8 @@ export class ManualDdlGate {
         if (!isSchemaError(error)) throw error;
         const stuck = schemaErrorTable(error);
         const stuckTable = stuck === undefined ? undefined : newTableNamed(drift, stuck);
-        const isPassable = stuck !== undefined && stuckTable !== undefined && !this.#record.skipped.includes(stuck);
+        const isPassable =
+          stuck !== undefined && stuckTable !== undefined && !this.#record.skipped.names.includes(stuck);
         if (isPassable) await this.#joins.skip(stuck, stuckTable.oid);
         else if (!(await this.#joins.skipReplacedDefinition(error))) return stuck;
         await this.#followers.restart();

@@ -75,7 +75,7 @@ export class TableResync {
       if (present !== undefined) now.set(present, oid);
       if (replacement !== undefined) now.set(name, replacement);
       else if (present === undefined && existing.has(oid) && copies.has(followed[oid]!)) now.set(name, oid);
-      else this.#record.formerNames.add(name);
+      else this.#record.formerNames.set(oid, name);
     }
     await this.#record.keep({ joining: Object.fromEntries(now), followed });
     const missing = moved.map(([name]) => name).filter((name) => !now.has(name));
@@ -101,7 +101,7 @@ export class TableResync {
       const { present } = replaced;
       const result = present === undefined ? "it no longer exists" : `${present} is copied again`;
       await this.#record.report(`the stream describes ${error.table} with a definition that was replaced: ${result}`);
-      if (present !== error.table) this.#record.formerNames.add(error.table);
+      if (present !== error.table) this.#record.formerNames.set(error.relation.oid, error.table);
       if (present !== undefined) await this.skip(present, error.relation.oid);
       return true;
     } finally {
@@ -133,7 +133,8 @@ export class TableResync {
     await this.#record.report(
       `tables or columns of the source have exchanged their names; to be copied again: ${copied.join(", ") || "none, because they were dropped"}`,
     );
-    if (!copied.includes(table)) this.#record.formerNames.add(table);
+    if (!present.some((one) => one.oid === relation.oid && nameOfTable(one) === table))
+      this.#record.formerNames.set(relation.oid, table);
     for (const one of present) await this.skip(nameOfTable(one), one.oid);
     return true;
   }
@@ -191,7 +192,7 @@ export class TableResync {
     // Others may wait for their copy, too: their changes are left out until then.
     await record.keep({ joining: { ...record.following.joining, ...joiningOf(newTables) } });
     await this.#followers.current.stop();
-    const skip = new Set(record.skipped);
+    const skip = record.skipped;
     const tables = await this.#tablesInScope(objects);
     const bridge = () => this.#followers.bridge(skip);
     const onCreated = async (): Promise<void> =>

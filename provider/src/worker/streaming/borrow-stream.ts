@@ -116,7 +116,7 @@ async function follow(
     ...streamOptions({ spec, source, target, signal }, database, () => record.deferredPlan as StreamState),
     ...{ reconnectForSeconds, applySessions: () => applySessions },
     generation: applyGeneration(generation, lent.term!),
-    skip: new Set(lent.skip),
+    skip: lent.skip!,
     onEvent: reports.onEvent,
     onProgress: reports.onProgress,
   });

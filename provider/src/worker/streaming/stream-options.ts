@@ -4,6 +4,7 @@ import { targetDatabase } from "../../inputs/target-database.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Work } from "../context/work.js";
 import type { StreamState } from "../followers/stream-state.js";
+import { isCopyOfOther } from "../schema-diff/followed-tables.js";
 import { describesOther } from "../schema-sync/transient-schema-change.js";
 
 /** What a stream needs, in the worker of the migration and in one to which the stream is lent. */
@@ -24,6 +25,9 @@ export function streamOptions(
     migration: spec.migrationName,
     reconnectForSeconds: spec.reconnectFor,
     applySessions: () => work.spec.applySessions,
-    isExchanged: (relation) => describesOther(relation, following().mark),
+    isExchanged: (relation, targetTables) => {
+      const { mark, followed = {} } = following();
+      return describesOther(relation, mark) || isCopyOfOther(followed, relation, targetTables);
+    },
   };
 }
