@@ -52,6 +52,8 @@ export class StreamLoan {
     const terms = { term: this.#term, skip: skipped, startLsn };
     if (await lendStream(work.journal.lease, request, terms))
       return this.#record.report(`the stream is lent to worker ${shownWorker(request.borrower)} at ${startLsn ?? "-"}`);
+    // The worker may have received the term, if the first answer to the statement was lost.
+    this.#term++;
     this.#borrower = undefined;
     this.#followers().start();
     await deleteLoan(work.journal.lease, database);
