@@ -15,6 +15,7 @@ import { remove } from "../../provider/src/resource/delete";
 import { listMigrations } from "../../provider/src/store/list-migrations";
 import { changeMigration } from "../../provider/src/resource/changes/change-migration";
 import { readStatus } from "../../provider/src/store/read-status";
+import { readTables } from "../../provider/src/store/read-tables";
 import { readDatabaseRequests } from "../../provider/src/store/requests";
 import { CopyTasks } from "../../provider/src/store/copy-tasks/copy-tasks";
 import { Journal } from "../../provider/src/store/journal";
@@ -549,6 +550,23 @@ describe("the store", () => {
     assert.deepEqual(await claim("two"), [0]);
     await member.leave();
     await lease.release();
+    await store.close();
+  });
+
+  it("keeps the changes of a table although a worker that lost its stream reports fewer later", async () => {
+    const store = await Store.open(address(), "test");
+    await insertMigration(store, spec("lent"));
+    const lease = await Lease.acquire(address(), "lent");
+    await new CopyTasks(lease, "app").replace([tableUnit]);
+    const member = await Membership.join(address(), "lent");
+    const changes = { schema: "public", table: "t", updates: 2, deletes: 3, truncates: 0 };
+    await new Journal(lease).tableChanges("app", [{ ...changes, inserts: 10 }]);
+    await new Journal(member).tableChanges("app", [{ ...changes, inserts: 9, deletes: 2 }]);
+    const [shown] = await readTables(store, "lent");
+    assert.deepEqual([shown!.inserts, shown!.updates, shown!.deletes], [10, 2, 3]);
+    await member.leave();
+    await lease.release();
+    await deleteMigration(store, "lent");
     await store.close();
   });
 

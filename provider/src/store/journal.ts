@@ -272,7 +272,7 @@ export class Journal {
     );
   }
 
-  /** Records how many changes of tables are applied since the copy. */
+  /** Records how many changes of tables are applied since the copy. A worker that lost its stream may report fewer, too late. */
   async tableChanges(database: string, tables: readonly TableChanges[]): Promise<void> {
     if (tables.length === 0) return;
     await this.lease.query(
@@ -281,7 +281,8 @@ export class Journal {
          FROM json_to_recordset($4::json) AS t (schema text, "table" text, inserts int8, updates int8, deletes int8)
         WHERE ${holdsLease}
        ON CONFLICT (migration, database, table_schema, table_name) DO UPDATE
-          SET inserts = excluded.inserts, updates = excluded.updates, deletes = excluded.deletes`,
+          SET inserts = greatest(table_changes.inserts, excluded.inserts), updates = greatest(table_changes.updates, excluded.updates),
+              deletes = greatest(table_changes.deletes, excluded.deletes)`,
       [database, JSON.stringify(tables)],
     );
   }
