@@ -60,29 +60,34 @@ export class Followers {
     this.#alterations++;
   }
 
-  /** Applies everything committed on the source so far, and holds. @throws LockNotAvailableError, and the follower's error */
-  async drain(source: Client): Promise<void> {
-    // Held before the position is read: on a busy source a later commit would be in the current batch.
-    await this.#current.hold();
-    await this.#current.drainTo(await currentLsn(source));
-  }
-
   /**
-   * Drains, and restarts the follower if the target was altered after it started.
+   * Applies everything committed on the source so far, and holds. Restarts the follower if the target was altered after it started:
+   * the target may accept now what it has refused.
    *
-   * @returns false when the target refuses a change
+   * @throws LockNotAvailableError, and the follower's error
    */
-  async catchUp(source: Client): Promise<boolean> {
+  async drain(source: Client): Promise<void> {
     for (;;) {
       try {
-        await this.drain(source);
-        return true;
+        // Held before the position is read: on a busy source a later commit would be in the current batch.
+        await this.#current.hold();
+        await this.#current.drainTo(await currentLsn(source));
+        return;
       } catch (error) {
-        if (!isSchemaError(error)) throw error;
-        if (this.#alterationsSeen === this.#alterations) return false;
-        // The target was altered since, and may accept the change now.
+        if (!isSchemaError(error) || this.#alterationsSeen === this.#alterations) throw error;
         await this.restart();
       }
+    }
+  }
+
+  /** Like {@link drain}. @returns false when the target refuses a change */
+  async catchUp(source: Client): Promise<boolean> {
+    try {
+      await this.drain(source);
+      return true;
+    } catch (error) {
+      if (!isSchemaError(error)) throw error;
+      return false;
     }
   }
 

@@ -79,11 +79,13 @@ export async function readDrift(shapes: Shapes): Promise<SchemaDrift> {
   const changes = await withRulesOfUsers(target, [
     ...releases,
     // Before the renames: another table may take the name of a dropped one.
-    ...(await keepDropped(
-      target,
-      removed.filter((table) => !renamed.has(table)),
-    )),
-    ...renameTables(renamed),
+    ...withTakersOfNames(renamed, [
+      ...(await keepDropped(
+        target,
+        removed.filter((table) => !renamed.has(table)),
+      )),
+      ...renameTables(renamed),
+    ]),
     ...types.changes,
     // Before the columns: a key is dropped before its columns lose NOT NULL.
     ...rules.changes.filter((change) => !followsInheritance(change)),
@@ -255,6 +257,20 @@ function renameTables(renamed: PairedTables["renamed"]): SchemaChange[] {
     },
   );
   return changes;
+}
+
+/** Adds the tables that take names which these statements free, because the stream of these tables waits for them, too. */
+function withTakersOfNames(renamed: PairedTables["renamed"], changes: readonly SchemaChange[]): SchemaChange[] {
+  const takers = new Map([...renamed].map(([copy, table]) => [nameOf(table), nameOf(copy)]));
+  return changes.map((change) => {
+    const tables = new Set(change.tables);
+    // The set grows while it is read: another table may take the former name of a taker.
+    for (const name of tables) {
+      const formerName = takers.get(name);
+      if (formerName !== undefined && takers.has(formerName)) tables.add(formerName);
+    }
+    return { ...change, tables: [...tables] };
+  });
 }
 
 const asideSchema = ({ oid }: Table): string => `pgmigration_moved_${oid}`;
