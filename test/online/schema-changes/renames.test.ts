@@ -203,6 +203,33 @@ describe("tables of a followed source that are renamed more than once", () => {
     await resource.destroy();
   });
 
+  it("tables that are moved, exchange names, or lose a partition before the stream shows their changes: keep their rows", async () => {
+    const database = await lab.database(`
+      CREATE SCHEMA app;
+      CREATE TABLE one (id int PRIMARY KEY, v text); INSERT INTO one VALUES (1, 'one');
+      CREATE TABLE other (id int PRIMARY KEY, w int); INSERT INTO other VALUES (1, 1);
+      CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain VALUES (1);
+      CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (100); INSERT INTO parted VALUES (1, 'part');
+      CREATE TABLE freed (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+      CREATE TABLE detached PARTITION OF freed FOR VALUES FROM (0) TO (100); INSERT INTO freed VALUES (1, 'detached')`);
+    const resource = await lab.follow([database]);
+    await lab.source.query(
+      `ALTER TABLE one SET SCHEMA app; ALTER TABLE other SET SCHEMA app;
+       ALTER TABLE app.one RENAME TO third; ALTER TABLE app.other RENAME TO one; ALTER TABLE app.third RENAME TO other;
+       INSERT INTO app.one VALUES (2, 2); INSERT INTO app.other VALUES (2, 'two');
+       ALTER TABLE parted ADD COLUMN c int; ALTER TABLE parted RENAME TO third; ALTER TABLE plain RENAME TO parted;
+       ALTER TABLE third RENAME TO plain; UPDATE plain SET c = 2; INSERT INTO parted VALUES (2);
+       ALTER TABLE freed SET SCHEMA app; ALTER TABLE app.freed RENAME v TO r; UPDATE detached SET r = 'changed';
+       ALTER TABLE app.freed DETACH PARTITION detached; INSERT INTO detached VALUES (2, 'two')`,
+      { database },
+    );
+    assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+    await assertSameContent(...lab.places(database));
+    await assertSameDefinitions(...lab.places(database));
+    await resource.destroy();
+  });
+
   it("partitions that exchange names while a table joins: keep their keys", async () => {
     const database = await lab.database(`
       CREATE TABLE parted (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);

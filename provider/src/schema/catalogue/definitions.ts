@@ -1,5 +1,5 @@
 import type { Client } from "pg";
-import { qualify, quoteIdentifier, type RelationName } from "../../postgres/identifiers.js";
+import { qualify, quoteIdentifier, type RelationName, temporaryName } from "../../postgres/identifiers.js";
 import { restoredRule } from "./change-rules.js";
 import { isSameDigest, objectDigest } from "./digests.js";
 import { otherKinds } from "./kinds.js";
@@ -108,9 +108,17 @@ export function renameStatements(
   to: RelationName,
   refer: (place: RelationName) => string = ({ schema, name }) => qualify(schema, name),
 ): string[] {
-  const moved = { schema: to.schema, name: from.name };
+  const renamed = (place: RelationName, name: string): string =>
+    `ALTER ${kind} ${refer(place)} RENAME TO ${quoteIdentifier(name)}`;
+  const moved = (place: RelationName): string =>
+    `ALTER ${kind} ${refer(place)} SET SCHEMA ${quoteIdentifier(to.schema)}`;
+  if (from.schema === to.schema) return from.name === to.name ? [] : [renamed(from, to.name)];
+  if (from.name === to.name) return [moved(from)];
+  // Other objects may have the former name in the new schema, and the new name in the former one.
+  const aside = temporaryName(from.name);
   return [
-    ...(from.schema === to.schema ? [] : [`ALTER ${kind} ${refer(from)} SET SCHEMA ${quoteIdentifier(to.schema)}`]),
-    ...(from.name === to.name ? [] : [`ALTER ${kind} ${refer(moved)} RENAME TO ${quoteIdentifier(to.name)}`]),
+    renamed(from, aside),
+    moved({ schema: from.schema, name: aside }),
+    renamed({ schema: to.schema, name: aside }, to.name),
   ];
 }

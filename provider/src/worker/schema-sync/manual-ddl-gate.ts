@@ -127,7 +127,8 @@ export class ManualDdlGate {
     const isBlocking = blocksStream(drift, stuck);
     let now = drift;
     for (let waiting: readonly PausingChange[]; (waiting = now.pausing.filter(isBlocking)).length > 0;) {
-      if (!(await this.#runOwn(objects, waiting))) {
+      const others = now.pausing.filter((change) => !isBlocking(change));
+      if (!(await this.#runOwn(objects, waiting, others))) {
         const asked = this.#forOperator(waiting);
         if (patience === "once") throw this.#refusalFor(textOf(asked));
         await this.#show(textOf(asked));
@@ -144,6 +145,10 @@ export class ManualDdlGate {
     return later;
   }
 
+  #forWorker(changes: readonly PausingChange[]): readonly PausingChange[] {
+    return changes.slice(0, changes.length - this.#forOperator(changes).length);
+  }
+
   /** The changes from the first one on that needs the operator: later statements may depend on it. */
   #forOperator(changes: readonly PausingChange[]): readonly PausingChange[] {
     const first = changes.findIndex(({ runBy, sql }) => runBy === "operator" || this.#refused.has(sql));
@@ -152,16 +157,35 @@ export class ManualDdlGate {
 
   /**
    * Runs the statements before the first one that needs the operator. A refused statement may need one that follows, such as
-   * the new name of a schema. It is left to the operator when no other statement succeeds.
+   * the new name of a schema, or one of another table: a partition follows the partitioned table. It is left to the operator
+   * when no other statement succeeds.
    *
+   * @param others run only if all are refused, because the stream may contain changes of their tables' former definitions
    * @returns whether the target was changed
    */
-  async #runOwn(objects: NewObjects, changes: readonly PausingChange[]): Promise<boolean> {
-    const { target } = objects;
-    const own = changes.slice(0, changes.length - this.#forOperator(changes).length);
-    if (own.length > 0) await refuseTakenObjects(objects);
+  async #runOwn(
+    objects: NewObjects,
+    changes: readonly PausingChange[],
+    others: readonly PausingChange[],
+  ): Promise<boolean> {
+    const own = this.#forWorker(changes);
+    if (own.length === 0) return false;
+    await refuseTakenObjects(objects);
+    const refused = await this.#runEach(objects, own);
+    if (refused.size < own.length) return true;
+    const following = this.#forWorker(others);
+    if ((await this.#runEach(objects, following)).size < following.length) return true;
+    for (const [sql, why] of refused) {
+      this.#refused.add(sql);
+      await this.#record.reportFailedStatement(sql, why);
+    }
+    return false;
+  }
+
+  /** Returns the messages with which the target has refused statements. */
+  async #runEach({ target }: NewObjects, changes: readonly PausingChange[]): Promise<ReadonlyMap<string, string>> {
     const refused = new Map<string, string>();
-    for (const { rule, sql, keepingSql = sql } of own)
+    for (const { rule, sql, keepingSql = sql } of changes)
       try {
         await target.query(keepingSql);
         this.#followers.noteAlteration();
@@ -171,12 +195,7 @@ export class ManualDdlGate {
         if (!(error instanceof pg.DatabaseError) || isLockTimeout(error)) throw error;
         refused.set(sql, error.message);
       }
-    if (refused.size < own.length) return true;
-    for (const [sql, why] of refused) {
-      this.#refused.add(sql);
-      await this.#record.reportFailedStatement(sql, why);
-    }
-    return false;
+    return refused;
   }
 
   async #reportKept(target: Client): Promise<void> {
