@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg, { escapeIdentifier, escapeLiteral, type Client } from "pg";
 import { assertSameContent } from "../support/content";
+import { isAlive } from "../support/is-alive";
 import { Lab } from "../support/lab";
 import type { Resource } from "../support/resource";
 import { Seeded, seed } from "../support/seeded";
@@ -9,8 +11,9 @@ import type { VersionPair } from "../support/servers/version-pairs";
 import { assertSameDefinitions } from "./same-definitions";
 
 const stepsOfRound = 12;
+const longestBeforeKillMs = 4000;
 
-/** Cuts over immediately after random changes of the source's schema and rows. */
+/** Cuts over immediately after random changes of the source's schema and rows. Kills the worker of every second migration. */
 export function cutOverAfterRandomSchemaChanges({ from, to }: VersionPair, sequences: number): void {
   describe(`random schema changes from PostgreSQL ${from} to ${to}`, () => {
     let lab: Lab;
@@ -31,7 +34,7 @@ export function cutOverAfterRandomSchemaChanges({ from, to }: VersionPair, seque
             await changes.run(stepsOfRound);
             if (round === 0 && random.oneIn(2)) await reachTarget(lab, database, source);
           }
-          await cutOver(resource);
+          await cutOver(resource, random);
           await assertSameContent(...lab.places(database));
           await assertSameDefinitions(...lab.places(database));
         } catch (error) {
@@ -52,8 +55,19 @@ const startSchema = `
   CREATE TABLE p0 PARTITION OF p FOR VALUES FROM (0) TO (100); INSERT INTO p SELECT i, i, 'row of p' FROM generate_series(1, 20) i;
   CREATE VIEW shown AS SELECT 1 AS one; CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'`;
 
-async function cutOver(resource: Resource): Promise<void> {
-  assert.equal((await resource.update({ triggerCutover: true })).state, "Succeeded");
+/** Kills the worker before the cutover or during it, or not at all. */
+async function cutOver(resource: Resource, random: Seeded): Promise<void> {
+  const killAfterMs = random.oneIn(2) ? random.below(longestBeforeKillMs) : undefined;
+  const isDuringCutover = random.oneIn(2);
+  const kill = async (): Promise<void> => {
+    await sleep(killAfterMs);
+    const { pid } = (await resource.refresh()).worker;
+    if (pid !== undefined && isAlive(pid)) process.kill(pid, "SIGKILL");
+  };
+  if (killAfterMs !== undefined && !isDuringCutover) await kill();
+  const killing = killAfterMs !== undefined && isDuringCutover ? kill() : undefined;
+  const [status] = await Promise.all([resource.update({ triggerCutover: true }), killing]);
+  assert.equal(status.state, "Succeeded");
 }
 
 async function eventsOf(lab: Lab, database: string): Promise<string> {
