@@ -62,13 +62,18 @@ describe("an online migration with server restarts", () => {
   it("waits at its start for a server that is starting up", async () => {
     const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
     const resource = new Resource();
+    const inputs = lab.onlineInputs([database]);
+    const log = logFileOf({ migrationName: String(inputs.migrationName), target: inputs.target as Endpoint });
     await lab.source.halt();
     const starting = await startStartingServer(lab.source.port);
     let created: Promise<unknown>;
     try {
-      created = resource.create(lab.onlineInputs([database]));
+      created = resource.create(inputs);
       created.catch(() => undefined);
-      await starting.untilAsked(3);
+      await starting.untilAsked(2);
+      await starting.stop();
+      // A server that restarts again refuses connections.
+      await until("a connection was refused", async () => (await logTail(log, 100)).includes("ECONNREFUSED"));
     } finally {
       await starting.stop();
       await lab.source.resume();

@@ -18,20 +18,34 @@ export async function prepareRun(context: RunContext): Promise<boolean> {
     ownDatabases: ownDatabases(databases),
   });
   await gates.databasesSpecified();
+  const answers: Answers = { haveServersAnswered: false };
   // Nothing reads what it records, so that the validation does not wait for it.
-  const steps = [describeServers(context), prepare(context, gates, databases)] as const;
+  const steps = [describeServers(context, answers), prepare(context, gates, answers, databases)] as const;
   await Promise.allSettled(steps);
   const [described, mayContinue] = steps;
   await described;
   return mayContinue;
 }
 
-async function prepare(context: RunContext, gates: UserGates, databases: readonly DatabaseRecord[]): Promise<boolean> {
+/**
+ * What the first connections found. A server that does not answer at first is a finding. One that has answered is restarting or
+ * failing over.
+ */
+interface Answers {
+  haveServersAnswered: boolean;
+}
+
+async function prepare(
+  context: RunContext,
+  gates: UserGates,
+  answers: Answers,
+  databases: readonly DatabaseRecord[],
+): Promise<boolean> {
   if (databases.some(({ phase }) => phase !== "queued")) return true;
   await retry(context.retryPolicy(), () => refuseAllHandedOver(context, databases));
   await gates.sourceCanBeFollowed();
   await gates.overwriteAllowed();
-  if (context.spec.migrationOption !== "Migrate" && !(await isValid(context, gates.findings))) return false;
+  if (context.spec.migrationOption !== "Migrate" && !(await isValid(context, answers, gates.findings))) return false;
   if (context.spec.migrationOption !== "Validate") await gates.mayStart();
   return true;
 }
@@ -51,10 +65,13 @@ const ownDatabases = (databases: readonly DatabaseRecord[]): Set<string> =>
  * Records version and size of both servers for display. Waits for a server that is starting. The validation reports a
  * server that is unreachable or refuses the connection.
  */
-async function describeServers(context: RunContext): Promise<void> {
+async function describeServers(context: RunContext, answers: Answers): Promise<void> {
   const { source, target, journal } = context;
   const { migrationName, maintenanceDatabase, dbsToMigrate } = context.spec;
-  const policy = context.retryPolicy(isStarting);
+  const policy = context.retryPolicy((error) => {
+    answers.haveServersAnswered ||= isStarting(error);
+    return answers.haveServersAnswered && isConnectionLoss(error);
+  });
   try {
     const metadata = [
       retry(policy, () => readServerMetadata(source, dbsToMigrate[0]!, migrationName)),
@@ -68,10 +85,10 @@ async function describeServers(context: RunContext): Promise<void> {
 }
 
 /** @param earlierFindings findings to report with those of the validation */
-async function isValid(context: RunContext, earlierFindings: readonly Finding[]): Promise<boolean> {
+async function isValid(context: RunContext, answers: Answers, earlierFindings: readonly Finding[]): Promise<boolean> {
   const { journal } = context;
   await Promise.all([journal.state("InProgress", "ValidationInProgress"), journal.validationStarted()]);
-  const findings = [...earlierFindings, ...(await validateWithRetries(context))];
+  const findings = [...earlierFindings, ...(await validateWithRetries(context, answers))];
   await journal.validationEnded(findings);
   const failed = findings.filter((finding) => finding.state === "Failed");
   if (failed.length === 0) return true;
@@ -85,14 +102,13 @@ async function isValid(context: RunContext, earlierFindings: readonly Finding[])
   return false;
 }
 
-/** A server that does not answer at first is a finding. One that has answered is restarting or failing over. */
-async function validateWithRetries(context: RunContext): Promise<Finding[]> {
-  let haveServersAnswered = false;
-  const isRetryable = (error: unknown): boolean => (haveServersAnswered = isConnectionLoss(error));
-  return retry(context.retryPolicy(isRetryable), () => validateAll(context, haveServersAnswered));
+/** The validation throws only the losses of connections that were established, and reports the others as findings. */
+async function validateWithRetries(context: RunContext, answers: Answers): Promise<Finding[]> {
+  const isRetryable = (error: unknown): boolean => (answers.haveServersAnswered = isConnectionLoss(error));
+  return retry(context.retryPolicy(isRetryable), () => validateAll(context, answers));
 }
 
-async function validateAll(context: RunContext, haveServersAnswered: boolean): Promise<Finding[]> {
+async function validateAll(context: RunContext, { haveServersAnswered }: Answers): Promise<Finding[]> {
   const { source, target, spec, journal } = context;
   const [databases, occupied] = await Promise.all([
     context.currentDatabases(),
