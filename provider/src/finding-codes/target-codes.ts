@@ -75,7 +75,7 @@ export const targetCodes = {
   },
   "PGM-313": {
     meaning:
-      "the record is older than the database that the migration created and handed over, for example from a backup",
+      "the migration handed the database over after its record, for example one from a backup; or the database was created after overwriteDbsInTarget was set",
     severity: "Failed",
     remedy: "remove the record with pg-migration delete, or drop the database on the target",
     privilege: "owner of the database",

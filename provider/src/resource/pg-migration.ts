@@ -130,8 +130,8 @@ export interface PgMigrationArgs {
   /** Default ValidateAndMigrate, which continues after a validation with the result Succeeded or Warning. */
   readonly migrationOption?: pulumi.Input<"Validate" | "Migrate" | "ValidateAndMigrate"> | undefined;
   /**
-   * Replaces databases that exist on the target, but not while applications have sessions in them. Default false: they are a
-   * finding, or the migration waits for confirmation.
+   * Replaces databases that exist on the target when it is set, but not while applications have sessions in them. Default false:
+   * they are a finding, or the migration waits for confirmation.
    */
   readonly overwriteDbsInTarget?: pulumi.Input<Switch> | undefined;
   /**

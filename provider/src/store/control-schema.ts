@@ -362,4 +362,8 @@ CREATE TABLE pgmigration.lend_stream (
 COMMENT ON TABLE pgmigration.lend_stream IS 'Streams that workers of other pool processes ask for, or apply for the worker of the migration';
 COMMENT ON COLUMN pgmigration.lend_stream.term IS 'Rises when the stream is lent or taken back. Changes with an older term are refused';
 `,
+  `
+ALTER TABLE pgmigration.database ADD COLUMN overwritable_oid bigint;
+COMMENT ON COLUMN pgmigration.database.overwritable_oid IS 'The database of the target that existed when overwriteDbsInTarget was set, or when the cancellation was withdrawn';
+`,
 ];

@@ -49,6 +49,8 @@ export interface DatabaseRecord {
   readonly state: DatabaseState;
   /** The migration created the target database. Its next attempt may drop it until it is handed over. */
   readonly createdByUs: boolean;
+  /** The target database was created by others, after `overwriteDbsInTarget` was set. */
+  readonly isCreatedLater: boolean;
   /** An earlier attempt was about to create the target database. An empty one may be its work. */
   readonly beingCreated: boolean;
   /** Slot on the source that is not dropped yet. */
@@ -115,13 +117,22 @@ const withoutSpec = ({ spec: _spec, ...row }: MigrationRow): Omit<MigrationRecor
   owner: recordedOwner(row.owner),
 });
 
-export async function readDatabases(store: Pick<Store, "query">, migration: string): Promise<DatabaseRecord[]> {
+/** OID of the target's database of this name; null without one. */
+const presentOid = (name: string): string => `(SELECT oid::int8 FROM pg_database WHERE datname = ${name})`;
+
+/** @param database only this one; by default all */
+export async function readDatabases(
+  store: Pick<Store, "query">,
+  migration: string,
+  database?: string,
+): Promise<DatabaseRecord[]> {
   const rows = await store.query<{
     name: string;
     target_name: string;
     phase: DatabasePhase;
     state: DatabaseState;
     created_by_us: boolean;
+    is_created_later: boolean;
     being_created: boolean;
     slot: string | null;
     publications: string[];
@@ -135,9 +146,10 @@ export async function readDatabases(store: Pick<Store, "query">, migration: stri
     `SELECT name, target_name, phase, state, being_created, slot, publications, deferred_plan, verification, fence, target_fence, shared_copy,
             rollback_replication IS NOT NULL AS has_rollback_replication,
             -- Compared by OID: another database of that name may exist meanwhile.
-            EXISTS (SELECT FROM pg_database WHERE datname = target_name AND oid::int8 = target_oid) AS created_by_us
-       FROM pgmigration.database WHERE migration = $1 ORDER BY name`,
-    [migration],
+            coalesce(${presentOid("target_name")} = target_oid, false) AS created_by_us,
+            coalesce(${presentOid("target_name")} NOT IN (coalesce(target_oid, 0), coalesce(overwritable_oid, 0)), false) AS is_created_later
+       FROM pgmigration.database WHERE migration = $1 AND ($2::text IS NULL OR name = $2) ORDER BY name`,
+    [migration, database ?? null],
   );
   return rows.map((row) => ({
     name: row.name,
@@ -145,6 +157,7 @@ export async function readDatabases(store: Pick<Store, "query">, migration: stri
     phase: row.phase,
     state: row.state,
     createdByUs: row.created_by_us,
+    isCreatedLater: row.is_created_later,
     beingCreated: row.being_created,
     slot: row.slot ?? undefined,
     publications: row.publications,
@@ -162,8 +175,8 @@ export async function insertMigration(store: Store, spec: MigrationSpec, owner?:
     `WITH migration AS (
        INSERT INTO pgmigration.migration (name, spec, owner) VALUES ($1, $2, $5) ON CONFLICT (name) DO NOTHING RETURNING name
      ), database AS (
-       INSERT INTO pgmigration.database (migration, name, target_name)
-       SELECT migration.name, wanted.name, wanted.target FROM migration, unnest($3::text[], $4::text[]) AS wanted (name, target)
+       INSERT INTO pgmigration.database (migration, name, target_name, overwritable_oid)
+       SELECT migration.name, wanted.name, wanted.target, ${presentOid("wanted.target")} FROM migration, unnest($3::text[], $4::text[]) AS wanted (name, target)
      )
      SELECT name FROM migration`,
     [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, targetNames(spec), owner && JSON.stringify(owner)],
@@ -174,9 +187,24 @@ export async function insertMigration(store: Store, spec: MigrationSpec, owner?:
 const targetNames = (spec: MigrationSpec): string[] =>
   spec.dbsToMigrate.map((database) => targetDatabase(spec, database));
 
-/** A cancellation leaves the database on the target to the user, so that it is no longer a database of this migration. */
-const leftByCancel =
-  "target_oid = CASE WHEN phase = 'canceled' THEN NULL ELSE target_oid END, being_created = being_created AND phase <> 'canceled'";
+/** `overwriteDbsInTarget` concerns the databases that exist when it is set. Applications may use a later one. */
+async function allowOverwrite(store: Store, { migrationName, overwriteDbsInTarget }: MigrationSpec): Promise<void> {
+  if (!overwriteDbsInTarget) return;
+  await store.query(
+    `UPDATE pgmigration.database SET overwritable_oid = ${presentOid("target_name")}
+      WHERE migration = $1
+        AND (SELECT spec ->> 'overwriteDbsInTarget' IS DISTINCT FROM 'true' FROM pgmigration.migration WHERE name = $1)`,
+    [migrationName],
+  );
+}
+
+/**
+ * A cancellation leaves the database on the target to the user, so that it is no longer a database of this migration. When the
+ * cancellation is withdrawn, `overwriteDbsInTarget` concerns this database.
+ */
+const leftByCancel = `target_oid = CASE WHEN phase = 'canceled' THEN NULL ELSE target_oid END,
+  being_created = being_created AND phase <> 'canceled',
+  overwritable_oid = CASE WHEN phase = 'canceled' THEN ${presentOid("target_name")} ELSE overwritable_oid END`;
 
 /**
  * Prepares another attempt while no worker holds the lease. Followed databases and databases that were canceled
@@ -185,6 +213,7 @@ const leftByCancel =
  * a pool would report it as lost.
  */
 export async function restartMigration(store: Store, spec: MigrationSpec): Promise<void> {
+  await allowOverwrite(store, spec);
   await store.query(
     `WITH migration AS (
        UPDATE pgmigration.migration
@@ -208,8 +237,8 @@ export async function restartMigration(store: Store, spec: MigrationSpec): Promi
           -- All databases, if all were canceled.
           AND (phase <> 'canceled' OR (SELECT state FROM pgmigration.migration WHERE name = $1) = 'Canceled')
      )
-     INSERT INTO pgmigration.database (migration, name, target_name)
-     SELECT $1, wanted.name, wanted.target FROM unnest($3::text[], $4::text[]) AS wanted (name, target)
+     INSERT INTO pgmigration.database (migration, name, target_name, overwritable_oid)
+     SELECT $1, wanted.name, wanted.target, ${presentOid("wanted.target")} FROM unnest($3::text[], $4::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
     [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, targetNames(spec)],
   );
@@ -257,6 +286,7 @@ export async function lockMigration(store: Store, migration: string): Promise<vo
  * the spec does not suffice.
  */
 export async function updateSpec(store: Store, spec: MigrationSpec): Promise<void> {
+  await allowOverwrite(store, spec);
   await store.query(
     `WITH migration AS (
        UPDATE pgmigration.migration
@@ -265,8 +295,8 @@ export async function updateSpec(store: Store, spec: MigrationSpec): Promise<voi
               sub_state = CASE WHEN sub_state = ANY ($4::text[]) THEN 'PerformingPreRequisiteSteps' ELSE sub_state END
         WHERE name = $1 RETURNING name
      )
-     INSERT INTO pgmigration.database (migration, name, target_name)
-     SELECT migration.name, wanted.name, wanted.target
+     INSERT INTO pgmigration.database (migration, name, target_name, overwritable_oid)
+     SELECT migration.name, wanted.name, wanted.target, ${presentOid("wanted.target")}
        FROM migration, unnest($3::text[], $5::text[]) AS wanted (name, target)
      ON CONFLICT DO NOTHING`,
     [spec.migrationName, JSON.stringify(spec), spec.dbsToMigrate, waitsBeforeTheStart, targetNames(spec)],

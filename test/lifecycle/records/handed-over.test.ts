@@ -5,6 +5,7 @@ import { launchWorker } from "../../../provider/dist/supervisor/launch-worker.js
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { until } from "../../support/until";
+import { restoredAfter } from "./restored-after";
 
 const urn = "urn:pulumi:prod::shop::pulumi-nodejs:dynamic/pg-migration:PgMigration::crm";
 
@@ -63,6 +64,10 @@ describe("a database on the target", () => {
     await resource.update({ overwriteDbsInTarget: true });
     assert.equal(resource.status.state, "WaitingForUserAction");
     assert.equal(await rows(), 100);
+    await resource.update({ cancel: true });
+    await write();
+    await resource.update({ cancel: false });
+    assert.equal(await rows(), 100, "the input was still set");
   });
 
   it("is kept when the cancellation of one database is withdrawn", async () => {
@@ -76,6 +81,10 @@ describe("a database on the target", () => {
     assert(await isKept());
     await resource.update({ overwriteDbsInTarget: true });
     assert.equal(await rows(), 100);
+    await resource.update({ cancel: true, dbsToCancelMigrationOn: [database] });
+    await write();
+    await resource.update({ cancel: false, dbsToCancelMigrationOn: [] });
+    assert.equal(await rows(), 100, "the input was still set");
   });
 
   it("is kept if it was canceled while its source was away, and the cancellation is withdrawn", async () => {
@@ -106,6 +115,67 @@ describe("a database on the target", () => {
         assert(await isKept(), phase);
       }
     });
+
+  const created = new RegExp(
+    'PGM-313: the database (db_\\w+) on .* was created after overwriteDbsInTarget was set, and has tables: "public"\\."t".*' +
+      'To do: .*pg-migration delete --name m-.*DROP DATABASE "\\1"',
+    "s",
+  );
+  const create = (sql = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1000)") =>
+    lab.target
+      .query(`CREATE DATABASE ${database}`, { login: lab.administrator })
+      .then(() => lab.target.query(sql, { database }));
+
+  it("is kept by a worker with a record of before the copy, also with overwriteDbsInTarget", async () => {
+    await resource.create(lab.inputs([database], { overwriteDbsInTarget: true, startDataMigration: false }));
+    await restoredAfter(lab, async () => {
+      await resource.update({ startDataMigration: true });
+      await write();
+    });
+    await lab.target.query(`UPDATE pgmigration.migration SET spec = spec || '{"startDataMigration": true}'`);
+    assert.match(await work(), created);
+    assert(await isKept());
+  });
+
+  it("is kept by a successor if another one of its name replaced it meanwhile", async () => {
+    await resource.create(lab.inputs([database], { overwriteDbsInTarget: true }));
+    await set("state = 'InProgress', ended_at = NULL", "phase = 'copying', state = 'InProgress', ended_at = NULL");
+    await lab.target.query(`DROP DATABASE ${database}`);
+    await create();
+    assert.match(await work(), created);
+    assert(await isKept());
+  });
+
+  it("is kept if it was created while the migration waited, until it is dropped", async () => {
+    await resource.create(lab.inputs([database], { overwriteDbsInTarget: true, startDataMigration: false }));
+    await create();
+    assert.match(await Resource.failure(resource.update({ startDataMigration: true })), created);
+    assert.match(await Resource.failure(resource.update({})), created);
+    assert(await isKept());
+    await lab.target.query(`DROP DATABASE ${database}`);
+    await resource.update({});
+    assert.equal(await rows(), 100);
+  });
+
+  for (const [when, isRefused] of [
+    ["while it still waits", false],
+    ["after the refusal", true],
+  ] as const)
+    it(`is replaced if it was created while the migration waited, and overwriteDbsInTarget is set ${when}`, async () => {
+      await resource.create(lab.inputs([database], { startDataMigration: false }));
+      await create();
+      const start = { startDataMigration: true };
+      if (isRefused) assert.match(await Resource.failure(resource.update(start)), /603101/);
+      await resource.update({ ...start, overwriteDbsInTarget: true });
+      assert.equal(await rows(), 100);
+    });
+
+  it("without tables is replaced if it was created while the migration waited", async () => {
+    await resource.create(lab.inputs([database], { overwriteDbsInTarget: true, startDataMigration: false }));
+    await create("CREATE SCHEMA shop");
+    await resource.update({ startDataMigration: true });
+    assert.equal(await rows(), 100);
+  });
 
   it("is handed over by a successor if the worker of an offline migration ended before that", async () => {
     await resource.create(lab.inputs([database]));

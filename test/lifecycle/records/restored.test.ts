@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
+import { restoredAfter } from "./restored-after";
 
 const urn = "urn:pulumi:prod::shop::pulumi-nodejs:dynamic/pg-migration:PgMigration::crm";
 
@@ -29,22 +30,12 @@ describe("records of before the success of their migration", () => {
 
   const write = () => lab.target.query("INSERT INTO t VALUES (1000)", { database });
 
-  /** Runs the operation, and then restores the records of before it. */
-  async function restoredAfter(operation: () => Promise<unknown>): Promise<void> {
-    const tables = ["migration", "database"];
-    for (const table of tables) await lab.target.query(`CREATE TABLE saved_${table} AS TABLE pgmigration.${table}`);
-    await operation();
-    await lab.target.query("DELETE FROM pgmigration.migration");
-    for (const table of tables) await lab.target.query(`INSERT INTO pgmigration.${table} TABLE saved_${table}`);
-    for (const table of tables) await lab.target.query(`DROP TABLE saved_${table}`);
-  }
-
   const older =
     /the record of m-\w+ on the target is older than this state: it lacks the end of the migration of db_\w+\..*pg-migration delete --name m-/s;
 
   it("are not continued with a state that has the success: refresh keeps it, and an update is refused", async () => {
     await resource.create(lab.onlineInputs([database]));
-    await restoredAfter(async () => {
+    await restoredAfter(lab, async () => {
       await resource.update({ triggerCutover: true });
       await write();
     });
@@ -90,7 +81,7 @@ describe("records of before the success of their migration", () => {
       const inputs = lab.onlineInputs([database], { rollback });
       await resource.create(inputs);
       const { outputs } = resource;
-      await restoredAfter(async () => {
+      await restoredAfter(lab, async () => {
         await resource.update({ triggerCutover: true });
         await write();
       });

@@ -62,7 +62,7 @@ export class RunContext implements RunServices {
   }
 
   async currentDatabase(name: string): Promise<DatabaseRecord | undefined> {
-    return (await this.currentDatabases()).find((one) => one.name === name);
+    return (await readDatabases(this.journal.lease.records, this.job.migrationName, name))[0];
   }
 
   /** Retries for `reconnectFor` seconds. Logs every connection loss. */

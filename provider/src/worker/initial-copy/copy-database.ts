@@ -76,7 +76,7 @@ export async function copyDatabase(work: Work, record: DatabaseRecord): Promise<
   const tasks = new CopyTasks(work.journal.lease, database);
   const sharing = new CopySharing(work, database);
   const job: CopyJob = { work, record, database, tasks, sharing };
-  await refuseHandedOver(work.target, work.spec.migrationName, record);
+  await refuseHandedOver(work, record);
   await endEarlierTargetSessions(job);
   const running = await findEarlierCopy(work, record);
   await endEarlierSnapshots(work, database);

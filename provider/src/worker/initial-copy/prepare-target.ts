@@ -2,7 +2,7 @@ import type { Client } from "pg";
 import { markUnfinished } from "../../cdc/target/progress.js";
 import { emptyTarget } from "../../copy/copy-table.js";
 import type { TableToCopy } from "../../copy/tables-to-copy.js";
-import { RefusedError } from "../../errors.js";
+import { RefusedError, TakenOverError } from "../../errors.js";
 import { connect } from "../../postgres/connection/connect.js";
 import { withSession } from "../../postgres/connection/with-session.js";
 import { tablesWithRows } from "../../postgres/tables-with-rows.js";
@@ -21,9 +21,10 @@ import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import type { DatabaseProperties } from "../../schema/database/database-properties.js";
 import { fenceSetting } from "../../cutover/fence.js";
 import type { FenceRecord } from "../../store/fence-record.js";
-import type { DatabaseRecord } from "../../store/records.js";
+import { readDatabases, type DatabaseRecord } from "../../store/records.js";
 import { hasRecords } from "../../store/store.js";
 import type { Work } from "../context/work.js";
+import { refuseHandedOver } from "./retry/refuse-handed-over.js";
 
 /** Creates the empty target database. Replaces that of an earlier attempt, or one that may be overwritten. */
 export function createDatabase(work: Work, record: DatabaseRecord): Promise<RestoreFinding[]> {
@@ -43,7 +44,7 @@ async function create(
   source: Client,
 ): Promise<RestoreFinding[]> {
   const { name, targetName } = record;
-  await dropExisting(work, record, maintenance, source);
+  await dropExisting(work, name, maintenance, source);
   const [onSource] = await Promise.all([
     readDatabaseProperties(source),
     work.journal.database(name, { creation: "begun" }),
@@ -57,7 +58,7 @@ async function create(
   const findings = await createNow().catch(async (error: unknown) => {
     if (!record.beingCreated || !isNameTaken(error)) throw error;
     // The earlier attempt lost its connection, and the server has completed its CREATE DATABASE just now.
-    await dropExisting(work, record, maintenance, source);
+    await dropExisting(work, name, maintenance, source);
     return createNow();
   });
   await work.journal.database(name, { creation: "done" });
@@ -80,8 +81,11 @@ function beforeFence(properties: DatabaseProperties, fence: FenceRecord | undefi
 }
 
 /** @throws RefusedError if an existing database may not be dropped */
-async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Client, source: Client): Promise<void> {
-  const { name, targetName } = record;
+async function dropExisting(work: Work, name: string, maintenance: Client, source: Client): Promise<void> {
+  // Read again: the copy may have waited for hours, and another database may have the name since.
+  const [record] = await readDatabases(work.journal.lease.records, work.spec.migrationName, name);
+  if (!record) throw new TakenOverError(`the record of the database ${name} was removed`);
+  const { targetName } = record;
   const { rows } = await maintenance.query<{ datallowconn: boolean }>(
     "SELECT datallowconn FROM pg_database WHERE datname = $1",
     [targetName],
@@ -100,6 +104,7 @@ async function dropExisting(work: Work, record: DatabaseRecord, maintenance: Cli
     throw new RefusedError(`the database ${targetName} on the target contains the records of other migrations`, {
       remedy: `delete those migrations first; list them with pg-migration list --filter All --maintenance-database ${targetName}`,
     });
+  await refuseHandedOver(work, record);
   if (!record.createdByUs) await refuseUsedDatabases(maintenance, [targetName]);
   const why =
     record.createdByUs && !record.sharedCopy

@@ -50,11 +50,8 @@ async function prepare(
   return true;
 }
 
-async function refuseAllHandedOver(
-  { target, spec: { migrationName } }: RunContext,
-  databases: readonly DatabaseRecord[],
-): Promise<void> {
-  for (const database of databases) await refuseHandedOver(target, migrationName, database);
+async function refuseAllHandedOver(context: RunContext, databases: readonly DatabaseRecord[]): Promise<void> {
+  for (const database of databases) await refuseHandedOver(context, database);
 }
 
 /** Target databases that an earlier try created. They do not count as existing. */

@@ -1,26 +1,43 @@
 import { listProgress } from "../../../cdc/target/list-progress.js";
 import { RefusedError } from "../../../errors.js";
-import type { Endpoint } from "../../../postgres/connection/endpoint.js";
+import { qualify, quoteIdentifier } from "../../../postgres/identifiers.js";
 import { withSession } from "../../../postgres/connection/with-session.js";
+import { listTables } from "../../../postgres/tables.js";
+import { replacedDatabases } from "../../../schema/database/used-databases.js";
 import type { DatabaseRecord } from "../../../store/records.js";
+import { enumerate } from "../../../units/enumerate.js";
+import type { Work } from "../../context/work.js";
+
+const maxNamed = 5;
 
 /**
- * For a database that the migration created and is about to copy again. The mark in it is removed when it is handed over: at the
- * cutover or the end of an offline migration, by a cancellation, and by a destroy. Without the mark the record is older than that,
- * and applications may use the database, also if no session shows it. `overwriteDbsInTarget` was not meant for this database.
+ * Refuses to copy again into a database of the target that applications may use, also if no session shows it:
  *
- * @throws RefusedError if the database was handed over
+ * - The migration created it, and handed it over since: at the cutover or the end of an offline migration, by a cancellation, or by
+ *   a destroy, which remove the mark in it. The record is older than that.
+ * - It was created after `overwriteDbsInTarget` was set, and has tables, but no mark. The record may be so old that it does not know
+ *   that the migration created the database.
+ *
+ * @throws RefusedError
  */
-export async function refuseHandedOver(target: Endpoint, migration: string, record: DatabaseRecord): Promise<void> {
-  const { createdByUs, targetName } = record;
-  if (!createdByUs) return;
+export async function refuseHandedOver(
+  { target, spec }: Pick<Work, "target" | "spec">,
+  { createdByUs, isCreatedLater, targetName }: DatabaseRecord,
+): Promise<void> {
+  const { migrationName: migration } = spec;
+  if (!createdByUs && !(isCreatedLater && replacedDatabases(spec).includes(targetName))) return;
   const place = { database: targetName, purpose: `${migration} look for progress` };
-  if ((await withSession(target, place, listProgress)).includes(migration)) return;
-  throw new RefusedError(
-    `the record of ${migration} is older than the database ${targetName} on ${target.host}:${target.port}, which this migration created and handed over since: it was cut over, completed, canceled or destroyed. Applications may use it. The record may come from a backup`,
-    {
-      remedy: `remove the record, which keeps the database: pg-migration delete --name ${migration}. To migrate ${targetName} again instead, drop it on the target`,
-      code: "PGM-313",
-    },
-  );
+  const { migrations, tables } = await withSession(target, place, async (session) => ({
+    migrations: await listProgress(session),
+    tables: (await listTables(session)).map(({ schema, name }) => qualify(schema, name)),
+  }));
+  if (migrations.includes(migration) || (!createdByUs && tables.length === 0)) return;
+  const database = `database ${targetName} on ${target.host}:${target.port}`;
+  const what = createdByUs
+    ? `the record of ${migration} is older than the ${database}, which this migration created and handed over since: it was cut over, completed, canceled or destroyed. Applications may use it. The record may come from a backup`
+    : `the ${database} was created after overwriteDbsInTarget was set, and has tables: ${enumerate(tables, maxNamed)}. Applications may use it. If the record of ${migration} comes from a backup, this migration may have created the database itself`;
+  throw new RefusedError(what, {
+    remedy: `to keep the database, remove the record: pg-migration delete --name ${migration}. To replace it, run on the target: DROP DATABASE ${quoteIdentifier(targetName)}`,
+    code: "PGM-313",
+  });
 }
