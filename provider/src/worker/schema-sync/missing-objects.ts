@@ -46,7 +46,7 @@ import {
 } from "./followed-objects.js";
 import { endedParts, type EndedPart, recreatedParts } from "./relation-parts.js";
 import { type RenamedObject, renamedObjects } from "./renamed-objects.js";
-import { shownSql } from "./shown-entry.js";
+import { shownSql } from "../../schema/sql/shown-entry.js";
 import { refuseTakenObjects } from "./taken-names.js";
 
 /**

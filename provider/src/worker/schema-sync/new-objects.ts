@@ -27,7 +27,7 @@ import { validateConstraint } from "../../schema/restore/validate-constraint.js"
 import { targetDatabase } from "../../inputs/target-database.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
 import { replace, replaceableOf, replaceEntry, replacementsOf } from "./replaced-objects.js";
-import { shownSql } from "./shown-entry.js";
+import { shownSql } from "../../schema/sql/shown-entry.js";
 import { refuseTakenObjects } from "./taken-names.js";
 import { reportFindings } from "../context/report-findings.js";
 import type { Work } from "../context/work.js";

@@ -10,7 +10,7 @@ import { restoreEntry } from "../../schema/restore/restore.js";
 import { hiddenValueHint } from "../../schema/sql/statements.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { catalogueKey, type Entry, entryName } from "../../schema/sql/toc-entries.js";
-import { shownSql } from "./shown-entry.js";
+import { shownSql } from "../../schema/sql/shown-entry.js";
 
 const returnRuleOf = (view: Entry): string => entryName({ ...view, type: "RULE", name: `${view.name} _RETURN` });
 

@@ -13,8 +13,12 @@ import type { Followers } from "../followers/followers.js";
 import { mergeRestored } from "../followers/stream-state.js";
 import { addTablesToStream } from "./add-tables-to-stream.js";
 import type { NewObjects } from "./new-objects.js";
-import { type TransientSchemaChange, transientIdentity, transientSchemaChange } from "./transient-schema-change.js";
-import { isTransientValueError } from "./transient-value-error.js";
+import {
+  isTransientValueError,
+  type TransientSchemaChange,
+  transientIdentity,
+  transientSchemaChange,
+} from "./transient-schema-change.js";
 import {
   readSchemaBaseline,
   replacedSince,

@@ -21,7 +21,7 @@ import { TableResync } from "../schema-sync/table-resync.js";
 import { SerialQueue } from "../../async/serial-queue.js";
 import type { StreamLoanRecord } from "../../store/streams/lent-streams.js";
 import { NamesTaken } from "../schema-sync/taken-names.js";
-import { SchemaCheckBackoff } from "../schema-sync/schema-check-backoff.js";
+import { SchemaCheckBackoff } from "./schema-check-backoff.js";
 import { StreamLoan } from "./stream-loan.js";
 
 /** What the followers of one stream have different. */

@@ -1,5 +1,5 @@
-import { splitStatements, withoutSecrets, withoutSettingValues } from "../../schema/sql/statements.js";
-import type { Entry } from "../../schema/sql/toc-entries.js";
+import { splitStatements, withoutSecrets, withoutSettingValues } from "./statements.js";
+import type { Entry } from "./toc-entries.js";
 
 /** Kinds whose options or body may contain a password. A column of another kind may be called options. */
 const secretTypes = new Set([

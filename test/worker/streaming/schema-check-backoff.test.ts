@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { SchemaCheckBackoff } from "../../provider/src/worker/schema-sync/schema-check-backoff";
-import { TestClock } from "../support/test-clock";
+import { SchemaCheckBackoff } from "../../../provider/src/worker/streaming/schema-check-backoff";
+import { TestClock } from "../../support/test-clock";
 
 describe("the back-off of schema checks", () => {
   const clock = new TestClock();
