@@ -1,12 +1,9 @@
 import type { Restored } from "../followers/stream-state.js";
 import type { Client } from "pg";
-import { RefusedError } from "../../errors.js";
 import type { OutputPlugin } from "../../cdc/source/slot.js";
 import { qualify } from "../../postgres/identifiers.js";
-import { isLockTimeout } from "../../postgres/locks/lock-waits.js";
 import { readTrustedOwners } from "../../postgres/trusted-owners.js";
 import { type Dump, dumpSchema } from "../../schema/dump/dump.js";
-import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import type { Redefined } from "../../schema/catalogue/definitions.js";
 import { catalogueKey, type Entry, entryName, parseTocEntries } from "../../schema/sql/toc-entries.js";
 import { readRestoreContext, type RestoreContext } from "../../schema/restore/restore-context.js";
@@ -59,75 +56,6 @@ export interface RestoreMissing {
   readonly catchUp?: () => Promise<boolean>;
   /** Ends the dump of the source. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Whether a column may need the entry. A function that needs a table is restored with the other objects. */
-const isPrerequisite = ({ type }: Entry): boolean => restoredRule(type, "created")?.action === "before";
-
-/**
- * The objects that the target lacks and a table may need for a new column or a new schema.
- *
- * @param renamedTypes qualified names of types that the target has under another name
- */
-export async function missingPrerequisites(
-  { work, database, source, target, leftOut }: NewObjects,
-  renamedTypes: ReadonlySet<string>,
-): Promise<readonly Entry[]> {
-  const { signal } = work;
-  const selection = await readSelection(source, work.spec);
-  const without = await hiddenTables(source, selection);
-  const onSource = parseTocEntries((await dumpSchema(work.source, database, { without, signal })).text);
-  const onTarget = parseTocEntries((await dumpTarget({ work, database, target }, signal)).text);
-  const known = new Set(onTarget.map(entryName));
-  const { before } = planRestore(selectEntries(selectEntries(onSource, selection), leftOut()));
-  const isRenamed = ({ type, schema, name }: Entry): boolean =>
-    (type === "TYPE" || type === "DOMAIN") && renamedTypes.has(qualify(schema ?? "", name));
-  const owners = await sequenceOwners(source);
-  // A sequence arrives with the table that owns it, which may have been renamed and have its former name on the target.
-  const arrivesWithTable = ({ oid, type }: Entry): boolean => {
-    const table = type === "SEQUENCE" ? owners.get(oid) : undefined;
-    return table !== undefined && !known.has(entryName({ type: "TABLE", ...table }));
-  };
-  return before.filter(
-    (entry) => isPrerequisite(entry) && !known.has(entryName(entry)) && !isRenamed(entry) && !arrivesWithTable(entry),
-  );
-}
-
-/**
- * @param isWanted restores only these
- * @returns the target's refusal, if any. The other objects are restored, and tables may not need the refused one.
- */
-export async function restorePrerequisites(
-  objects: NewObjects,
-  renamedTypes: ReadonlySet<string>,
-  isWanted: (entry: Entry) => boolean = () => true,
-): Promise<RefusedError | undefined> {
-  const { work, database, target, sourceSearchPath } = objects;
-  const wanted = (await missingPrerequisites(objects, renamedTypes)).filter(isWanted);
-  // The dump does not distinguish objects of other roles from copies.
-  await refuseTakenObjects(objects);
-  const context = await readRestoreContext(target, { sourceSearchPath, resumed: true, signal: work.signal });
-  try {
-    await reportFindings(work, database, await restoreEntries(target, wanted, context));
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof RefusedError) || isLockTimeout(error)) throw error;
-    return error;
-  }
-}
-
-/** The tables that own sequences, by OID of the sequence. */
-export async function sequenceOwners(client: Client): Promise<Map<number, Pick<Entry, "schema" | "name">>> {
-  const { rows } = await client.query<{ oid: string; schema: string; name: string }>(
-    `SELECT s.oid::int8, n.nspname AS schema, t.relname AS name
-       FROM pg_catalog.pg_class s
-       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = s.oid
-        AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
-       JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
-       JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-      WHERE s.relkind = 'S'`,
-  );
-  return new Map(rows.map(({ oid, schema, name }) => [Number(oid), { schema, name }]));
 }
 
 /**
@@ -239,7 +167,7 @@ export async function missingStatements(
  * Dumps the target's database. The migration owns its own tables. A table that it may not read was therefore created by another
  * role. That role must not be able to stop the stream and the cutover with it.
  */
-const dumpTarget = async (
+export const dumpTarget = async (
   { work, database, target }: Pick<NewObjects, "work" | "database" | "target">,
   signal: AbortSignal,
 ): Promise<Dump> =>

@@ -6,15 +6,69 @@ import { relationParts } from "../../schema/catalogue/kinds.js";
 import { tables } from "../../schema/catalogue/kinds/relations/tables.js";
 import { views } from "../../schema/catalogue/kinds/relations/views.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
+import type { StreamRecord } from "../followers/stream-record.js";
+import { runCarried } from "./carried-statement.js";
 import { type Copies, isOwn, type KnownCopies, type ObjectsOfBoth, type Sides } from "./followed-objects.js";
 
-/** A trigger, rule or policy of the target that the source no longer has, or has under another name. */
-export interface EndedPart {
+/** A part of the target that the source no longer has, or has under another name. */
+interface EndedPart {
   /** On the source. */
   readonly id: string;
   /** Its present name on the source, if it was renamed. */
   readonly key?: string;
   readonly drop: string;
+}
+
+/** Follows triggers, rules and policies, which the target gets and loses with those of the source. */
+export class RelationParts {
+  readonly #record: StreamRecord;
+
+  constructor(record: StreamRecord) {
+    this.#record = record;
+  }
+
+  /** Deployments often drop a trigger or policy and create it again. */
+  async renew(source: Client, parts: ObjectsOfBoth): Promise<void> {
+    const { followedRelationParts: copies = {}, mark } = this.#record.following;
+    if (!mark?.objectKeys) return;
+    const known = { copies, given: mark.objectKeys, definitions: mark.definitions ?? {} };
+    const again = await recreatedParts(source, parts, known);
+    if (Object.keys(again).length === 0) return;
+    const renewed = (all: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+      Object.fromEntries(Object.entries(all).map(([id, one]) => [again[id] ?? id, one]));
+    await this.#record.keep({
+      followedRelationParts: renewed(copies),
+      mark: { ...mark, objectKeys: renewed(mark.objectKeys) },
+    });
+  }
+
+  /** Those of the target that the source no longer has, or has under another name. */
+  ended(sides: Sides): Promise<EndedPart[]> {
+    return endedParts(sides, this.#record.following.followedRelationParts ?? {});
+  }
+
+  /** A renamed one is then missing, and is restored under its new name. */
+  async dropEnded(sides: Sides): Promise<void> {
+    for (const { id, key, drop } of await this.ended(sides)) {
+      if (!(await runCarried(this.#record, sides.target, drop))) continue;
+      await this.#forget(id, key);
+    }
+  }
+
+  /**
+   * Otherwise a part that is created under the same name would look like the dropped one.
+   *
+   * @param now the name under which it is restored, if it was renamed
+   */
+  async #forget(id: string, now?: string): Promise<void> {
+    const { mark, followedRelationParts: copies = {} } = this.#record.following;
+    const without = (all: Readonly<Record<string, string>> = {}, left: string): Readonly<Record<string, string>> =>
+      Object.fromEntries(Object.entries(all).filter(([key]) => key !== left));
+    const objectKeys = { ...without(mark?.objectKeys, id), ...(now === undefined ? {} : { [id]: now }) };
+    const definitions = without(mark?.definitions, mark?.objectKeys?.[id] ?? "");
+    const followedRelationParts = without(copies, id);
+    await this.#record.keep({ followedRelationParts, ...(mark ? { mark: { ...mark, definitions, objectKeys } } : {}) });
+  }
 }
 
 /**
@@ -23,7 +77,7 @@ export interface EndedPart {
  * @param definitions the source's definitions when they were last applied to the target
  * @returns the new OIDs by the former ones; both as `catalogueKey`s
  */
-export async function recreatedParts(
+async function recreatedParts(
   source: Client,
   parts: ObjectsOfBoth,
   { copies, given, definitions }: Pick<KnownCopies, "copies" | "given"> & { readonly definitions: Definitions },
@@ -46,7 +100,7 @@ export async function recreatedParts(
 }
 
 /** Parts of a table or view that the source has dropped are not included: they stay with their relation. */
-export async function endedParts({ source, target }: Sides, copies: Copies): Promise<EndedPart[]> {
+async function endedParts({ source, target }: Sides, copies: Copies): Promise<EndedPart[]> {
   const all = await readSchema(source, [...relationParts, tables, views], "details");
   const now = new Map(all.filter((one) => one.of !== null && isOwn(one)).map((part) => [part.id, part]));
   const onTarget = new Map(

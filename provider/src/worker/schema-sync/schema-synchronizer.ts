@@ -255,7 +255,7 @@ export class SchemaSynchronizer {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
     const isCarried = isSourceAltered && this.#record.work.spec.schemaChanges === "carry";
     await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
-    if (isCarried) await this.#missing.dropEnded(objects);
+    if (isCarried) await this.#missing.parts.dropEnded(objects);
     const isJoined = await this.#replacingIfNeeded(objects, async (withRedefined) => {
       if (joins) return this.#joins.join(withRedefined, drift.newTables);
       if (isCarried) await this.#restoreMissing(withRedefined, drift.deferred);
@@ -333,7 +333,7 @@ export class SchemaSynchronizer {
     const before = await this.#driftOfReleased(objects);
     // With a former name of its schema, an object cannot get its new name.
     const isCarried = this.#record.work.spec.schemaChanges === "carry" && before.awaitedSchemas.size === 0;
-    const isRenamed = await this.#missing.followNames(objects, isCarried);
+    const isRenamed = await this.#missing.names.follow(objects, isCarried);
     // Defaults and constraints of the target now print the new names.
     const drift = isRenamed ? await this.#drift(objects) : before;
     if (isCarried && drift.additions.length + drift.pausing.length > 0)
