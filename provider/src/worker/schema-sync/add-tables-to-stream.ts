@@ -20,7 +20,7 @@ import { useSearchPath } from "../../postgres/search-path.js";
 import { type SizedTable, type Table, listSizedTables, listTables } from "../../postgres/tables.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { queueReporter } from "../monitoring/queued-snapshot.js";
-import { insertOnlyFinding } from "./insert-only-finding.js";
+import { reportInsertOnly } from "./insert-only-tables.js";
 import type { Restored } from "../followers/stream-state.js";
 import { type NewObjects, restoreMissing } from "./new-objects.js";
 import type { SchemaBaseline } from "../schema-diff/schema-baseline.js";
@@ -80,7 +80,7 @@ export async function addTablesToStream(objects: NewObjects, tablesToAdd: Tables
     const insertOnly = published.insertOnlyTables.filter(
       (table) => !table.partitioned && isNew.has(nameOfTable(table)),
     );
-    if (insertOnly.length > 0) await work.journal.findings([insertOnlyFinding(database, insertOnly)]);
+    await reportInsertOnly(work, database, insertOnly);
     // A change that the target refuses is found before rows are copied.
     await drainUnlessEnded(follower, await currentLsn(source), signal);
     const snapshot = await snapshotOfDefinitions(objects, tablesToAdd);

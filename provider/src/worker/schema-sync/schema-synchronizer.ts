@@ -1,25 +1,9 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Client } from "pg";
 import { delay } from "../../async/delay.js";
-import { changeCaptureNames } from "../../cdc/model/names.js";
-import { followKeys } from "../../cdc/source/publication.js";
-import { qualify } from "../../postgres/identifiers.js";
-import { lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
-import { listTables, type Table } from "../../postgres/tables.js";
-import { isCutRelation } from "../../schema/plan/selection.js";
-import { withSyncSessions } from "./sync-sessions.js";
 import { ConcurrentChangeError, RefusedError } from "../../errors.js";
-import { type FollowedTables, tablesWithOthersCopies } from "../schema-diff/followed-tables.js";
+import { lockTimeoutSeconds } from "../../postgres/locks/lock-waits.js";
 import type { Followers } from "../followers/followers.js";
-import { runCarried } from "./carried-statement.js";
-import { insertOnlyFinding } from "./insert-only-finding.js";
-import { MissingObjects } from "./missing-objects.js";
-import { type NewObjects, tableEntries } from "./new-objects.js";
-import type { PausingChange } from "../schema-diff/schema-change.js";
-import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
-import { isKeptSchema } from "../schema-diff/kept-tables.js";
-import { readDrift, type SchemaDrift } from "../schema-diff/schema-drift.js";
-import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
+import type { StreamRecord } from "../followers/stream-record.js";
 import {
   type ObservedSchema,
   isAsRecorded,
@@ -27,12 +11,17 @@ import {
   readTables,
   type SchemaBaseline,
 } from "../schema-diff/schema-baseline.js";
+import type { SchemaDrift } from "../schema-diff/schema-drift.js";
+import { schemaFingerprint } from "../schema-diff/schema-fingerprint.js";
+import { runAdditions, runCarried } from "./carried-statement.js";
+import { DriftReader } from "./drift-reader.js";
+import { followKeysIn } from "./insert-only-tables.js";
 import type { ManualDdlGate } from "./manual-ddl-gate.js";
-import type { StreamRecord } from "../followers/stream-record.js";
+import { MissingObjects } from "./missing-objects.js";
+import type { NewObjects } from "./new-objects.js";
+import { withSyncSessions } from "./sync-sessions.js";
 import type { TableResync } from "./table-resync.js";
-import { LeftOutTables } from "./left-out-tables.js";
-import { type NamesTaken, refuseTakenObjects } from "./taken-names.js";
-import { tablesInScope } from "../context/tables-in-scope.js";
+import type { NamesTaken } from "./taken-names.js";
 
 /**
  * Whether the target was changed. `pausedByOthers`: it was not, and only tables other than the refused one wait for
@@ -57,7 +46,7 @@ export class SchemaSynchronizer {
   readonly #joins: TableResync;
   readonly #pause: ManualDdlGate;
   readonly #missing: MissingObjects;
-  readonly #leftOut: LeftOutTables;
+  readonly #drift: DriftReader;
   /** Fingerprint of the source's schema that was applied last. */
   #fingerprint: string | undefined;
 
@@ -67,12 +56,12 @@ export class SchemaSynchronizer {
     this.#joins = joins;
     this.#pause = pause;
     this.#missing = new MissingObjects(record, followers);
-    this.#leftOut = new LeftOutTables(record, joins);
+    this.#drift = new DriftReader(record, followers, joins, this.#missing);
   }
 
   /** Why the last comparison left out tables, and what to do about it. All other changes were applied. */
   get refusal(): NamesTaken | undefined {
-    return this.#leftOut.refusal;
+    return this.#drift.leftOut.refusal;
   }
 
   /** Whether the last comparison has left no schema change to apply. */
@@ -137,7 +126,7 @@ export class SchemaSynchronizer {
   /** Applies changes of objects other than tables, such as functions and views. @throws RefusedError naming missing objects */
   async complete(): Promise<void> {
     const hasBrought = await withSyncSessions(this.#record, lockTimeoutSeconds, async (objects) => {
-      await this.#readTables(objects);
+      await this.#drift.readTables(objects);
       if (this.refusal) throw this.refusal;
       return this.#missing.complete(objects);
     });
@@ -166,18 +155,18 @@ export class SchemaSynchronizer {
     table?: string,
   ): Promise<Interruptible<SyncResult>> {
     const seen = await this.#see(objects.source);
-    const drift = await this.#preparedDrift(objects);
+    const drift = await this.#drift.prepared(objects);
     if (patience === "once" && this.refusal) throw this.refusal;
-    const skipsMore = await this.#leftOut.skipIn(this.#followers);
-    await this.#skipTablesWithLostColumns(drift);
+    const skipsMore = await this.#drift.leftOut.skipIn(this.#followers);
+    await this.#drift.skipTablesWithLostColumns(drift);
     if (drift.pausing.length === 0) return this.#settle(objects, drift, seen, skipsMore);
     const { mark } = this.#record.following;
     const side = mark && isAsRecorded(seen.shape, mark) ? "target" : "source";
-    const readAgain = () => this.#preparedDrift(objects);
+    const readAgain = () => this.#drift.prepared(objects);
     const added = new Set<string>();
     const add = async ({ additions }: SchemaDrift): Promise<boolean> => {
       const due = additions.filter((sql) => !added.has(sql));
-      await this.#add(objects, due);
+      await runAdditions(this.#record, this.#followers, objects, due);
       for (const sql of due) added.add(sql);
       return due.length > 0;
     };
@@ -194,22 +183,11 @@ export class SchemaSynchronizer {
     return isPutRight ? "changed" : "pausedByOthers";
   }
 
-  /** Recorded before the columns are added again: the tables look complete then, but lack values. */
-  async #skipTablesWithLostColumns({ tablesWithLostColumns, newTables }: SchemaDrift): Promise<void> {
-    const oids = new Map(newTables.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
-    for (const table of tablesWithLostColumns) {
-      await this.#joins.skip(table, oids.get(table)!);
-      await this.#record.report(
-        `${table} has lost columns on the target, and their values: it is copied again`,
-        "warning",
-      );
-    }
-  }
-
   async #see(source: Client): Promise<SeenSource> {
     const fingerprint = await schemaFingerprint(source);
     const isAltered = fingerprint !== this.#fingerprint;
-    if (isAltered) await this.#followKeys(source);
+    // Even if the stream will be paused: otherwise updates of the source's applications could fail.
+    if (isAltered) await followKeysIn(this.#record, source);
     return {
       fingerprint,
       isAltered,
@@ -254,7 +232,8 @@ export class SchemaSynchronizer {
   ): Promise<Interruptible<"changed" | "same">> {
     const joins = drift.newTables.length > 0 || this.#joins.areDue;
     const isCarried = isSourceAltered && this.#record.work.spec.schemaChanges === "carry";
-    await this.#add(objects, [...drift.additions, ...(joins ? drift.beforeCopies : [])]);
+    const additions = [...drift.additions, ...(joins ? drift.beforeCopies : [])];
+    await runAdditions(this.#record, this.#followers, objects, additions);
     if (isCarried) await this.#missing.parts.dropEnded(objects);
     const isJoined = await this.#replacingIfNeeded(objects, async (withRedefined) => {
       if (joins) return this.#joins.join(withRedefined, drift.newTables);
@@ -291,15 +270,6 @@ export class SchemaSynchronizer {
     }
   }
 
-  async #add(objects: NewObjects, statements: readonly string[]): Promise<void> {
-    if (statements.length > 0) await refuseTakenObjects(objects);
-    for (const sql of statements) {
-      await objects.target.query(sql);
-      await this.#record.reportCarriedStatement(sql);
-    }
-    if (statements.length > 0) this.#followers.noteAlteration();
-  }
-
   /**
    * @param due statements that were read before the stream catches up: its remaining rows may violate later rules
    * @returns which of them were applied; `refused` when the target refuses a change before the stream has caught up
@@ -308,7 +278,7 @@ export class SchemaSynchronizer {
     try {
       if (!(await this.#followers.catchUp(objects.source))) return "refused";
       // Restored objects may include some of these, or the source may no longer have them.
-      const { deferred } = await this.#drift(objects);
+      const { deferred } = await this.#drift.read(objects);
       let taken: "none" | "some" = "none";
       for (const sql of due.filter((one) => deferred.includes(one)))
         if (await runCarried(this.#record, objects.target, sql)) taken = "some";
@@ -316,101 +286,6 @@ export class SchemaSynchronizer {
     } finally {
       this.#followers.current.resume();
     }
-  }
-
-  /** Runs even if the stream will be paused: otherwise updates of the source's applications could fail. */
-  async #followKeys(source: Client): Promise<void> {
-    const { work, database } = this.#record;
-    const names = changeCaptureNames(work.spec, database);
-    const tables = await tablesInScope(source, work.spec);
-    const keyless = await followKeys(source, names, tables, { keyless: work.spec.keylessTables });
-    if (keyless.length === 0) return;
-    await work.journal.findings([insertOnlyFinding(database, keyless)]);
-  }
-
-  /** Renames objects, and creates types and similar objects that new columns may need. */
-  async #preparedDrift(objects: NewObjects): Promise<SchemaDrift> {
-    const before = await this.#driftOfReleased(objects);
-    // With a former name of its schema, an object cannot get its new name.
-    const isCarried = this.#record.work.spec.schemaChanges === "carry" && before.awaitedSchemas.size === 0;
-    const isRenamed = await this.#missing.names.follow(objects, isCarried);
-    // Defaults and constraints of the target now print the new names.
-    const drift = isRenamed ? await this.#drift(objects) : before;
-    if (isCarried && drift.additions.length + drift.pausing.length > 0)
-      await this.#missing.restorePrerequisites(objects, drift.renamedTypes);
-    return drift;
-  }
-
-  /** Compares again after tables are detached, because only then their other differences show. */
-  async #driftOfReleased(objects: NewObjects): Promise<SchemaDrift> {
-    const drift = await this.#drift(objects);
-    if (drift.releases.length === 0) return drift;
-    await this.#add(objects, drift.releases);
-    return this.#drift(objects);
-  }
-
-  /** Also updates which tables are left out. @returns the source's tables in scope, and the target's tables */
-  async #readTables({ source, target }: NewObjects): Promise<readonly [readonly Table[], readonly Table[]]> {
-    const { work, following } = this.#record;
-    const inScope = await tablesInScope(source, work.spec);
-    const targetTables = (await listTables(target)).filter(({ schema }) => !isKeptSchema(schema));
-    if (!following.followed) await this.#record.keep({ followed: this.#followedAtFirst(targetTables) });
-    await this.#leftOut.update({ source, target }, inScope, targetTables);
-    return [inScope, targetTables];
-  }
-
-  async #drift(objects: NewObjects): Promise<SchemaDrift> {
-    const { source, target } = objects;
-    const record = this.#record;
-    const [inScope, targetTables] = await this.#readTables(objects);
-    const onTarget = new Set(targetTables.map(({ schema, name }) => qualify(schema, name)));
-    const sourceTables = record.withoutLeftOut(inScope);
-    await this.#joins.updateJoining(source, inScope, targetTables);
-    const replaced = await this.#joins.outdated(source);
-    const { joining = {}, mark, followed = {} } = record.following;
-    const outdated = new Set([...replaced, ...tablesWithOthersCopies(followed, sourceTables, targetTables)]);
-    const { followedColumns = {}, followedTypes = {}, followedRules = {}, followedSchemas = {} } = record.following;
-    const known = { followedColumns, followedTypes, followedRules, followedSchemas };
-    const { schemaChanges } = record.work.spec;
-    const sides = { source, target, sourceTables, targetTables };
-    const drift = await readDrift({ ...sides, ...known, followed, mark, outdated, schemaChanges });
-    if (!isDeepStrictEqual(drift.counterparts, known)) await record.keep(drift.counterparts);
-    const isNew = new Set(drift.newTables);
-    const again = sourceTables.filter((one) => {
-      const { schema, name } = one;
-      const table = qualify(schema, name);
-      // Another table has its name until the schema is renamed.
-      if (isNew.has(one) || drift.awaitedSchemas.has(schema)) return false;
-      return onTarget.has(table) && (outdated.has(table) || table in joining || drift.tablesWithLostColumns.has(table));
-    });
-    if (schemaChanges === "carry") return { ...drift, newTables: [...drift.newTables, ...again] };
-    return { ...drift, newTables: again, pausing: await this.#withCreations(objects, drift) };
-  }
-
-  /** Asks the operator to create new tables, and what they and new columns need. Their rows are copied afterwards. */
-  async #withCreations(objects: NewObjects, drift: SchemaDrift): Promise<readonly PausingChange[]> {
-    if (drift.newTables.length + drift.pausing.length === 0 || drift.awaitedSchemas.size > 0) return drift.pausing;
-    const prerequisites = await this.#missing.prerequisites(objects, drift.renamedTypes);
-    if (drift.newTables.length === 0) return [...prerequisites, ...drift.pausing];
-    for (const { schema, name, oid } of drift.newTables) await this.#joins.skip(qualify(schema, name), oid);
-    const created = (await tableEntries(objects, drift.newTables)).map(({ schema, name, sql }): PausingChange => {
-      const statement = sql.trim().replace(/;$/, "");
-      return { rule: tableRules.created, sql: statement, tables: [qualify(schema ?? "", name)], runBy: "operator" };
-    });
-    return [...prerequisites, ...created, ...drift.pausing];
-  }
-
-  /**
-   * The tables of the initial copy, including those that got an excluded name since. Tables that another user created on the
-   * target are not among them. Such a table must never be taken for a copy whose original was dropped.
-   */
-  #followedAtFirst(targetTables: readonly Table[]): FollowedTables {
-    const { without, mark } = this.#record.following;
-    const cut = new Set(without);
-    const copied = Object.entries(mark?.names ?? {}).filter(([oid]) => !isCutRelation({ cut }, { oid: Number(oid) }));
-    const own = targetTables.filter(({ extensionConfiguration }) => !extensionConfiguration);
-    const copies = new Map(own.map(({ schema, name, oid }) => [qualify(schema, name), oid]));
-    return Object.fromEntries(copied.flatMap(([oid, name]) => (copies.has(name) ? [[oid, copies.get(name)!]] : [])));
   }
 }
 
