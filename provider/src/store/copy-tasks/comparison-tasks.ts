@@ -3,7 +3,7 @@ import type { TableComparison } from "../../verify/compare-tables.js";
 import { holdsLease, type WriteFence } from "../lease.js";
 import { claimantIsGone, endSilentMembers } from "../membership.js";
 import { ours } from "./copy-task.js";
-import type { SharedComparison } from "./shared-comparison.js";
+import { deleteComparisons, type SharedComparison } from "./shared-comparison.js";
 
 export interface TableOfTask extends RelationName {
   /** SQL conditions on the rows, if the task is a part of the table. The task then has no other table. */
@@ -57,13 +57,8 @@ export class ComparisonTasks {
     );
   }
 
-  /** Removes the comparison. Helpers stop, and the results, which contain key values of different rows, are deleted. */
-  async end(): Promise<void> {
-    await this.right.query(
-      `WITH tasks AS (DELETE FROM pgmigration.comparison_task WHERE migration = $1 AND database = $3 AND ${holdsLease})
-       DELETE FROM pgmigration.shared_comparison WHERE migration = $1 AND database = $3 AND ${holdsLease}`,
-      [this.database],
-    );
+  end(): Promise<void> {
+    return deleteComparisons(this.right, this.database);
   }
 
   async targetRests(): Promise<void> {

@@ -39,11 +39,17 @@ export async function readSharedComparisons(store: Store, migration: string): Pr
   }));
 }
 
-/** Deletes the comparisons of lost leaders. Their results contain key values of different rows. */
-export async function deleteEarlierComparisons(right: WriteFence): Promise<void> {
+/**
+ * Deletes comparisons with their results, which contain key values of different rows. Helpers stop.
+ *
+ * @param database all databases by default
+ */
+export async function deleteComparisons(right: WriteFence, database: string | null = null): Promise<void> {
+  const chosen = `migration = $1 AND database = coalesce($3, database) AND ${holdsLease}`;
   await right.query(
-    `WITH tasks AS (DELETE FROM pgmigration.comparison_task WHERE migration = $1 AND ${holdsLease})
-     DELETE FROM pgmigration.shared_comparison WHERE migration = $1 AND ${holdsLease}`,
+    `WITH tasks AS (DELETE FROM pgmigration.comparison_task WHERE ${chosen})
+     DELETE FROM pgmigration.shared_comparison WHERE ${chosen}`,
+    [database],
   );
 }
 

@@ -21,7 +21,7 @@ import { retry } from "../context/retry.js";
 import { migrateSourceRoles } from "./migrate-roles.js";
 import { RunContext } from "../context/run-context.js";
 import { deleteEarlierLoans } from "../../store/streams/lent-streams.js";
-import { deleteEarlierComparisons } from "../../store/copy-tasks/shared-comparison.js";
+import { deleteComparisons } from "../../store/copy-tasks/shared-comparison.js";
 import { endStaleSessions } from "./end-stale-sessions.js";
 import { withStatementCancellation } from "../context/statement-cancellation.js";
 import { RequestWatch } from "../context/watch-requests.js";
@@ -100,7 +100,8 @@ class MigrationRun {
     const { journal } = this.#context;
     await journal.event(`worker generation ${journal.lease.generation} took over`);
     await endStaleSessions(this.#context);
-    await deleteEarlierComparisons(journal.lease);
+    // Of lost leaders.
+    await deleteComparisons(journal.lease);
     await deleteEarlierLoans(journal.lease);
     if (!(await prepareRun(this.#context))) return;
     if (this.#context.spec.migrationOption === "Validate") return journal.state("Succeeded", "Completed");
