@@ -6,21 +6,25 @@ import { until } from "../support/until";
 const workerCommand = [resolve("provider/bin/pg-migration.js"), "worker"];
 export const stayCommand = [...workerCommand, "--stay"];
 
-/** The workers of a suite, which are killed after each test. Call it in `describe`. */
-export function stayingWorkers(): {
-  readonly workers: readonly StayingWorker[];
-  /** Starts a worker for the migration of a resource with these inputs. */
-  readonly start: (inputs: Readonly<Record<string, unknown>>) => StayingWorker;
-} {
+/** Starts a worker for the migration of a resource with these inputs. */
+type StartWorker = (
+  inputs: Readonly<Record<string, unknown>>,
+  options?: readonly string[],
+  environment?: Readonly<Record<string, string>>,
+) => StayingWorker;
+
+/** The workers of a suite, which are killed after each test. Their logs are shown if it failed. Call it in `describe`. */
+export function stayingWorkers(): { readonly workers: readonly StayingWorker[]; readonly start: StartWorker } {
   const workers: StayingWorker[] = [];
-  afterEach(async () => {
+  afterEach(async function () {
+    if (this.currentTest?.state === "failed") for (const { output } of workers) console.log(output);
     for (const { child, exited } of workers.splice(0)) {
       child.kill("SIGKILL");
       await exited;
     }
   });
-  const start = ({ migrationName, source, target }: Readonly<Record<string, unknown>>): StayingWorker => {
-    const worker = new StayingWorker({ migrationName, source, target });
+  const start: StartWorker = ({ migrationName, source, target }, options, environment) => {
+    const worker = new StayingWorker({ migrationName, source, target }, options, environment);
     workers.push(worker);
     return worker;
   };

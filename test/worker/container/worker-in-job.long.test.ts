@@ -7,7 +7,7 @@ import { Lab } from "../../support/lab";
 import { Resource } from "../../support/resource";
 import { rowSeconds, setRowSeconds, slowTables } from "./slow-tables";
 import { until } from "../../support/until";
-import { StayingWorker } from "../staying-worker";
+import { type StayingWorker, stayingWorkers } from "../staying-worker";
 
 interface Task extends Record<string, unknown> {
   readonly id: number;
@@ -18,7 +18,7 @@ interface Task extends Record<string, unknown> {
 
 describe("a worker in a Job", () => {
   let lab: Lab;
-  const workers: StayingWorker[] = [];
+  const { start: startWorker } = stayingWorkers();
 
   before(async () => {
     lab = await Lab.start({
@@ -26,23 +26,10 @@ describe("a worker in a Job", () => {
       target: { parameters: { [rowSeconds]: 0.02 } },
     });
   });
-  afterEach(async function () {
-    if (this.currentTest?.state === "failed") for (const { output } of workers) console.log(output);
-    for (const { child, exited } of workers.splice(0)) {
-      child.kill("SIGKILL");
-      await exited;
-    }
-  });
   after(() => lab.stop());
 
-  const start = (
-    { migrationName, source, target }: Record<string, unknown>,
-    environment?: Readonly<Record<string, string>>,
-  ): StayingWorker => {
-    const worker = new StayingWorker({ migrationName, source, target }, ["--wait", "--http", "0"], environment);
-    workers.push(worker);
-    return worker;
-  };
+  const start = (spec: Record<string, unknown>, environment?: Readonly<Record<string, string>>): StayingWorker =>
+    startWorker(spec, ["--wait", "--http", "0"], environment);
   const tasks = (database: string): Promise<Task[]> =>
     lab.target
       .query<Task>(
