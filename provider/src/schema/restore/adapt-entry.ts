@@ -48,6 +48,18 @@ const note = (draft: Draft, message: string, remedy?: string): Draft["findings"]
   findingFor(draft.entry, { code: "PGM-441", message, state: "Warning", ...(remedy === undefined ? {} : { remedy }) }),
 ];
 
+/** Removes a part of a statement. */
+function withoutText(
+  draft: Draft,
+  statement: Statement,
+  { start, end }: Pick<Token, "start" | "end">,
+  { message, remedy }: { readonly message: string; readonly remedy: string },
+): Draft {
+  const revised = parseStatement(statement.text.slice(0, start) + statement.text.slice(end));
+  const statements = draft.statements.map((it) => (it === statement ? revised : it));
+  return { ...draft, statements, findings: note(draft, message, remedy) };
+}
+
 /** The quoted name in a server's message, in any language. */
 const quotedName = (message: string): string | undefined => /["«„“](.+?)["»“”]/.exec(message)?.[1];
 
@@ -117,7 +129,7 @@ function withoutCompression(draft: Draft, { statement }: Refusal): Draft | undef
 
 /** Removes a clause `SET name TO 'value', ...` from a function, if the creator may not change that setting. */
 function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | undefined {
-  const { tokens, text } = statement;
+  const { tokens } = statement;
   if (!follows(tokens, 0, "CREATE")) return undefined;
   const refused = quotedName(error.message);
   const at = tokens.findIndex(
@@ -127,14 +139,10 @@ function withoutSetting(draft: Draft, { statement, error }: Refusal): Draft | un
   if (at < 0 || !setting) return undefined;
   let last = setting.next + 1;
   while (tokens[last + 1]?.text === ",") last += 2;
-  const revised = parseStatement(text.slice(0, tokens[at]!.start) + text.slice(tokens[last]!.end));
+  const cut = { start: tokens[at]!.start, end: tokens[last]!.end };
   const message = `its setting ${setting.name} was left out: only a superuser of the target may set it`;
   const remedy = "set it as a server parameter of the target, or GRANT SET on it to the migrating role";
-  return {
-    ...draft,
-    statements: draft.statements.map((it) => (it === statement ? revised : it)),
-    findings: note(draft, message, remedy),
-  };
+  return withoutText(draft, statement, cut, { message, remedy });
 }
 
 /** A parameter's name before TO. It may have a prefix, and may be quoted as a whole or in parts. */
@@ -152,33 +160,23 @@ function settingAt(tokens: readonly Token[], at: number): { name: string; next: 
 function withoutLeakproof(draft: Draft, { statement }: Refusal): Draft | undefined {
   const word = statement.tokens.findIndex((_, index) => follows(statement.tokens, index, "LEAKPROOF"));
   if (word < 0) return undefined;
-  const { start, end } = statement.tokens[word]!;
-  const revised = parseStatement(statement.text.slice(0, start) + statement.text.slice(end));
   const message = "it is not LEAKPROOF on the target, because that requires a superuser";
   const remedy = "none needed for correct results: views with security barriers may use fewer indexes";
-  return {
-    ...draft,
-    statements: draft.statements.map((it) => (it === statement ? revised : it)),
-    findings: note(draft, message, remedy),
-  };
+  return withoutText(draft, statement, statement.tokens[word]!, { message, remedy });
 }
 
 /** Removes `SUPPORT schema.name`, which only a superuser may set. */
 function withoutSupport(draft: Draft, { statement }: Refusal): Draft | undefined {
-  const { tokens, text } = statement;
+  const { tokens } = statement;
   if (draft.entry.type !== "FUNCTION") return undefined;
   const language = tokens.findIndex((_, index) => follows(tokens, index, "LANGUAGE"));
   const word = tokens.findIndex((_, index) => index > language && follows(tokens, index, "SUPPORT"));
   if (language < 0 || word < 0) return undefined;
   const last = tokens[word + 2]?.text === "." ? word + 3 : word + 1;
-  const revised = parseStatement(text.slice(0, tokens[word]!.start) + text.slice(tokens[last]!.end));
+  const cut = { start: tokens[word]!.start, end: tokens[last]!.end };
   const message = "it has no SUPPORT function on the target, because that requires a superuser";
   const remedy = "none needed for correct results: the planner has less information";
-  return {
-    ...draft,
-    statements: draft.statements.map((it) => (it === statement ? revised : it)),
-    findings: note(draft, message, remedy),
-  };
+  return withoutText(draft, statement, cut, { message, remedy });
 }
 
 /**
