@@ -167,19 +167,15 @@ class CopyTasks {
       await (this.#catalogues ??= this.#copier.readCatalogues(sessions));
       const session = await targetSession(sessions.target);
       await this.#copier.prepare(sessions.target);
-      for (;;) {
-        const notified = this.#notifier.next;
-        this.#signal.throwIfAborted();
-        const hasClaimed = await work.tableSlots.run(async () => {
-          const claimed = await tasks.claimTables(session);
-          if (claimed.length > 0) await this.#copy(claimed, sessions);
-          return claimed.length > 0;
-        });
-        if (hasClaimed) continue;
-        // Tasks of a lost worker may be queued again.
-        if (this.#openTables <= 0) return;
-        await notified;
-      }
+      const runNext = async (): Promise<boolean> => {
+        const claimed = await tasks.claimTables(session);
+        if (claimed.length > 0) await this.#copy(claimed, sessions);
+        return claimed.length > 0;
+      };
+      await this.#untilDone(
+        () => this.#openTables,
+        () => work.tableSlots.run(runNext),
+      );
     });
   }
 
@@ -189,14 +185,24 @@ class CopyTasks {
     this.#notifier.notify();
   }
 
-  /** Also waits for `alongside`, because it reads under the same snapshot. */
-  async #afterTables(alongside: Promise<void>): Promise<void> {
+  /**
+   * Resolves when no task of a kind is open. Waits for other workers, because tasks of a lost one may be queued again.
+   *
+   * @param runNext runs the next task; returns false if none is queued
+   */
+  async #untilDone(open: () => number, runNext = (): Promise<boolean> => Promise.resolve(false)): Promise<void> {
     for (;;) {
       const notified = this.#notifier.next;
       this.#signal.throwIfAborted();
-      if (this.#openTables <= 0) break;
+      if (await runNext()) continue;
+      if (open() <= 0) return;
       await notified;
     }
+  }
+
+  /** Also waits for `alongside`, because it reads under the same snapshot. */
+  async #afterTables(alongside: Promise<void>): Promise<void> {
+    await this.#untilDone(() => this.#openTables);
     await alongside;
     await this.options.onTablesCopied?.();
   }
@@ -206,18 +212,15 @@ class CopyTasks {
     const target = await this.#connectTarget("index");
     try {
       const session = await targetSession(target);
-      for (;;) {
-        const notified = this.#notifier.next;
-        this.#signal.throwIfAborted();
-        const hasClaimed = await work.indexSlots.run(async () => {
-          const claimed = await tasks.claimIndexes(session);
-          if (claimed.length > 0) await this.#build(claimed, target);
-          return claimed.length > 0;
-        });
-        if (hasClaimed) continue;
-        if (this.#openIndexes <= 0) return;
-        await notified;
-      }
+      const runNext = async (): Promise<boolean> => {
+        const claimed = await tasks.claimIndexes(session);
+        if (claimed.length > 0) await this.#build(claimed, target);
+        return claimed.length > 0;
+      };
+      await this.#untilDone(
+        () => this.#openIndexes,
+        () => work.indexSlots.run(runNext),
+      );
     } finally {
       await target.end();
     }
