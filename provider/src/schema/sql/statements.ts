@@ -104,6 +104,9 @@ export function withoutSecrets({ text, tokens }: Statement): string {
 
 const hiddenValue = "'<hidden value>'";
 
+/** To be one of a list of statements. */
+export const withoutSemicolon = (sql: string): string => sql.trim().replace(/;$/, "");
+
 /** What to add to a request to run statements, in which values may be hidden. */
 export const hiddenValueHint = (statements: string): string =>
   statements.includes(hiddenValue) ? ` (with the source's value in place of ${hiddenValue})` : "";

@@ -3,6 +3,7 @@ import { qualify } from "../../postgres/identifiers.js";
 import { listTables, type Table } from "../../postgres/tables.js";
 import { tableRules } from "../../schema/catalogue/kinds/relations/tables.js";
 import { isCutRelation } from "../../schema/plan/selection.js";
+import { withoutSemicolon } from "../../schema/sql/statements.js";
 import { tablesInScope } from "../context/tables-in-scope.js";
 import type { Followers } from "../followers/followers.js";
 import type { StreamRecord } from "../followers/stream-record.js";
@@ -110,8 +111,8 @@ export class DriftReader {
     if (drift.newTables.length === 0) return [...prerequisites, ...drift.pausing];
     for (const { schema, name, oid } of drift.newTables) await this.#joins.skip(qualify(schema, name), oid);
     const created = (await tableEntries(objects, drift.newTables)).map(({ schema, name, sql }): PausingChange => {
-      const statement = sql.trim().replace(/;$/, "");
-      return { rule: tableRules.created, sql: statement, tables: [qualify(schema ?? "", name)], runBy: "operator" };
+      const tables = [qualify(schema ?? "", name)];
+      return { rule: tableRules.created, sql: withoutSemicolon(sql), tables, runBy: "operator" };
     });
     return [...prerequisites, ...created, ...drift.pausing];
   }

@@ -3,7 +3,7 @@ import type { Table } from "../../postgres/tables.js";
 import { readSelection } from "../../schema/plan/selection.js";
 import type { Followers } from "../followers/followers.js";
 import type { StreamRecord } from "../followers/stream-record.js";
-import type { NewObjects } from "./new-objects.js";
+import type { Sides } from "./followed-objects.js";
 import type { TableResync } from "./table-resync.js";
 import { NamesTaken, readTakenNames, refuseTakenObjects, type TakenName } from "./taken-names.js";
 
@@ -31,7 +31,7 @@ export class LeftOutTables {
    * rows under the former name
    */
   async update(
-    { source, target }: Pick<NewObjects, "source" | "target">,
+    { source, target }: Sides,
     sourceTables: readonly Table[],
     targetTables: readonly Table[],
   ): Promise<void> {

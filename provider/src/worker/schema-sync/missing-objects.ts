@@ -16,7 +16,7 @@ import { renamedKinds } from "../../schema/catalogue/kinds.js";
 import { readObjectSettings } from "../../schema/catalogue/object-settings.js";
 import { readSchema } from "../../schema/catalogue/read-schema.js";
 import { shownSql } from "../../schema/sql/shown-entry.js";
-import { hiddenValueHint } from "../../schema/sql/statements.js";
+import { hiddenValueHint, withoutSemicolon } from "../../schema/sql/statements.js";
 import { catalogueKey } from "../../schema/sql/toc-entries.js";
 import { enumerate } from "../../units/enumerate.js";
 import { compareSchema, type SchemaDifference } from "../../verify/compare-schema.js";
@@ -54,7 +54,7 @@ export class MissingObjects {
     const isRenamed = new Set(renamed.map(({ id }) => id));
     const missing = (await missingPrerequisites(objects, renamedTypes))
       .filter((entry) => !isRenamed.has(catalogueKey(entry)))
-      .map((entry) => ({ rule: restoredRule(entry.type, "created")!, sql: oneLine(shownSql(entry)) }));
+      .map((entry) => ({ rule: restoredRule(entry.type, "created")!, sql: withoutSemicolon(shownSql(entry)) }));
     return schemasFirst([...renamed, ...missing]).map(({ rule, sql }) => ({
       rule,
       sql,
@@ -134,7 +134,7 @@ export class MissingObjects {
     const due = [...ended, ...renamed.map(({ sql }) => sql), ...missing, ...settings].map((sql) => ({ sql }));
     if (due.length === 0) return;
     const statements = schemasFirst(due)
-      .map(({ sql }) => oneLine(sql))
+      .map(({ sql }) => withoutSemicolon(sql))
       .join("; ");
     throw new RefusedError(`${database} is not cut over: the source's schema has changed, and schemaChanges is pause`, {
       remedy: `on the target, in ${targetName}${hiddenValueHint(statements)}: ${statements}; then cut over again. Or set schemaChanges to carry`,
@@ -189,8 +189,6 @@ const schemasFirst = <One extends { readonly sql: string }>(statements: readonly
   const isSchema = ({ sql }: One): boolean => /^CREATE SCHEMA /.test(sql);
   return [...statements.filter(isSchema), ...statements.filter((one) => !isSchema(one))];
 };
-
-const oneLine = (sql: string): string => sql.trim().replace(/;$/, "");
 
 const maxNamed = 10;
 

@@ -13,11 +13,7 @@ import { readSelection } from "../../schema/plan/selection.js";
 import { enumerate } from "../../units/enumerate.js";
 import type { Work } from "../context/work.js";
 import type { FollowedTables } from "../schema-diff/followed-tables.js";
-
-interface Sides {
-  readonly source: Client;
-  readonly target: Client;
-}
+import type { Sides } from "./followed-objects.js";
 
 /** A table of the source, and the role that has taken its name on the target. */
 export interface TakenName {
