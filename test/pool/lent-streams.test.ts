@@ -74,7 +74,9 @@ describe("the streams of one migration in a pool", () => {
       databases.map(async (database) => {
         const session = await lab.source.connect(database);
         while (!isOver) {
-          await session.query("INSERT INTO t (v) VALUES ('new'); UPDATE t SET v = v || 'x' WHERE id <= 500 AND id % 100 = 1");
+          await session.query(
+            "INSERT INTO t (v) VALUES ('new'); UPDATE t SET v = v || 'x' WHERE id <= 500 AND id % 100 = 1",
+          );
           await delay(30);
         }
         await session.end();
@@ -215,6 +217,7 @@ describe("the streams of one migration in a pool", () => {
     const before = controlSchemaSteps.findIndex((step) => step.includes("CREATE TABLE pgmigration.lend_stream"));
     await lab.target.query(
       `DROP TABLE pgmigration.lend_stream;
+       ALTER TABLE pgmigration.database DROP COLUMN overwritable_oid;
        COMMENT ON SCHEMA pgmigration IS 'records of pulumi-pg-migration, version ${before}'`,
     );
     const members = [await start(), await start()];
