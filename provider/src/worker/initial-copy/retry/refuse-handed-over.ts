@@ -27,15 +27,16 @@ export async function refuseHandedOver(
   const { migrationName: migration } = spec;
   if (!createdByUs && !(isCreatedLater && replacedDatabases(spec).includes(targetName))) return;
   const place = { database: targetName, purpose: `${migration} look for progress` };
-  const { migrations, tables } = await withSession(target, place, async (session) => ({
-    migrations: await listProgress(session),
-    tables: (await listTables(session)).map(({ schema, name }) => qualify(schema, name)),
-  }));
-  if (migrations.includes(migration) || (!createdByUs && tables.length === 0)) return;
+  const { isMarked, tables } = await withSession(target, place, async (session) => {
+    const isMarked = (await listProgress(session)).includes(migration);
+    return { isMarked, tables: isMarked || createdByUs ? [] : await listTables(session) };
+  });
+  if (isMarked || (!createdByUs && tables.length === 0)) return;
+  const names = tables.map(({ schema, name }) => qualify(schema, name));
   const database = `database ${targetName} on ${target.host}:${target.port}`;
   const what = createdByUs
     ? `the record of ${migration} is older than the ${database}, which this migration created and handed over since: it was cut over, completed, canceled or destroyed. Applications may use it. The record may come from a backup`
-    : `the ${database} was created after overwriteDbsInTarget was set, and has tables: ${enumerate(tables, maxNamed)}. Applications may use it. If the record of ${migration} comes from a backup, this migration may have created the database itself`;
+    : `the ${database} was created after overwriteDbsInTarget was set, and has tables: ${enumerate(names, maxNamed)}. Applications may use it. If the record of ${migration} comes from a backup, this migration may have created the database itself`;
   throw new RefusedError(what, {
     remedy: `to keep the database, remove the record: pg-migration delete --name ${migration}. To replace it, run on the target: DROP DATABASE ${quoteIdentifier(targetName)}`,
     code: "PGM-313",
