@@ -107,7 +107,7 @@ async function follow(
   const { generation } = membership;
   // The leader terminates the sessions that have this name.
   tagSessions(helperName({ migration: migrationName, startedAt, generation }));
-  const record = (await readDatabases(membership.records, migrationName)).find(({ name }) => name === database)!;
+  const record = (await readDatabases(membership.records, migrationName, database))[0]!;
   const reports = new StreamReports({ journal: new Journal(membership) }, database);
   const over = new AbortController();
   const signal = AbortSignal.any([stop, over.signal]);
