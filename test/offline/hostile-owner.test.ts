@@ -667,23 +667,77 @@ describe("an owner on the source whose views the target's administrator could re
   });
 });
 
-describe("a role of the source that creates the publication of a migration before it", () => {
-  it("cannot leave out changes", async () => {
-    const lab = await Lab.start({ source: { major: 16 } });
+describe("a role of the source that may create publications", () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.start({ source: { major: 16 } });
+    await lab.source.query("CREATE ROLE mallory");
+  });
+  after(() => lab.stop());
+
+  /** A database in which mallory owns the table `t`. */
+  const databaseWithTable = (): Promise<string> =>
+    lab.database(`DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO mallory', current_database()); END $$;
+      GRANT CREATE ON SCHEMA public TO mallory; SET SESSION AUTHORIZATION mallory; CREATE TABLE t (id int PRIMARY KEY)`);
+
+  /** Migrations write such comments. This one has a statement where the former replica identity should be. */
+  const publish = (name: string, identities = `{"\\"public\\".\\"t\\"":"DEFAULT; CREATE TABLE planted ()"}`): string => `
+    CREATE PUBLICATION ${name} WITH (publish = 'insert');
+    COMMENT ON PUBLICATION ${name} IS 'REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ${identities}';`;
+  const full = "ALTER TABLE t REPLICA IDENTITY FULL;";
+  const asMallory = (database: string, sql: string): Promise<unknown> =>
+    lab.source.query(`SET SESSION AUTHORIZATION mallory; ${sql}`, { database });
+  const unpublish = (database: string): Promise<unknown> =>
+    lab.querySource(database, "DROP PUBLICATION pg_migration_a, pg_migration_b");
+  const planted = "SELECT FROM pg_class WHERE relname = 'planted'";
+  const identity = "SELECT relreplident AS identity FROM pg_class WHERE oid = 't'::regclass";
+
+  /** The names of the migration's own objects, which every role can compute. */
+  function publicationOf({ migrationName }: Record<string, unknown>, database: string): string {
+    const named = { migrationName: migrationName as string, maintenanceDatabase: "postgres" };
+    return changeCaptureNames({ ...named, target: lab.target.login }, database).publication;
+  }
+
+  it("cannot leave out changes by the publication of a migration, nor get a statement executed by its comment", async () => {
+    const database = await databaseWithTable();
     const resource = new Resource();
+    const inputs = lab.onlineInputs([database]);
+    await asMallory(database, full + publish(publicationOf(inputs, database)));
     try {
-      await lab.source.query("CREATE ROLE mallory");
-      const database = await lab.database("CREATE TABLE t (id int PRIMARY KEY)");
-      await lab.source.query(`GRANT CREATE ON DATABASE ${database} TO mallory`);
-      const inputs = lab.onlineInputs([database]);
-      const identity = { migrationName: inputs.migrationName as string, maintenanceDatabase: "postgres" };
-      const { publication } = changeCaptureNames({ ...identity, target: lab.target.login }, database);
-      const create = `CREATE PUBLICATION ${publication} WITH (publish = 'insert')`;
-      await lab.source.query(`SET SESSION AUTHORIZATION mallory; ${create}`, { database });
       assert.match(await Resource.failure(resource.create(inputs)), /belongs to mallory, who could leave out changes/);
     } finally {
       await resource.destroy();
-      await lab.stop();
+    }
+    assert.deepEqual(await lab.querySource(database, planted), []);
+  });
+
+  it("gets no statement executed by the comment of another publication", async () => {
+    const database = await databaseWithTable();
+    await asMallory(database, full + publish("pg_migration_a") + publish("pg_migration_b", "{"));
+    const resource = new Resource();
+    try {
+      await resource.create(lab.inputs([database]));
+      assert.equal(resource.status.state, "Succeeded");
+      assert.deepEqual(await lab.queryTarget(database, planted), []);
+      assert.deepEqual(await lab.queryTarget(database, identity), [{ identity: "f" }]);
+    } finally {
+      await resource.destroy();
+      await unpublish(database);
+    }
+  });
+
+  it("gets no statement executed by a comment while the source is followed", async () => {
+    const database = await databaseWithTable();
+    const resource = await lab.follow([database]);
+    try {
+      await asMallory(database, full + publish("pg_migration_a") + publish("pg_migration_b", "{"));
+      await resource.update({ triggerCutover: true });
+      assert.equal(resource.status.state, "Succeeded");
+      assert.deepEqual(await lab.queryTarget(database, planted), []);
+      assert.deepEqual(await lab.queryTarget(database, identity), [{ identity: "f" }]);
+    } finally {
+      await resource.destroy();
+      await unpublish(database);
     }
   });
 });

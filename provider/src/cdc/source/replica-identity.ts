@@ -217,13 +217,26 @@ async function writeIdentities(source: Client, publication: string, tables: Repl
 /** The former replica identity of each table, by the table's name, qualified and quoted. */
 export type ReplicaIdentities = Readonly<Record<string, "DEFAULT" | "NOTHING">>;
 
+const tableName = String.raw`"([^"\\\x01-\x1f]|\\["\\bfnrt]|\\u00(0[1-9a-f]|1[0-9a-f]))*"`;
+const oneIdentity = `${tableName}:"(DEFAULT|NOTHING)"`;
+
+/**
+ * What {@link writeIdentities} writes after the prefix, for JavaScript and for SQL. Every role with CREATE on the database can create
+ * a publication with such a comment, and its values become parts of statements.
+ */
+const listOfIdentities = String.raw`^\{(${oneIdentity}(,${oneIdentity})*)?\}$`;
+
 /** SQL: the former replica identities in a publication's comment, as JSON; NULL for another comment. */
-export const identityMark = (comment: string): string =>
-  `CASE WHEN left(${comment}, ${commentPrefix.length}) = '${commentPrefix}' THEN substr(${comment}, ${commentPrefix.length + 1})::json END`;
+export const identityMark = (comment: string): string => {
+  const list = `substr(${comment}, ${commentPrefix.length + 1})`;
+  return `CASE WHEN left(${comment}, ${commentPrefix.length}) = '${commentPrefix}' AND ${list} ~ '${listOfIdentities}' THEN ${list}::json END`;
+};
 
 /** The tables that got REPLICA IDENTITY FULL for a publication, from the publication's comment. */
-export const tablesMarkedBy = (comment: string): ReplicaIdentities =>
-  comment.startsWith(commentPrefix) ? (JSON.parse(comment.slice(commentPrefix.length)) as ReplicaIdentities) : {};
+export function tablesMarkedBy(comment: string): ReplicaIdentities {
+  const list = comment.startsWith(commentPrefix) ? comment.slice(commentPrefix.length) : "";
+  return new RegExp(listOfIdentities).test(list) ? (JSON.parse(list) as ReplicaIdentities) : {};
+}
 
 async function readIdentities(source: Client, publication: string): Promise<ReplicaIdentities> {
   const { rows } = await source.query<{ comment: string | null }>(
