@@ -182,6 +182,9 @@ describe("the statements of an entry", () => {
       [`ALTER ROLE r SET app.key TO 'k'; SELECT 1`, `ALTER ROLE r SET app.key TO ${hidden}; SELECT 1`],
     ] as const)
       assert.equal(withoutSettingValues(sql), shown);
+    const call = "CREATE TRIGGER t AFTER INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION s.f(";
+    const many = Array.from({ length: 32_767 }, () => "'k'").join(", ");
+    assert.equal(withoutSettingValues(`${call}${many})`), `${call}${hidden})`);
     for (const kept of ["UPDATE t SET c.part = 'v'", 'GRANT SELECT ON a.b TO "c.d"', 'ALTER TABLE a.b OWNER TO "c.d"'])
       assert.equal(withoutSettingValues(kept), kept);
   });

@@ -167,8 +167,11 @@ function toOfPrefixedSetting(tokens: readonly Token[], set: number): number | un
   return hasPrefix && follows(tokens, name + 1, "TO") ? name + 1 : undefined;
 }
 
-/** The last token of a list of values: `'a', E'b'`. */
+/** The last token of a list of values: `'a', E'b'`. A trigger may have thousands of arguments. */
 function endOfValues(tokens: readonly Token[], first: number): number {
-  const last = follows(tokens, first, "E") && tokens[first + 1]?.kind === "string" ? first + 1 : first;
-  return follows(tokens, last + 1, ",") ? endOfValues(tokens, last + 2) : last;
+  const endOfValue = (at: number): number =>
+    follows(tokens, at, "E") && tokens[at + 1]?.kind === "string" ? at + 1 : at;
+  let last = endOfValue(first);
+  while (follows(tokens, last + 1, ",")) last = endOfValue(last + 2);
+  return last;
 }
