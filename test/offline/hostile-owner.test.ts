@@ -681,7 +681,10 @@ describe("a role of the source that may create publications", () => {
       GRANT CREATE ON SCHEMA public TO mallory; SET SESSION AUTHORIZATION mallory; CREATE TABLE t (id int PRIMARY KEY)`);
 
   /** Migrations write such comments. This one has a statement where the former replica identity should be. */
-  const publish = (name: string, identities = `{"\\"public\\".\\"t\\"":"DEFAULT; CREATE TABLE planted ()"}`): string => `
+  const publish = (
+    name: string,
+    identities = `{"\\"public\\".\\"t\\"":"DEFAULT; CREATE TABLE planted ()"}`,
+  ): string => `
     CREATE PUBLICATION ${name} WITH (publish = 'insert');
     COMMENT ON PUBLICATION ${name} IS 'REPLICA IDENTITY FULL set by pulumi-pg-migration, to be reset: ${identities}';`;
   const full = "ALTER TABLE t REPLICA IDENTITY FULL;";
