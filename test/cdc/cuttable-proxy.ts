@@ -64,6 +64,11 @@ export class CuttableProxy {
     return this.#turns;
   }
 
+  /** Number of turns that began with a query. The others continue the rows of a COPY. */
+  get queries(): number {
+    return this.#turns.filter(({ request }) => request.startsWith("Q\0")).length;
+  }
+
   get isInUse(): boolean {
     return this.#sockets.size > 0;
   }

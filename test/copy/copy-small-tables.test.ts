@@ -116,9 +116,9 @@ describe("small tables copied together", () => {
       );
       try {
         const small = await rowsOf(source!);
-        const before = proxies.map(({ turns }) => turns.length);
+        const before = proxies.map(({ queries }) => queries);
         await copySmallTables(small, { source: source!, target: target! });
-        return proxies.reduce((sum, { turns }, n) => sum + turns.length - before[n]!, 0);
+        return proxies.reduce((sum, { queries }, n) => sum + queries - before[n]!, 0);
       } finally {
         await Promise.all([source!.end(), target!.end()]);
         await Promise.all(proxies.map((proxy) => proxy.close()));

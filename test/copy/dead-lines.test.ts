@@ -109,7 +109,7 @@ describe("a dead connection", () => {
       const { processId } = watchOf(session)!;
       const watch = new SessionWatch({ session, processId, where: "t", ask, patienceMs: 10 });
       const into = CopyStatement.from(session, "COPY public.copied FROM STDIN");
-      await into.begun;
+      await until("the COPY begins", () => into.hasBegun);
       await watch.during(Promise.race([copied, into.outcome]), () => isSending);
       into.finish();
       assert.equal((await into.outcome).ended, "complete");

@@ -255,6 +255,30 @@ describe("a relayed copy", () => {
     await bothAnswer();
   });
 
+  it("reads the source while the target waits for a lock, and stops both on a signal", async () => {
+    const { rows } = await source.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+    const blocker = await open(targetServer, targetDatabase);
+    try {
+      await blocker.query("BEGIN; LOCK TABLE public.t");
+      const abort = new AbortController();
+      const copied = relay(rowsQuery("1000000000::int8"), { signal: abort.signal });
+      const reading =
+        "SELECT FROM pg_stat_activity WHERE pid = $1 AND query LIKE 'COPY%' AND wait_event = 'ClientWrite'";
+      await Promise.race([
+        copied,
+        until("the source waits for the target", async () => {
+          return (await sourceServer.query(reading.replace("$1", String(rows[0]!.pid)))).length === 1;
+        }),
+      ]);
+      abort.abort();
+      await assert.rejects(copied, CanceledError);
+      await bothAnswer();
+    } finally {
+      await blocker.end();
+    }
+    assert.equal(await stored(), 0);
+  });
+
   it("stops on a signal, however many rows remain", async () => {
     const abort = new AbortController();
     const copied = relay(rowsQuery("1000000000::int8"), { signal: abort.signal, onProgress: () => abort.abort() });
@@ -330,7 +354,7 @@ describe("a relayed copy", () => {
     try {
       await assert.rejects(relay(rowsQuery(5)), (error: Error) => {
         assert.ok(error instanceof EngineError, String(error));
-        assert.match(error.message, /sent 5 rows, 5 were received and the target stored 4/);
+        assert.match(error.message, /sent 5 rows, and the target stored 4/);
         return true;
       });
       await bothAnswer();

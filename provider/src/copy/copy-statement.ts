@@ -42,8 +42,6 @@ function copyFail(reason: string): Buffer {
  * used again when the query has ended.
  */
 export class CopyStatement implements Submittable {
-  /** Resolves when the server has started the COPY: false if the query ended before. */
-  readonly begun: Promise<boolean>;
   /** Resolves when the query has ended or the session is lost. Never rejects. */
   readonly outcome: Promise<CopyOutcome>;
 
@@ -57,18 +55,16 @@ export class CopyStatement implements Submittable {
   /** Format of the running COPY. */
   #binary = false;
   readonly #copies: CopyDone[] = [];
-  #begin: (begun: boolean) => void = () => undefined;
   #end: (outcome: CopyOutcome) => void = () => undefined;
 
   private constructor(client: Client, sql: string, reader?: ByteReader) {
     this.#client = client;
     this.#sql = sql;
     this.#reader = reader;
-    this.begun = new Promise((resolve) => (this.#begin = resolve));
     this.outcome = new Promise((resolve) => (this.#end = resolve));
   }
 
-  /** Starts COPY ... FROM STDIN. After {@link begun}, bytes can be sent with {@link write}. */
+  /** Starts COPY ... FROM STDIN. Bytes can be sent with {@link write} at once if the statement {@link isSubmitted}. */
   static from(client: Client, sql: string): CopyStatement {
     return client.query(new CopyStatement(client, sql));
   }
@@ -106,6 +102,11 @@ export class CopyStatement implements Submittable {
     this.#openStream().pause();
   }
 
+  /** Whether the client has sent the statement. A client that lost its connection never does. */
+  get isSubmitted(): boolean {
+    return this.#stream !== undefined;
+  }
+
   /** Whether the server has started the COPY. */
   get hasBegun(): boolean {
     return this.#hasBegun;
@@ -137,7 +138,8 @@ export class CopyStatement implements Submittable {
   /** Fails a COPY FROM: the server rolls it back and reports the reason. Resolves with {@link outcome}. */
   fail(reason: string): Promise<CopyOutcome> {
     if (this.#stream?.writable) this.#stream.write(copyFail(reason));
-    return this.#endSoon();
+    // A COPY that has not begun may wait for a lock. If it begins before the server is asked to cancel it, it reads the failure.
+    return this.#hasBegun ? this.#endSoon() : this.cancel();
   }
 
   /** Cancels the running statement. Bytes that still arrive are read. Resolves with {@link outcome}. */
@@ -160,7 +162,6 @@ export class CopyStatement implements Submittable {
     const onBegun = ({ binary }: { readonly binary?: boolean }): void => {
       this.#binary = binary ?? false;
       this.#hasBegun = true;
-      this.#begin(true);
     };
     const onCopied = (): void => this.#onCopied();
     const settle = (connectionLost: boolean): void => {
@@ -203,7 +204,6 @@ export class CopyStatement implements Submittable {
   }
 
   #settle(connectionLost: boolean): void {
-    this.#begin(false);
     this.#end(this.#howItEnded(connectionLost));
   }
 
@@ -223,7 +223,7 @@ export class CopyStatement implements Submittable {
   }
 
   #openStream(): Duplex {
-    if (!this.#stream) throw new EngineError("a COPY was used before the server started it");
+    if (!this.#stream) throw new EngineError("a COPY was used before the client sent it");
     return this.#stream;
   }
 }

@@ -31,7 +31,7 @@ export interface TableCopy {
   /** Limits reading from the source, together with other copies. */
   readonly rate?: CopyRate | undefined;
   /**
-   * Runs before the COMMIT of the target's transaction, to record that this copy is complete.
+   * Runs when all rows are sent and before the COMMIT of the target's transaction, to record that this copy is complete.
    *
    * @param transaction the ID of the transaction in the form of txid_status, which works from every database of the server
    */
@@ -49,9 +49,9 @@ export interface TableCopy {
  */
 export async function copyTable(copy: TableCopy): Promise<Relayed> {
   const { target, table } = copy;
-  return inTransaction(target, [table], async (begun) => {
+  return inTransaction(target, [table], (begun) => {
     const before = copy.part === undefined ? emptying(copy, begun) : undefined;
-    const relayed = await relayCopy({
+    return relayCopy({
       what: qualify(table.schema, table.name),
       source: copy.source,
       target,
@@ -59,13 +59,17 @@ export async function copyTable(copy: TableCopy): Promise<Relayed> {
       copyOut: copyOut(copy),
       copyIn: copyIn(copy, before?.allowsFreeze ?? false),
       onProgress: copy.onProgress,
+      onSent: recording(copy, begun),
       signal: copy.signal,
       rate: copy.rate,
     });
-    await copy.beforeCommit?.([relayed], begun.transaction);
-    return relayed;
   });
 }
+
+const recording =
+  ({ beforeCommit }: Pick<TableCopy, "beforeCommit">, { transaction }: Begun) =>
+  (relayed: readonly Relayed[]): Promise<void> =>
+    beforeCommit?.(relayed, transaction) ?? Promise.resolve();
 
 /** Removes the target's rows before a table is copied in parts. @throws RefusedError, UnreachableError */
 export async function emptyTarget(target: Client, table: SizedTable): Promise<void> {
@@ -209,8 +213,8 @@ export async function copySmallTables(
   return inTransaction(
     target,
     tables.map(({ table }) => table),
-    async (begun) => {
-      const relayed = await relayCopies({
+    (begun) =>
+      relayCopies({
         source,
         target,
         copies: tables.map((rows) => ({
@@ -219,13 +223,11 @@ export async function copySmallTables(
           copyOut: copyOut(rows),
           copyIn: copyIn(rows, false),
         })),
+        onSent: recording({ beforeCommit }, begun),
         signal,
         rate,
         onFailed,
-      });
-      await beforeCommit?.(relayed, begun.transaction);
-      return relayed;
-    },
+      }),
   );
 }
 

@@ -36,6 +36,8 @@ export interface Relays extends Ends {
   readonly copies: readonly CopyPair[];
   /** Called with the position of the failed copy before its error is thrown. */
   readonly onFailed?: ((position: number) => void) | undefined;
+  /** Runs while the target stores the last rows, with the amounts that were sent. */
+  readonly onSent?: ((relayed: readonly Relayed[]) => Promise<void>) | undefined;
 }
 
 export interface Relayed {
@@ -52,8 +54,16 @@ type End =
 const maxWaitingBytes = 1 << 20;
 
 /** Copies the output of one server's COPY TO into another server's COPY FROM. See {@link relayCopies}. */
-export async function relayCopy({ source, target, onProgress, signal, rate, ...copy }: Relay): Promise<Relayed> {
-  const [relayed] = await relayCopies({ source, target, onProgress, signal, rate, copies: [copy] });
+export async function relayCopy({
+  source,
+  target,
+  onProgress,
+  onSent,
+  signal,
+  rate,
+  ...copy
+}: Relay & Pick<Relays, "onSent">): Promise<Relayed> {
+  const [relayed] = await relayCopies({ source, target, onProgress, onSent, signal, rate, copies: [copy] });
   return relayed!;
 }
 
@@ -69,6 +79,7 @@ export async function relayCopy({ source, target, onProgress, signal, rate, ...c
  * @throws UnreachableError when either connection breaks
  * @throws the signal's reason, or CanceledError
  * @throws EngineError when the numbers of rows sent, received and stored differ
+ * @throws the error of `onSent`
  */
 export async function relayCopies({
   source,
@@ -76,6 +87,7 @@ export async function relayCopies({
   copies,
   onProgress,
   onFailed,
+  onSent,
   signal,
   rate,
 }: Relays): Promise<Relayed[]> {
@@ -94,8 +106,10 @@ export async function relayCopies({
   );
   const sending: Sending = { isFinished: false, messages: () => 0 };
   watchTarget(target, into, sending);
-  if (!(await into.begun)) throw failure("target", asFailed(await into.outcome));
+  if (!into.isSubmitted) throw failure("target", asFailed(await into.outcome));
 
+  // The source starts at once, because a round trip takes longer than a small table. The target reads rows that arrive before its
+  // COPY starts. If it refuses the COPY, it ignores them (manual, "COPY Operations").
   const flow = new Flow(into, copies.length, { onProgress, rate });
   sending.messages = () => flow.messagesPassed;
   const out = CopyStatement.to(source, copies.map(({ copyOut }) => copyOut).join("; "), flow.reader);
@@ -107,8 +121,14 @@ export async function relayCopies({
     const sent = await untilSent(transfer);
     into.finish();
     sending.isFinished = true;
-    const stored = await untilStored(transfer);
-    return accounts(copies, flow.received, sent, stored);
+    const relayed = accounts(copies, flow.received, sent);
+    // At once, because the target needs a round trip to confirm the rows.
+    const recorded = Promise.resolve(onSent?.(relayed));
+    // Not awaited if the target fails: without a connection to the target, a record can take minutes.
+    recorded.catch(() => undefined);
+    checkStored(copies, relayed, await untilStored(transfer));
+    await recorded;
+    return relayed;
   } finally {
     aborted.forget();
   }
@@ -237,24 +257,37 @@ class Flow {
   }
 }
 
-/** The amounts of each copy, after the row counts of all sides were compared. */
+/** The amounts of each copy. @throws EngineError if others were received than the source sent */
 function accounts(
   copies: readonly CopyPair[],
   received: readonly { readonly messages: number; readonly bytes: number }[],
   sent: readonly CopyDone[],
-  stored: readonly CopyDone[],
 ): Relayed[] {
-  if (sent.length !== copies.length || stored.length !== copies.length)
-    throw new EngineError(
-      `${copies.length} copies were planned; the source ran ${sent.length}, the target ${stored.length}`,
-    );
+  checkCopies(copies, "source", sent);
   return copies.map(({ what }, position) => {
     const { messages, bytes } = received[position]!;
     // In binary format one CopyData message ends the data (manual, "Binary Format", file trailer).
     const rows = messages - (sent[position]!.binary ? 1 : 0);
-    checkCounts(what, { sent: sent[position]!.rows, received: rows, stored: stored[position]!.rows });
+    if (rows !== sent[position]!.rows)
+      throw new EngineError(`copying ${what}: the source sent ${sent[position]!.rows} rows, and ${rows} were received`);
     return { rows, bytes };
   });
+}
+
+function checkStored(copies: readonly CopyPair[], relayed: readonly Relayed[], stored: readonly CopyDone[]): void {
+  checkCopies(copies, "target", stored);
+  for (const [position, { what }] of copies.entries()) {
+    const [sent, kept] = [relayed[position]!.rows, stored[position]!.rows];
+    if (sent === kept) continue;
+    throw new EngineError(`copying ${what}: the source sent ${sent} rows, and the target stored ${kept}`, {
+      remedy: "look for a rule or a trigger on the target's table that drops rows",
+    });
+  }
+}
+
+function checkCopies(planned: readonly CopyPair[], side: "source" | "target", done: readonly CopyDone[]): void {
+  if (done.length !== planned.length)
+    throw new EngineError(`${planned.length} copies were planned, and the ${side} ran ${done.length}`);
 }
 
 /**
@@ -333,12 +366,4 @@ function describe(error: Error): string {
   const place = where?.split(/: "|\n/)[0];
   const parts = [`${error.message} (SQLSTATE ${code ?? "unknown"})`, place, hint];
   return parts.filter((part) => part !== undefined && part !== "").join("; ");
-}
-
-function checkCounts(what: string, rows: { sent: number; received: number; stored: number }): void {
-  if (rows.sent === rows.received && rows.received === rows.stored) return;
-  throw new EngineError(
-    `copying ${what}: the source sent ${rows.sent} rows, ${rows.received} were received and the target stored ${rows.stored}`,
-    { remedy: "look for a rule or a trigger on the target's table that drops rows" },
-  );
 }

@@ -110,8 +110,9 @@ export class CopyTasks {
 
   /** Records completed tables or parts, and makes the indexes of complete tables ready. */
   async completeTables(tasks: readonly CompletedCopyTask[]): Promise<void> {
-    await this.#complete(tasks);
-    await this.#markIndexesReady(tasks.map(({ id }) => id));
+    if (tasks.length === 0) return;
+    // Sent at once, in this order.
+    await Promise.all([this.#complete(tasks), this.#markIndexesReady(tasks.map(({ id }) => id))]);
   }
 
   /** Records completed indexes, with the entries that the target refused. */

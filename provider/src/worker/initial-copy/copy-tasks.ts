@@ -6,7 +6,14 @@ import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
 import type { Entry } from "../../schema/sql/toc-entries.js";
 import { restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
-import type { Counts, Skipped, Returned, TargetSession, CopyTask } from "../../store/copy-tasks/copy-task.js";
+import type {
+  CompletedCopyTask,
+  CopyTask,
+  Counts,
+  Returned,
+  Skipped,
+  TargetSession,
+} from "../../store/copy-tasks/copy-task.js";
 import { targetDatabase } from "../../inputs/target-database.js";
 import { Notifier } from "../../async/notifier.js";
 import { delay } from "../../async/delay.js";
@@ -167,11 +174,13 @@ class CopyTasks {
       await (this.#catalogues ??= this.#copier.readCatalogues(sessions));
       const session = await targetSession(sessions.target);
       await this.#copier.prepare(sessions.target);
-      const runNext = async (): Promise<boolean> => {
-        const claimed = await tasks.claimTables(session);
-        if (claimed.length > 0) await this.#copy(claimed, sessions);
-        return claimed.length > 0;
-      };
+      const runNext = this.#claiming(
+        () => tasks.claimTables(session),
+        async (claimed) => {
+          const copied = await this.#copier.copy(claimed, sessions);
+          return () => this.#completeTables(claimed, copied);
+        },
+      );
       await this.#untilDone(
         () => this.#openTables,
         () => work.tableSlots.run(runNext),
@@ -179,10 +188,32 @@ class CopyTasks {
     });
   }
 
-  async #copy(claimed: readonly CopyTask[], sessions: TableSessions): Promise<void> {
-    await this.#copier.copy(claimed, sessions);
+  async #completeTables(claimed: readonly CopyTask[], copied: readonly CompletedCopyTask[]): Promise<void> {
+    await this.options.tasks.completeTables(copied);
     this.#copied += claimed.length;
     this.#notifier.notify();
+  }
+
+  /**
+   * Returns a function that runs the next tasks. It returns false if none is queued. The completion of the former tasks and the
+   * next claim share a round trip.
+   *
+   * @param run executes tasks; returns how to complete them
+   */
+  #claiming(
+    claim: () => Promise<CopyTask[]>,
+    run: (claimed: readonly CopyTask[]) => Promise<() => Promise<void>>,
+  ): () => Promise<boolean> {
+    let completion = Promise.resolve();
+    return async () => {
+      const [claimed] = await Promise.all([claim(), completion]);
+      if (claimed.length === 0) return false;
+      const complete = await run(claimed);
+      completion = complete();
+      // The next call throws its error.
+      completion.catch(() => undefined);
+      return true;
+    };
   }
 
   /**
@@ -212,11 +243,10 @@ class CopyTasks {
     const target = await this.#connectTarget("index");
     try {
       const session = await targetSession(target);
-      const runNext = async (): Promise<boolean> => {
-        const claimed = await tasks.claimIndexes(session);
-        if (claimed.length > 0) await this.#build(claimed, target);
-        return claimed.length > 0;
-      };
+      const runNext = this.#claiming(
+        () => tasks.claimIndexes(session),
+        (claimed) => this.#build(claimed, target),
+      );
       await this.#untilDone(
         () => this.#openIndexes,
         () => work.indexSlots.run(runNext),
@@ -226,16 +256,23 @@ class CopyTasks {
     }
   }
 
-  /** Builds one index, or the indexes of several small tables in one statement, if none must be adapted to the target. */
-  async #build(claimed: readonly CopyTask[], target: Client): Promise<void> {
+  /**
+   * Builds one index, or the indexes of several small tables in one statement, if none must be adapted to the target. Returns how
+   * to complete them.
+   */
+  async #build(claimed: readonly CopyTask[], target: Client): Promise<() => Promise<void>> {
+    if (claimed.length === 1) return this.#buildOne(claimed[0]!, target);
     const entries = claimed.map(buildOf);
     const isNew = claimed.every(({ returned }) => !returned);
-    if (claimed.length > 1 && isNew && (await restoreTogether(target, entries, this.options.context)))
-      return this.#completeBuilds(claimed);
-    for (const task of claimed) await this.#buildOne(task, target);
+    if (isNew && (await restoreTogether(target, entries, this.options.context)))
+      return () => this.#completeBuilds(claimed);
+    // One by one: a later index may fail.
+    for (const task of claimed) await (await this.#buildOne(task, target))();
+    return () => Promise.resolve();
   }
 
-  async #buildOne(task: CopyTask, target: Client): Promise<void> {
+  /** Builds an index. Returns how to complete it. */
+  async #buildOne(task: CopyTask, target: Client): Promise<() => Promise<void>> {
     const { tasks, context, onFindings } = this.options;
     const resumed = context.resumed || task.returned;
     const own = { ...context, resumed, skipped: new Map(context.skipped), missing: new Set<string>() };
@@ -248,7 +285,7 @@ class CopyTasks {
     const entries = [...own.skipped].filter(([id]) => !context.skipped.has(id));
     const skipped = { entries, missing: [...own.missing] };
     skipTables(context, skipped);
-    await this.#completeBuilds([task], entries.length > 0 || own.missing.size > 0 ? skipped : undefined);
+    return () => this.#completeBuilds([task], entries.length > 0 || own.missing.size > 0 ? skipped : undefined);
   }
 
   async #completeBuilds(tasks: readonly CopyTask[], skipped?: Skipped): Promise<void> {

@@ -57,23 +57,26 @@ export class TableCopier {
   }
 
   /**
-   * Copies one table or part, or several small tables together, and completes the tasks. Online, it postpones a table that
-   * an application has altered or waits for, and tables whose functions may read it.
+   * Copies one table or part, or several small tables together. Online, it postpones a table that an application has altered
+   * or waits for, and tables whose functions may read it.
    *
+   * @returns the copied tasks, which the caller has to complete
    * @throws ConcurrentChangeError if such a table cannot be copied later
    */
-  async copy(claimed: readonly CopyTask[], sessions: TableSessions): Promise<void> {
+  async copy(claimed: readonly CopyTask[], sessions: TableSessions): Promise<CompletedCopyTask[]> {
     if (!this.locks) return this.#copyRows(claimed, sessions, this.signal);
     const names = claimed.map(({ schema, table }) => ({ schema, name: table }));
     try {
       if (claimed.some(({ deferred }) => deferred)) await this.#requireRowsOfOthers(names);
-      await this.locks.during(sessions.source, names, (stop) =>
+      return await this.locks.during(sessions.source, names, (stop) =>
         this.#copyRows(claimed, sessions, AbortSignal.any([this.signal, stop])),
       );
     } catch (error) {
       if (this.signal.aborted || !(error instanceof ConcurrentChangeError)) throw error;
       if (claimed.length === 1) return this.#copyLater(claimed[0]!, sessions, error);
-      for (const task of claimed) await this.copy([task], sessions);
+      // One by one: a later table may fail.
+      for (const task of claimed) await this.options.tasks.completeTables(await this.copy([task], sessions));
+      return [];
     }
   }
 
@@ -83,7 +86,11 @@ export class TableCopier {
     if (later.length > 0) throw tableReadsLaterTables(names, later);
   }
 
-  async #copyLater(task: CopyTask, { target }: TableSessions, why: ConcurrentChangeError): Promise<void> {
+  async #copyLater(
+    task: CopyTask,
+    { target }: TableSessions,
+    why: ConcurrentChangeError,
+  ): Promise<CompletedCopyTask[]> {
     const { table } = this.#tableOf(task);
     if (!table.unlogged && !table.extensionConfiguration) return this.#postpone(task, why);
     // The stream has no changes of such tables. They cannot join it, and may be copied as of any moment, but in one piece.
@@ -91,23 +98,28 @@ export class TableCopier {
     const { work, database } = this.options;
     const purpose = `${work.spec.migrationName} copy`;
     const { locks } = this;
-    await withSnapshotSession({ source: work.source, database, snapshotId: undefined, purpose }, async (source) => {
-      await locks.during(source, [table], (stop) =>
+    return withSnapshotSession({ source: work.source, database, snapshotId: undefined, purpose }, (source) =>
+      locks.during(source, [table], (stop) =>
         this.#copyRows([task], { source, target }, AbortSignal.any([this.signal, stop])),
-      );
-    });
+      ),
+    );
   }
 
-  async #postpone(task: CopyTask, why: ConcurrentChangeError): Promise<void> {
+  async #postpone(task: CopyTask, why: ConcurrentChangeError): Promise<[]> {
     const { work, database, tasks } = this.options;
     const { table } = this.#tableOf(task);
     const [what] = why.message.split("\n");
     await tasks.postpone(task.id, what!);
     const name = qualify(table.schema, table.name);
     await work.journal.event(`${name} is copied later, when it joins the stream: ${what}`, { database });
+    return [];
   }
 
-  async #copyRows(claimed: readonly CopyTask[], { source, target }: TableSessions, signal: AbortSignal): Promise<void> {
+  async #copyRows(
+    claimed: readonly CopyTask[],
+    { source, target }: TableSessions,
+    signal: AbortSignal,
+  ): Promise<CompletedCopyTask[]> {
     const { tasks, work } = this.options;
     let failed = claimed[0]!;
     const completed = (relayed: readonly Relayed[]): CompletedCopyTask[] =>
@@ -127,7 +139,7 @@ export class TableCopier {
       for (const task of claimed) await this.#prepareQuery((failed = task), source);
       const relayed =
         claimed.length > 1 ? await together() : [await this.#copyOne(failed, { source, target, signal }, beforeCommit)];
-      await tasks.completeTables(completed(relayed));
+      return completed(relayed);
     } catch (cause) {
       const error = isLockTimeout(cause) ? await this.#lockTimeout(failed, cause) : cause;
       if (isTaskFailure(error, signal)) await tasks.fail(failed.id, error);
