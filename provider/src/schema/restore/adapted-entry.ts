@@ -31,6 +31,9 @@ export function objectName({ schema, name, type }: Entry): string {
   return kind === undefined ? `${schema}.${name}` : `${kind}${schema}.${name.slice(kind.length)}`;
 }
 
+/** Kind and name of an entry's object, for messages. */
+export const describeEntry = (entry: Entry): string => `${entry.type} ${objectName(entry)}`;
+
 export const findingFor = (
   entry: Entry,
   finding: Pick<RestoreFinding, "code" | "message" | "remedy" | "state">,

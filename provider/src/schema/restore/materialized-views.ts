@@ -9,7 +9,7 @@ import type { Entry } from "../sql/toc-entries.js";
 import { type RestoreFinding, summarize } from "../sql/restore-findings.js";
 import type { RestoreContext } from "./restore-context.js";
 import type { RelationName } from "../../postgres/identifiers.js";
-import { restoreEntry } from "./restore.js";
+import { restoreEntry } from "./restore-entry.js";
 
 /**
  * Refreshes the materialized views that are populated on the source, in the given order. If a view's query fails for the

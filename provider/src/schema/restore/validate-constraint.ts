@@ -5,7 +5,7 @@ import { catalogueKey } from "../sql/toc-entries.js";
 import type { RestoreFinding } from "../sql/restore-findings.js";
 import type { Validation } from "../plan/deferred-constraints.js";
 import type { RestoreContext } from "./restore-context.js";
-import { restoreEntry } from "./restore.js";
+import { restoreEntry } from "./restore-entry.js";
 
 /** foreign_key_violation, check_violation */
 const violations: ReadonlySet<string> = new Set(["23503", "23514"]);

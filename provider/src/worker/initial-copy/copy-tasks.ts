@@ -5,7 +5,8 @@ import { connect } from "../../postgres/connection/connect.js";
 import { withTwoSessions } from "../../postgres/connection/two-sessions.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
 import type { Entry } from "../../schema/sql/toc-entries.js";
-import { restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
+import { restoreTogether } from "../../schema/restore/restore-batches.js";
+import { restoreEntry } from "../../schema/restore/restore-entry.js";
 import type {
   CompletedCopyTask,
   CopyTask,

@@ -8,7 +8,9 @@ import { type Validation, withoutWaitingEntries } from "../../schema/plan/deferr
 import type { RestorePlan } from "../../schema/plan/restore-plan.js";
 import { handOver } from "../../schema/restore/hand-over.js";
 import { refreshBeforeHandover } from "../../schema/restore/materialized-views.js";
-import { restoreEntries, restoreEntry, restoreTogether } from "../../schema/restore/restore.js";
+import { restoreTogether } from "../../schema/restore/restore-batches.js";
+import { restoreEntry } from "../../schema/restore/restore-entry.js";
+import { restoreEntries } from "../../schema/restore/restore.js";
 import { validateConstraint } from "../../schema/restore/validate-constraint.js";
 import type { Entry } from "../../schema/sql/toc-entries.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";

@@ -1,5 +1,6 @@
 import type { Entry } from "../../schema/sql/toc-entries.js";
-import { restoreEntries, restoreGroups } from "../../schema/restore/restore.js";
+import { restoreGroups } from "../../schema/restore/restore-batches.js";
+import { restoreEntries } from "../../schema/restore/restore.js";
 import { reportFindings } from "../context/report-findings.js";
 import { runInParallel } from "../context/run-in-parallel.js";
 import type { CopyContext } from "./copy-context.js";

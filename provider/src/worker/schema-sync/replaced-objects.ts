@@ -6,7 +6,7 @@ import { restoredRule } from "../../schema/catalogue/change-rules.js";
 import type { Redefined } from "../../schema/catalogue/definitions.js";
 import { findingFor } from "../../schema/restore/adapted-entry.js";
 import type { RestoreContext } from "../../schema/restore/restore-context.js";
-import { restoreEntry } from "../../schema/restore/restore.js";
+import { restoreEntry } from "../../schema/restore/restore-entry.js";
 import { hiddenValueHint } from "../../schema/sql/statements.js";
 import type { RestoreFinding } from "../../schema/sql/restore-findings.js";
 import { catalogueKey, type Entry, entryName } from "../../schema/sql/toc-entries.js";
