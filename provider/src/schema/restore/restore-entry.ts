@@ -10,7 +10,7 @@ import { isDispensable, rootCause, possibleCause, skippedEntry } from "./skipped
 import { isDuplicate, isDone, requireOwn, dropInvalidIndex } from "./existing-objects.js";
 import { runAdapted, watched } from "./restore-transaction.js";
 
-/** Restores one entry like {@link restoreEntries}. */
+/** Restores one entry as if in its own transaction, adapted to the target. */
 export async function restoreEntry(
   target: pg.Client,
   entry: Entry,
