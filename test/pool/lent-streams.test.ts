@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { controlSchemaSteps } from "../../provider/dist/store/control-schema.js";
+import { controlSchemaSteps } from "../../provider/dist/store/installation/control-schema.js";
 import { applyGeneration } from "../../provider/dist/worker/context/apply-generation.js";
 import { CommandLine } from "../cli/command";
 import { assertSameContent } from "../support/content";

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import type { Client } from "pg";
 import { initProgress } from "../../provider/src/cdc/target/progress";
 import { takeAdvisoryLock } from "../../provider/src/store/advisory-lock";
-import { hasRecords, Store } from "../../provider/src/store/store";
+import { hasRecords } from "../../provider/src/store/installation/installed-schema";
+import { Store } from "../../provider/src/store/store";
 import { Lab } from "../support/lab";
 
 /** The owner of the records' tables, or of a trigger on them, could run code as each role that migrates. */

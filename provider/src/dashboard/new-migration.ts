@@ -8,7 +8,8 @@ import { MigrationIncompleteError } from "../resource/reach-goal.js";
 import { create } from "../resource/create.js";
 import { type MigrationSummary, summarizeMigration } from "../resource/summary/migration-summary.js";
 import { readMigrationState } from "../store/records.js";
-import { type StoreAddress, withExistingStore } from "../store/store.js";
+import type { StoreAddress } from "../store/installation/records-database.js";
+import { withExistingStore } from "../store/store.js";
 import { readDatabaseContent } from "../validation/database-content.js";
 import type { ListedDatabase, StartedMigration } from "./messages.js";
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { InvalidInputError, messageOf } from "../errors.js";
-import type { StoreAddress } from "../store/store.js";
+import type { StoreAddress } from "../store/installation/records-database.js";
 import { Access } from "./access.js";
 import { loadAssets } from "./assets.js";
 import type { Api } from "./api.js";

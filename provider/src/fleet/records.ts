@@ -1,7 +1,8 @@
 import { SerialQueue } from "../async/serial-queue.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
 import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
-import { Store, type StoreAddress } from "../store/store.js";
+import type { StoreAddress } from "../store/installation/records-database.js";
+import { Store } from "../store/store.js";
 
 /** The target's records, read through one session that is reopened after it breaks. Reads run one after another. */
 export class Records {

@@ -1,4 +1,4 @@
-import type { StoreAddress } from "../store/store.js";
+import type { StoreAddress } from "../store/installation/records-database.js";
 
 /** A target server of a fleet. */
 export interface Target {

@@ -8,7 +8,8 @@ import { StatementQueue } from "../postgres/connection/statement-queue.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { hasEnded, type MigrationState, type WorkerState } from "../status.js";
 import { describeSessions, endSessions } from "./advisory-lock.js";
-import { Store, type StoreAddress } from "./store.js";
+import type { StoreAddress } from "./installation/records-database.js";
+import { Store } from "./store.js";
 
 /** First half of the advisory lock's key. The second half is a hash of the migration's name. */
 const leaseClass = 0x6d696772;

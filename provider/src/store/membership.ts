@@ -2,7 +2,8 @@ import { TakenOverError } from "../errors.js";
 import { quoteIdentifier } from "../postgres/identifiers.js";
 import { newWorkerName, requireRow, type WriteFence } from "./lease.js";
 import { readMigration } from "./records.js";
-import { Store, type StoreAddress } from "./store.js";
+import type { StoreAddress } from "./installation/records-database.js";
+import { Store } from "./store.js";
 
 /** First half of the advisory lock's key. The second half is a hash of the worker's name. */
 const memberClass = 0x706d6872;

@@ -1,24 +1,23 @@
 import type pg from "pg";
 import { log } from "../log.js";
-import { MigrationError, RefusedError, UnreachableError, messageOf } from "../errors.js";
-import { recordsDatabase, usualMaintenanceDatabase } from "../inputs/maintenance-database.js";
+import { MigrationError, UnreachableError, messageOf } from "../errors.js";
+import { recordsDatabase } from "../inputs/maintenance-database.js";
 import { connect, isMissingDatabase } from "../postgres/connection/connect.js";
-import { withSession } from "../postgres/connection/with-session.js";
-import type { Endpoint } from "../postgres/connection/endpoint.js";
 import { isConnectionLoss } from "../postgres/connection/connection-loss.js";
-import { quoteIdentifier, quoteLiteral } from "../postgres/identifiers.js";
 import { connectionErrorOf } from "../postgres/connection/session.js";
-import { sqlStateOf, sqlStates } from "../postgres/sql-state.js";
+import { refuseUntrustedSchema } from "../postgres/schema-trust.js";
 import { inTransaction } from "../postgres/transaction.js";
-import { takeAdvisoryLock } from "./advisory-lock.js";
-import { controlSchema, createControlSchema, refuseUntrustedSchema } from "../postgres/schema-trust.js";
-import { controlSchemaSteps } from "./control-schema.js";
-
-/** A target, and its database with the records. */
-export interface StoreAddress {
-  readonly target: Endpoint;
-  readonly maintenanceDatabase: string;
-}
+import { controlSchemaSteps } from "./installation/control-schema.js";
+import { dropEmptySchema } from "./installation/drop-empty-schema.js";
+import { bringUpToDate, installedSteps, lookForRecords, mayCreateSchema } from "./installation/installed-schema.js";
+import {
+  createOwnDatabase,
+  dropOwnDatabase,
+  existingDatabase,
+  hasOwnDatabase,
+  type StoreAddress,
+} from "./installation/records-database.js";
+import { keepSchema } from "./installation/schema-locks.js";
 
 /** Refuses a session before it reads or writes anything. */
 export type SessionCheck = (client: pg.Client) => Promise<void>;
@@ -29,15 +28,6 @@ const changesChannel = "pgmigration";
 
 /** SQL expression: notifies the listeners of {@link Store.listen} when the statement is committed. */
 export const notifyChange = (migration: string): string => `pg_notify('${changesChannel}', ${migration})`;
-
-/** Serializes creating and upgrading the control schema on one server. */
-const installLock = 0x70676d69;
-
-/**
- * Shared by all sessions that are about to record a migration, so that no other session removes the empty control
- * schema.
- */
-const recordingLock = 0x70676d72;
 
 /**
  * A session on the control schema. The schema is in the target's maintenance database. If this role cannot write to that
@@ -203,23 +193,7 @@ export class Store {
     const isEmpty = await dropEmptySchema(this.client);
     if (!isEmpty || this.database !== recordsDatabase) return;
     await this.close();
-    const maintenance = await connect(this.#address.target, {
-      database: existingDatabase(this.#address),
-      purpose: "remove store",
-      bookkeeping: true,
-    });
-    try {
-      const own = await maintenance.query(
-        "SELECT FROM pg_database WHERE datname = $1 AND shobj_description(oid, 'pg_database') = $2",
-        [recordsDatabase, databaseMark],
-      );
-      if (own.rowCount !== 0) await maintenance.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(recordsDatabase)}`);
-    } catch (error) {
-      // Another session is about to record a migration.
-      if (sqlStateOf(error) !== sqlStates.objectInUse) throw error;
-    } finally {
-      await maintenance.end();
-    }
+    await dropOwnDatabase(this.#address);
   }
 }
 
@@ -289,13 +263,6 @@ const openSession = ({ target }: StoreAddress, database: string, purpose: string
     onBlocked: (by) => log.warn(`${purpose}: another session locks the target's migration records; ${by}`),
   });
 
-/** Whether the records are in a database of their own, because the migration replaces the usual one. */
-const hasOwnDatabase = ({ maintenanceDatabase }: StoreAddress): boolean => maintenanceDatabase === recordsDatabase;
-
-/** The database from which `recordsDatabase` is created and dropped. */
-export const existingDatabase = (address: StoreAddress): string =>
-  hasOwnDatabase(address) ? usualMaintenanceDatabase : address.maintenanceDatabase;
-
 /** Adds context and remedy to an error of the server or the socket. */
 const recordsLost = (error: unknown): unknown =>
   error instanceof UnreachableError
@@ -304,173 +271,3 @@ const recordsLost = (error: unknown): unknown =>
         remedy: "check that the target answers, and run this again: the records stay, and a running worker continues",
         cause: error,
       });
-
-/** Takes the lock until the session ends. */
-async function keepSchema(client: pg.Client): Promise<void> {
-  await takeAdvisoryLock(client, `pg_try_advisory_lock_shared(${recordingLock})`, recordingLock);
-}
-
-/** Takes the lock until the transaction ends. */
-const takeInstallLock = (client: pg.Client): Promise<void> =>
-  takeAdvisoryLock(client, `pg_try_advisory_xact_lock(${installLock})`, installLock);
-
-/**
- * Without this check, records that the role may no longer use would look like removed ones. It ignores the store of another
- * role, if this role could have a store in a separate database.
- *
- * @throws RefusedError naming the missing privilege, or the owner who is not trusted
- */
-async function requireOpenStore(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ user: string; owner: string; database: string }>(
-    `SELECT current_user AS "user", pg_catalog.pg_get_userbyid(nspowner) AS owner, current_database() AS database
-       FROM pg_catalog.pg_namespace n
-      WHERE nspname = $1 AND NOT has_schema_privilege(n.oid, 'USAGE')
-        AND (pg_has_role(nspowner, 'USAGE')
-          OR EXISTS (
-              SELECT FROM pg_catalog.pg_class c WHERE relnamespace = n.oid AND has_table_privilege(c.oid, 'SELECT'))
-          OR has_database_privilege(current_database(), 'CREATE')
-             AND NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = $2))`,
-    [controlSchema, recordsDatabase],
-  );
-  const [closed] = rows;
-  if (!closed) return;
-  await refuseUntrustedSchema(client);
-  const { user, owner, database } = closed;
-  const grantee = quoteIdentifier(user);
-  throw new RefusedError(
-    `${user} lacks USAGE on the schema ${controlSchema} in the target's database ${database}, which contains the records of migrations`,
-    {
-      remedy:
-        `as ${owner}, in ${database}: GRANT USAGE ON SCHEMA ${controlSchema} TO ${grantee}; ` +
-        `GRANT ALL ON ALL TABLES IN SCHEMA ${controlSchema} TO ${grantee}; GRANT ALL ON ALL SEQUENCES IN SCHEMA ${controlSchema} TO ${grantee}`,
-      code: "PGM-308",
-    },
-  );
-}
-
-/**
- * {@link installedSteps} of the records in this database; undefined without records. All checks are sent at once, and their results
- * count in this order.
- *
- * @throws RefusedError if the records are not open to this role, or not safe to use
- */
-async function lookForRecords(client: pg.Client): Promise<number | undefined> {
-  const checks = [
-    requireOpenStore(client),
-    hasControlSchema(client),
-    refuseUntrustedSchema(client),
-    installedSteps(client),
-  ] as const;
-  await Promise.allSettled(checks);
-  const [isOpen, exists, isTrusted, installed] = checks;
-  await isOpen;
-  if (!(await exists)) return undefined;
-  await isTrusted;
-  return installed;
-}
-
-async function hasControlSchema(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ found: boolean }>(
-    `SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                     WHERE n.nspname = 'pgmigration' AND c.relname = 'migration'
-                       AND has_schema_privilege(n.oid, 'USAGE')) AS found`,
-  );
-  return rows[0]!.found;
-}
-
-async function mayCreateSchema(client: pg.Client): Promise<boolean> {
-  const { rows } = await client.query<{ may: boolean }>(
-    "SELECT has_database_privilege(current_database(), 'CREATE') AS may",
-  );
-  return rows[0]!.may;
-}
-
-/** Distinguishes the database from one of the user with this name, which must never be dropped. */
-const databaseMark = "created by pulumi-pg-migration for the records of migrations";
-
-async function createOwnDatabase(client: pg.Client, user: string): Promise<void> {
-  const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [recordsDatabase]);
-  if (rowCount !== 0) return;
-  try {
-    await client.query(`CREATE DATABASE ${quoteIdentifier(recordsDatabase)}`);
-    await client.query(`COMMENT ON DATABASE ${quoteIdentifier(recordsDatabase)} IS ${quoteLiteral(databaseMark)}`);
-  } catch (cause) {
-    throw new RefusedError(`the migration's control schema cannot be created on the target: ${messageOf(cause)}`, {
-      remedy: `ALTER ROLE ${quoteIdentifier(user)} CREATEDB, or GRANT CREATE ON DATABASE postgres TO ${quoteIdentifier(user)}`,
-      code: "603709",
-      cause,
-    });
-  }
-}
-
-async function bringUpToDate(client: pg.Client): Promise<void> {
-  await inTransaction(client, async () => {
-    await takeInstallLock(client);
-    const installed = await installedSteps(client);
-    if (installed > controlSchemaSteps.length)
-      throw new RefusedError(`the records on the target were created by a newer version of pulumi-pg-migration`, {
-        remedy: "npm install pulumi-pg-migration@latest in this program",
-      });
-    if (installed === 0) await client.query(createControlSchema);
-    // Another role may have created it meanwhile.
-    await refuseUntrustedSchema(client);
-    const mark = `COMMENT ON SCHEMA ${controlSchema} IS ${quoteLiteral(versionMark(controlSchemaSteps.length))}`;
-    await client.query([...controlSchemaSteps.slice(installed), mark].join(";\n"));
-  });
-}
-
-const versionMark = (steps: number): string => `records of pulumi-pg-migration, version ${steps}`;
-
-/** Number of executed steps, from the schema's comment. */
-async function installedSteps(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ comment: string | null }>(
-    "SELECT obj_description(oid, 'pg_namespace') AS comment FROM pg_namespace WHERE nspname = $1",
-    [controlSchema],
-  );
-  return Number(/version (\d+)$/.exec(rows[0]?.comment ?? "")?.[1] ?? 0);
-}
-
-async function isEmptySchema(client: pg.Client): Promise<boolean> {
-  await takeInstallLock(client);
-  // Another session may have removed it meanwhile.
-  if (!(await hasControlSchema(client))) return false;
-  await client.query("LOCK TABLE pgmigration.migration IN ACCESS EXCLUSIVE MODE");
-  return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount === 0;
-}
-
-/**
- * Whether a database contains records of migrations, so that it must not be replaced.
- *
- * @throws RefusedError when another role created what looks like records
- * @example if (await hasRecords(target, "postgres")) throw new RefusedError("...");
- */
-export const hasRecords = (target: Endpoint, database: string): Promise<boolean> =>
-  withSession(target, { database, purpose: "look for records" }, async (client) => {
-    const { rows } = await client.query<{ exists: boolean; readable: boolean | null }>(
-      `SELECT count(*) > 0 AS exists,
-              bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) AS readable
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1 AND c.relname = 'migration'`,
-      [controlSchema],
-    );
-    const { exists, readable } = rows[0]!;
-    // Records that this role cannot read belong to another role.
-    if (!exists || !readable) return exists;
-    await refuseUntrustedSchema(client);
-    return (await client.query("SELECT FROM pgmigration.migration LIMIT 1")).rowCount !== 0;
-  });
-
-/**
- * Drops the schema if it is empty, and returns whether it did. It stays while another session is about to record a
- * migration.
- */
-async function dropEmptySchema(client: pg.Client): Promise<boolean> {
-  return inTransaction(client, async () => {
-    const { rows } = await client.query<{ alone: boolean }>("SELECT pg_try_advisory_xact_lock($1) AS alone", [
-      recordingLock,
-    ]);
-    const isEmpty = rows[0]!.alone && (await isEmptySchema(client));
-    if (isEmpty) await client.query(`DROP SCHEMA ${controlSchema} CASCADE`);
-    return isEmpty;
-  });
-}

@@ -3,7 +3,7 @@ import { Option, type Command } from "commander";
 import { z } from "zod";
 import { InvalidInputError } from "../../errors.js";
 import type { FleetSource } from "../../dashboard/fleet/fleet.js";
-import type { StoreAddress } from "../../store/store.js";
+import type { StoreAddress } from "../../store/installation/records-database.js";
 import { startDashboard } from "../../dashboard/server.js";
 import { allowedHostOption } from "../options/allowed-hosts.js";
 import { addTargetOptions, resolveTarget, type TargetFlags } from "../options/server-options.js";

@@ -1,7 +1,8 @@
 import { NotFoundError } from "../../errors.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { findMigration, type MigrationSummary } from "../../store/list-migrations.js";
-import { withExistingStore, type Store, type StoreAddress } from "../../store/store.js";
+import type { StoreAddress } from "../../store/installation/records-database.js";
+import { withExistingStore, type Store } from "../../store/store.js";
 import { readMigrationFlags, type MigrationFlags } from "../options/migration-options.js";
 import { resolveTarget, type TargetFlags } from "../options/server-options.js";
 import { recordsDatabase, usualMaintenanceDatabase } from "../../inputs/maintenance-database.js";

@@ -6,7 +6,8 @@ import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { quoteIdentifier } from "../../postgres/identifiers.js";
 import { listMigrations } from "../../store/list-migrations.js";
 import { readDatabases } from "../../store/records.js";
-import { hasRecords, withExistingStore, type Store } from "../../store/store.js";
+import { hasRecords } from "../../store/installation/installed-schema.js";
+import { withExistingStore, type Store } from "../../store/store.js";
 
 /** Names that the records of a target contain. */
 export interface RecordedNames {

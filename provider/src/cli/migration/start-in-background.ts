@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasEnded } from "../../status.js";
 import { readStatus } from "../../store/read-status.js";
-import { withStore, type StoreAddress } from "../../store/store.js";
+import type { StoreAddress } from "../../store/installation/records-database.js";
+import { withStore } from "../../store/store.js";
 
 const pollMs = 200;
 

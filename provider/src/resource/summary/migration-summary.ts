@@ -5,7 +5,7 @@ import { targetDatabase } from "../../inputs/target-database.js";
 import { withAnyDatabase } from "../../postgres/connection/any-database.js";
 import type { Endpoint } from "../../postgres/connection/endpoint.js";
 import { type Database, listDatabases } from "../../postgres/databases.js";
-import { existingDatabase } from "../../store/store.js";
+import { existingDatabase } from "../../store/installation/records-database.js";
 import { validateInputs } from "./validate-inputs.js";
 
 /** What a migration would do, for a user who has not started it. */

@@ -1,6 +1,6 @@
 import type { Finding } from "../../findings.js";
 import { specOf, type Inputs } from "../../inputs/inputs.js";
-import { existingDatabase } from "../../store/store.js";
+import { existingDatabase } from "../../store/installation/records-database.js";
 import { validate } from "../../validation/validate.js";
 
 /** Validates a migration that is not recorded. Nothing changes except for a temporary database on the target. */

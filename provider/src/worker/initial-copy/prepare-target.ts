@@ -22,7 +22,7 @@ import type { DatabaseProperties } from "../../schema/database/database-properti
 import { fenceSetting } from "../../cutover/fence.js";
 import type { FenceRecord } from "../../store/fence-record.js";
 import { readDatabases, type DatabaseRecord } from "../../store/records.js";
-import { hasRecords } from "../../store/store.js";
+import { hasRecords } from "../../store/installation/installed-schema.js";
 import type { Work } from "../context/work.js";
 import { refuseHandedOver } from "./retry/refuse-handed-over.js";
 
