@@ -48,7 +48,7 @@ const isForeignType = (oid: string): string => `(${oid} < 16384 OR NOT ${notExte
 const schemaPublications = `SELECT p2.pubname FROM pg_publication p2 JOIN pg_depend d ON d.refobjid = p2.oid
   AND d.refclassid = 'pg_publication'::regclass AND d.classid = to_regclass('pg_catalog.pg_publication_namespace')`;
 
-/** Objects that only a superuser can create. They concern a target whose role is none. */
+/** Objects that only a superuser can create. They concern a target whose role is not a superuser. */
 export const superuserObjects: readonly ObjectCheck[] = [
   {
     code: "PGM-407",
